@@ -1,0 +1,125 @@
+"""Pages as they are read, chunks as they are cut, entries as they are indexed, hits as they are found."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import NewType
+
+import numpy as np
+import numpy.typing as npt
+
+from penstock.document import DocumentId, Pair
+
+Vector = npt.NDArray[np.float32]
+"""float32 of shape (dimensions,)."""
+
+TextHash = NewType("TextHash", str)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """From `offset` characters into its page on, the text stands under these headings, outermost first."""
+
+    offset: int
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of text in reading order or, where a format has no pages, the next part of it."""
+
+    number: int
+    """From 1."""
+    text: str
+    sections: tuple[Section, ...] = ()
+    problem: str | None = None
+    """Why the page could not be read, where it could not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A run of characters of a document, cited by the pages it stands on (both ends counted)."""
+
+    ordinal: int
+    text: str
+    first_page: int
+    last_page: int
+    section: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """The vectors that can be compared with each other: those of one model in one number of dimensions."""
+
+    model: str
+    dimensions: int
+
+    def __str__(self) -> str:
+        return f"{self.model} ({self.dimensions} dimensions)"
+
+    def text_hash(self, text: str) -> TextHash:
+        """By which a text's vector is found again: sha256 of model, dimensions and text."""
+        return TextHash(hashlib.sha256(f"{self.model}\0{self.dimensions}\0{text}".encode()).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A chunk as the index holds it. Its id derives from identity (I3), so that a redelivery overwrites itself."""
+
+    document: DocumentId
+    pair: Pair
+    chunk: Chunk
+    hash: TextHash
+    vector: Vector | None
+    """None where the embedder refused the text."""
+    name: str
+    source: str
+    paged: bool
+
+    @property
+    def id(self) -> str:
+        return f"{self.document}:{self.pair.generation}:{self.pair.build}:{self.chunk.ordinal}"
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What the index holds of one pair."""
+
+    chunks: int
+    vectors: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexQuery:
+    """What is asked of the index. Empty `sources` and `documents` mean all."""
+
+    text: str
+    """Words to look for, stop words already removed; empty for vectors alone."""
+    vector: Vector | None
+    depth: int
+    """How many candidates of each arm."""
+    sources: tuple[str, ...] = ()
+    documents: tuple[DocumentId, ...] = ()
+    without: frozenset[tuple[DocumentId, Pair]] = frozenset()
+    """Pairs known not to be active."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An entry that one of the arms found, scored by both."""
+
+    entry: Entry
+    bm25: float
+    """At least 0; higher is better; 0 where no word matched."""
+    cosine: float | None
+    """None where the entry, or the query, has no vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The union of what both arms found, in no order."""
+
+    found: tuple[Candidate, ...]
+    mean_cosine: float
+    """q·m: the query vector by the mean of the vectors stored for this tenant; 0 where there are none."""

@@ -1,0 +1,273 @@
+"""The document: its record, its states, and who may move them. One small item per document holds all of it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NewType, Self
+
+from penstock.errors import BadRequest, Fenced, IllegalTransition, Leased
+from penstock.task import Lane
+
+TenantId = NewType("TenantId", str)
+DocumentId = NewType("DocumentId", str)
+
+_TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_DOCUMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def tenant_id(text: str) -> TenantId:
+    """
+    Raises:
+        BadRequest: it is not 1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit.
+    """
+    if not _TENANT.fullmatch(text):
+        raise BadRequest(why=f"{text!r} is no tenant id: use 1 to 63 of a-z, 0-9 and '-', a letter or digit first.")
+    return TenantId(text)
+
+
+def document_id(text: str) -> DocumentId:
+    """
+    Raises:
+        BadRequest: it is not 1 to 128 of A-Z, a-z, 0-9, '.', '_' and '-', beginning with a letter or digit.
+    """
+    if not _DOCUMENT.fullmatch(text):
+        raise BadRequest(
+            why=f"{text!r} is no document id: use 1 to 128 of A-Z, a-z, 0-9, '.', '_' and '-', a letter or digit first."
+        )
+    return DocumentId(text)
+
+
+def derived_id(*identity: str) -> DocumentId:
+    """The id of a document whose caller gave none: a hash of what identifies it, the tenant first."""
+    return DocumentId(hashlib.sha256("\0".join(identity).encode()).hexdigest()[:32])
+
+
+class Status(StrEnum):
+    """How the newest generation stands. `TRANSITIONS` says what may follow what."""
+
+    QUEUED = "queued"
+    EXTRACTING = "extracting"
+    EMBEDDING = "embedding"
+    INDEXED = "indexed"
+    PARTIAL = "partial"
+    NO_TEXT = "no_text"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    DELETING = "deleting"
+    DELETED = "deleted"
+
+
+_S = Status
+PUBLISHED = frozenset({_S.INDEXED, _S.PARTIAL, _S.NO_TEXT})
+FINAL = PUBLISHED | {_S.FAILED, _S.CANCELLED, _S.DELETED}
+TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
+    {
+        _S.QUEUED: frozenset({_S.EXTRACTING, _S.CANCELLED, _S.DELETING}),
+        _S.EXTRACTING: PUBLISHED | {_S.EMBEDDING, _S.FAILED, _S.CANCELLED, _S.DELETING, _S.QUEUED},
+        _S.EMBEDDING: frozenset({_S.INDEXED, _S.PARTIAL, _S.FAILED, _S.CANCELLED, _S.DELETING, _S.QUEUED}),
+        _S.INDEXED: frozenset({_S.QUEUED, _S.DELETING}),
+        _S.PARTIAL: frozenset({_S.QUEUED, _S.DELETING}),
+        _S.NO_TEXT: frozenset({_S.QUEUED, _S.DELETING}),
+        _S.FAILED: frozenset({_S.QUEUED, _S.DELETING}),
+        _S.CANCELLED: frozenset({_S.QUEUED, _S.DELETING}),
+        _S.DELETING: frozenset({_S.DELETED}),
+        _S.DELETED: frozenset({_S.QUEUED}),
+    }
+)
+"""What may follow each status. Staying in one is always allowed: a lease, a mark or a newer generation is not a move."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Pair:
+    """A generation, and one build of it: one cutting into chunks. Readers see the chunks of exactly one pair."""
+
+    generation: int
+    build: int
+
+    def __str__(self) -> str:
+        return f"{self.generation}.{self.build}"
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The bytes of a generation as they lie in the bucket. `sha256` is unknown until a door or extract has hashed them."""
+
+    key: str
+    version: str
+    name: str
+    size: int
+    etag: str
+    sha256: str | None = None
+    content_type: str | None = None
+    sequencer: str | None = None
+    """S3's order of events for this key: longer is later, then lexically."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The right to work on one stage of one shard, and how often that was tried. A later lease has a higher epoch;
+    a write that names an older one is refused."""
+
+    epoch: int = 0
+    until: datetime | None = None
+    attempts: int = 0
+
+    def alive(self, now: datetime) -> bool:
+        return self.until is not None and now < self.until
+
+    def taken(self, now: datetime, length: timedelta) -> Self:
+        """The next lease. One that ended without a word counts as an attempt.
+
+        Raises:
+            Leased: another's lease is still alive.
+        """
+        if self.until is not None and self.alive(now):
+            raise Leased(until=self.until)
+        lost = self.until is not None
+        return replace(self, epoch=self.epoch + 1, until=now + length, attempts=self.attempts + lost)
+
+    def held(self, epoch: int) -> Self:
+        """This same work, if `epoch` is still the one that holds it.
+
+        Raises:
+            Fenced: it was taken by another, or given back.
+        """
+        if self.epoch != epoch or self.until is None:
+            raise Fenced
+        return self
+
+    def renewed(self, epoch: int, until: datetime) -> Self:
+        return replace(self.held(epoch), until=until)
+
+    def returned(self, epoch: int, *, attempted: bool) -> Self:
+        return replace(self.held(epoch), until=None, attempts=self.attempts + attempted)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why the newest attempt failed, or what its last try ran into."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What went in and what came out. Page lists are ranges such as '3,7-9'; long ones are cut, and then
+    `explained` names the stored object that has them whole."""
+
+    kind: str
+    engine: str
+    paged: bool
+    """False where the format has no pages: what is counted then are the parts it was read in."""
+    pages: int
+    pages_with_text: int
+    pages_without_text: str = ""
+    pages_damaged: str = ""
+    chunks: int = 0
+    vectors: int = 0
+    embedded: int = 0
+    """Texts that were sent to the embedder for this attempt; the other vectors were known already."""
+    refused: str = ""
+    """Ordinals of chunks that the embedder refused; they are found by words alone."""
+    warnings: tuple[str, ...] = ()
+    explained: str | None = None
+    seconds: float = 0.0
+    """From acceptance to searchable."""
+
+    @property
+    def verdict(self) -> Status:
+        """indexed, where all that went in came out or is explained; else partial, or no_text."""
+        if self.pages_damaged or self.refused or self.vectors != self.chunks:
+            return Status.PARTIAL
+        return Status.INDEXED if self.chunks else Status.NO_TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """What readers see of a document: the active pair, the bytes it was cut from, and its receipt."""
+
+    pair: Pair
+    original: Original
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The record. Changed only by `Change`: one conditional write that names the generation and revision it believes in.
+
+    The revision is the finer fence: it moves with every write, so a decision taken on an older reading is refused
+    and taken again on what is there now, where `Work.held` and the generation decide who lost (I2).
+    """
+
+    tenant: TenantId
+    id: DocumentId
+    generation: int
+    status: Status
+    accepted: datetime
+    original: Original
+    source: str
+    lane: Lane = Lane.STANDARD
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    build: int = 0
+    """The epoch of the extract that cut the newest generation; 0 before the first claim."""
+    work: Work = Work()
+    """Of extract and of delete: epochs grow over both, so that builds of one document never repeat."""
+    active: Edition | None = None
+    receipt: Receipt | None = None
+    """Of the newest generation, once published."""
+    failure: Failure | None = None
+    cancel: bool = False
+    stray: bool = False
+    """A lease was lost, or a pair replaced: a stalled writer may still write, so the sweep clears once more."""
+    due: datetime | None = None
+    """When the sweep shall look at this record."""
+    wait: int = 0
+    """Seconds the sweep waits after its next resend; doubled each time."""
+    ends: datetime | None = None
+    """When a tombstone may go."""
+    revision: int = 0
+
+    @property
+    def pair(self) -> Pair:
+        """The pair that the newest attempt writes."""
+        return Pair(self.generation, self.build)
+
+    @property
+    def visible(self) -> Pair | None:
+        """The pair that readers see now."""
+        hidden = self.status in {Status.DELETING, Status.DELETED}
+        return None if hidden or self.active is None else self.active.pair
+
+    def moved(self, status: Status, **fields: object) -> Self:
+        """
+        Raises:
+            IllegalTransition: the table does not allow this move.
+        """
+        check_move(self.status, status)
+        return replace(self, status=status, **fields)  # type: ignore[arg-type]
+
+
+def check_move(before: Status, after: Status) -> None:
+    """
+    Raises:
+        IllegalTransition: the table does not allow this move.
+    """
+    if after is not before and after not in TRANSITIONS[before]:
+        raise IllegalTransition(before=before, after=after)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Milliseconds since 1970, UTC."""
+    return int(moment.timestamp() * 1000)
+
+
+def moment(milliseconds: int) -> datetime:
+    """The moment so many milliseconds after 1970, UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,0 +1,182 @@
+"""What can go wrong, by what follows from it: fail now, try again, or stop quietly."""
+
+from __future__ import annotations
+
+import inspect
+from datetime import datetime
+from typing import ClassVar
+
+
+class PenstockError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "internal_error"
+    """Stable, for programs; the message is for people and may be reworded."""
+
+    def __init__(self, **facts: object) -> None:
+        """The class's docstring is the message; `facts` fill its {placeholders} and are kept for programs."""
+        self.facts = facts
+        super().__init__(" ".join(inspect.cleandoc(type(self).__doc__ or "").format(**facts).split()))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _again, (type(self), self.facts)
+
+
+def _again(kind: type[PenstockError], facts: dict[str, object]) -> PenstockError:
+    return kind(**facts)
+
+
+class Permanent(PenstockError):
+    """This will fail the same way each time."""
+
+    code = "permanent"
+
+
+class Transient(PenstockError):
+    """This may well succeed later: {why}."""
+
+    code = "temporarily_unavailable"
+
+    def __init__(self, *, retry_after: float | None = None, **facts: object) -> None:
+        """`retry_after`: seconds that the other side asked us to wait, where it did."""
+        self.retry_after = retry_after
+        super().__init__(**facts)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _again, (type(self), {"retry_after": self.retry_after, **self.facts})
+
+
+class Fenced(PenstockError):
+    """A newer claim, a newer generation, a cancel or a delete came first; nothing was changed."""
+
+    code = "fenced"
+
+
+class Conflict(PenstockError):
+    """The item changed since it was read."""
+
+    code = "conflict"
+
+
+class Leased(PenstockError):
+    """Another worker holds this until {until}."""
+
+    code = "leased"
+
+    def __init__(self, *, until: datetime) -> None:
+        self.until = until
+        super().__init__(until=until)
+
+
+# What a caller did, or asked for
+
+
+class NotFound(Permanent):
+    """There is no {what} {id!r} here. Check the id, and that the key belongs to its tenant."""
+
+    code = "not_found"
+
+
+class BadRequest(Permanent):
+    """{why}"""
+
+    code = "bad_request"
+
+
+class BeingDeleted(Permanent):
+    """Document {document!r} is being deleted. Send it again when its delete task has ended."""
+
+    code = "being_deleted"
+
+
+class TooLarge(Permanent):
+    """The file is larger than {limit} bytes (PENSTOCK_MAX_FILE_BYTES). Split it, or raise the limit."""
+
+    code = "file_too_large"
+
+
+class TypeNotAccepted(Permanent):
+    """Files of type {type} are not accepted. Accepted: {accepted} (PENSTOCK_ACCEPTED_TYPES)."""
+
+    code = "type_not_accepted"
+
+
+# What a file turned out to be
+
+
+class EmptyFile(Permanent):
+    """The file has no bytes. Upload it again; the upload may have been cut short."""
+
+    code = "empty_file"
+
+
+class Unreadable(Permanent):
+    """The file cannot be read as {kind}: {why}. Open it in a viewer, save a new copy and upload that."""
+
+    code = "unreadable"
+
+
+class PasswordRequired(Permanent):
+    """The PDF is encrypted and does not open without a password. Upload a copy without one."""
+
+    code = "password_required"
+
+
+class LimitHit(Permanent):
+    """Reading the file went over the limit of {limit} ({setting}). Split the file, or raise the limit."""
+
+    code = "limit_hit"
+
+
+class ReaderDied(Permanent):
+    """The process that opened the file ended without an answer ({why}). The file is damaged or hostile; save a new
+    copy from a viewer and upload that."""
+
+    code = "reader_died"
+
+
+class OriginalMissing(Permanent):
+    """The stored original is gone: it was removed from the bucket before it was read. Upload it again."""
+
+    code = "original_missing"
+
+
+# What the system found out about itself
+
+
+class CountsDiffer(Transient):
+    """The index holds {found} chunks where {expected} were sent; the work is done again."""
+
+    code = "counts_differ"
+
+
+class AttemptsUsedUp(Permanent):
+    """It was tried {attempts} times; the last time: {cause}. Mend the cause, then retry the document."""
+
+    code = "attempts_used_up"
+
+
+class EmbedderChanged(Permanent):
+    """The index was built with the embedder {stored}, and the one configured now is {configured}. Their vectors
+    cannot be mixed: configure the old one again, or start a new index (locally: make clean-state) and add the
+    documents again."""
+
+    code = "embedder_changed"
+
+
+class IllegalTransition(PenstockError):
+    """A document may not go from {before} to {after}. This is a bug in Penstock."""
+
+    code = "illegal_transition"
+
+
+class ForeignKey(PenstockError):
+    """Key {key!r} is not one of tenant {tenant!r}. This is a bug in Penstock."""
+
+    code = "foreign_key"
+
+
+class Misconfigured(Permanent):
+    """{why}"""
+
+    code = "misconfigured"

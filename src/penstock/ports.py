@@ -1,0 +1,299 @@
+"""What the verbs need of the world: Protocols that say what is promised. Every adapter and every fake of a port passes
+one suite under tests/contract. The tenant is the first argument of every call that touches data (I10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from penstock.build import Build
+from penstock.chunk import Candidates, Count, Entry, IndexQuery, Page, Space, TextHash, Vector
+from penstock.document import Document, DocumentId, Pair, TenantId, check_move
+from penstock.task import Lane, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object as it lies in the bucket."""
+
+    key: str
+    version: str
+    size: int
+    etag: str
+
+
+class ObjectStore(Protocol):
+    """A versioned bucket. The second part of every key is the tenant: `files/{tenant}/…`, `drop/{tenant}/…`,
+    `work/{tenant}/…`; a key of another tenant is refused (ForeignKey). Failures that may pass raise Transient."""
+
+    def put(self, tenant: TenantId, key: str, content: BinaryIO, *, content_type: str | None = None) -> Stored:
+        """Store a file, streamed: memory does not grow with its size. `content` is read from where it stands."""
+
+    def get(self, tenant: TenantId, key: str, version: str | None = None) -> AbstractContextManager[Iterator[bytes]]:
+        """The bytes, in blocks of at most 1 MiB.
+
+        Raises:
+            OriginalMissing: there is no such object or version.
+        """
+
+    def link(self, tenant: TenantId, key: str, version: str, *, name: str, seconds: int) -> str:
+        """An address that gives this version to whoever has it, for so many seconds, to be shown under this name."""
+
+    def remove(self, tenant: TenantId, key: str, version: str | None = None) -> int:
+        """Delete this version and all older ones of exactly this key (all, where None); how many there were.
+        Leaves no delete marker. Nothing there is no error."""
+
+    def remove_all(self, tenant: TenantId, prefix: str) -> int:
+        """Delete all versions of all keys under this prefix, which ends with '/'; how many there were."""
+
+    def check(self) -> None:
+        """
+        Raises:
+            Transient, Misconfigured: the bucket does not answer, or is not there.
+        """
+
+
+Item = Document | Build
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One item as it was read and as it shall be. It is written only if the item still is as it was read: absent where
+    `before` is None, else of the same generation and revision. `after` None deletes it.
+
+    Nothing is written but by a Change, and a Change is checked against the transition table: so every write is.
+    """
+
+    before: Item | None
+    after: Item | None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.before, Document) and isinstance(self.after, Document):
+            check_move(self.before.status, self.after.status)
+
+
+class DocumentTable(Protocol):
+    """The records. Reads are consistent. Failures that may pass raise Transient."""
+
+    def read(self, tenant: TenantId, document: DocumentId) -> Document | None: ...
+
+    def read_many(self, tenant: TenantId, documents: Sequence[DocumentId]) -> Mapping[DocumentId, Document]:
+        """Those that exist, from one batched consistent read (of up to 100; more are read in several)."""
+
+    def read_build(self, tenant: TenantId, document: DocumentId, pair: Pair) -> Build | None: ...
+
+    def write(self, tenant: TenantId, *changes: Change) -> None:
+        """All of them, or none. The stored revision is the one before plus 1 (1 for a new item), whatever `after`
+        carries; read again, or use `replace(after, revision=...)`, before changing it further.
+
+        Raises:
+            Conflict: an item is no longer as it was read; nothing was written.
+        """
+
+    def newest(
+        self, tenant: TenantId, limit: int, before: tuple[datetime, DocumentId] | None = None
+    ) -> Sequence[tuple[datetime, DocumentId]]:
+        """Ids by accept time of their newest generation, newest first (ties by id, descending), from `before` on,
+        exclusive. From an index that may lag a moment. Tombstones are left out."""
+
+    def due(self, now: datetime, limit: int) -> Sequence[tuple[TenantId, DocumentId]]:
+        """Records of all tenants whose `due` has come, earliest first within each partition. May lag a moment."""
+
+    def check(self) -> None:
+        """
+        Raises:
+            Transient, Misconfigured: the table does not answer, or is not there.
+        """
+
+
+class TaskQueue(Protocol):
+    """Celery's queues. Failures that may pass raise Transient."""
+
+    def send(self, message: Message, lane: Lane, *, delay: timedelta = timedelta(0)) -> None:
+        """At least once, invisible for `delay` (at most 15 minutes)."""
+
+    def bury(self, message: Message, reason: str) -> None:
+        """To the stage's dead-letter queue, with its reason."""
+
+    def ping(self, tenant: TenantId, ping: str, lane: Lane) -> None:
+        """A no-op through this lane's extract queue; the worker answers by `PingTable.answer`."""
+
+    def check(self) -> None:
+        """
+        Raises:
+            Transient, Misconfigured: a queue does not answer, or is not there.
+        """
+
+
+class Embedder(Protocol):
+    """Texts to vectors of one Space."""
+
+    @property
+    def space(self) -> Space: ...
+
+    @property
+    def batch(self) -> int:
+        """The most texts that one call of `embed` takes."""
+
+    @property
+    def weight(self) -> float:
+        """How much of a hit's score its cosine makes, 0 to 1; the rest is BM25's."""
+
+    def fits(self, text: str) -> bool:
+        """Whether the text is within the model's window."""
+
+    def embed(self, tenant: TenantId, texts: Sequence[str]) -> Sequence[Vector | None]:
+        """One unit-length vector per text, in order; None for one that the provider refuses.
+
+        Raises:
+            Transient: with `retry_after` where the provider said so.
+            Permanent: the call itself is wrong (key, model), whatever the text.
+        """
+
+    def embed_query(self, tenant: TenantId, text: str) -> Vector | None: ...
+
+
+class SearchIndex(Protocol):
+    """Chunks by words and by vectors. A tenant's chunks are out of reach of every other tenant's calls.
+    Bound to one Space: opened with another it raises EmbedderChanged. Failures that may pass raise Transient."""
+
+    def known_vectors(self, tenant: TenantId, hashes: Sequence[TextHash]) -> Mapping[TextHash, Vector]:
+        """Vectors already stored for these texts; absent hashes are left out. Sees what was put before the last
+        refresh, at least."""
+
+    def put(self, tenant: TenantId, entries: Sequence[Entry]) -> None:
+        """Store or overwrite by entry id, all or as many as possible before a Transient. Found after `refresh`."""
+
+    def refresh(self, tenant: TenantId) -> None:
+        """What was put is counted and found from here on."""
+
+    def count(self, tenant: TenantId, document: DocumentId, pair: Pair) -> Count: ...
+
+    def without_vector(self, tenant: TenantId, document: DocumentId, pair: Pair, limit: int) -> Sequence[int]:
+        """Ordinals of this pair's chunks that have no vector, ascending."""
+
+    def clear(self, tenant: TenantId, document: DocumentId, *, older_than: Pair | None = None) -> int:
+        """Remove the chunks of all pairs older than this (of all pairs, where None); how many there were. Includes
+        what was put and not refreshed yet."""
+
+    def candidates(self, tenant: TenantId, query: IndexQuery) -> Candidates:
+        """The best `depth` of each arm, every one of the union scored in both. Exact ties by id, ascending."""
+
+    def check(self) -> None:
+        """
+        Raises:
+            Transient, EmbedderChanged, Misconfigured: as it says.
+        """
+
+
+class Reading(Protocol):
+    """A file being read, in a child process: iterate for its pages; the facts are true once iteration has begun, the
+    warnings once it has ended."""
+
+    @property
+    def kind(self) -> str:
+        """pdf, markdown, text …"""
+
+    @property
+    def engine(self) -> str: ...
+
+    @property
+    def paged(self) -> bool: ...
+
+    @property
+    def pages(self) -> int:
+        """How many there will be; 0 where the format does not say."""
+
+    @property
+    def warnings(self) -> Sequence[str]: ...
+
+    def __iter__(self) -> Iterator[Page]:
+        """
+        Raises:
+            Permanent: the file cannot be read, or a limit was hit; which and why.
+            Transient: no child process could be started.
+        """
+
+
+class Reader(Protocol):
+    """Opens files, in a child process only (I11)."""
+
+    def read(self, path: Path, *, name: str, declared: str | None) -> AbstractContextManager[Reading]:
+        """Leaving the context ends the child, whatever it was doing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A caller's right to act for one tenant. The secret is not here: only its hash is stored."""
+
+    tenant: TenantId
+    id: str
+    hash: str
+    label: str
+    created: datetime
+
+
+class KeyTable(Protocol):
+    """API keys, under their tenant."""
+
+    def store(self, key: ApiKey) -> None: ...
+
+    def find(self, tenant: TenantId, key: str) -> ApiKey | None: ...
+
+    def of(self, tenant: TenantId) -> Sequence[ApiKey]: ...
+
+    def revoke(self, tenant: TenantId, key: str) -> bool:
+        """False where there was none."""
+
+
+class PingTable(Protocol):
+    """Answers of workers to pings, kept for some minutes."""
+
+    def answer(self, tenant: TenantId, ping: str) -> None: ...
+
+    def answered(self, tenant: TenantId, ping: str) -> bool: ...
+
+
+class Clock(Protocol):
+    """The time, so that tests can move it."""
+
+    def __call__(self) -> datetime:
+        """Now, in UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The numbers that the verbs go by. Times are durations; sizes count characters unless they say otherwise."""
+
+    lease: timedelta = timedelta(seconds=120)
+    attempts: int = 8
+    backoff: timedelta = timedelta(seconds=2)
+    """The first retry waits between 0 and this; each further one up to twice as long."""
+    longest_backoff: timedelta = timedelta(minutes=15)
+    resend: timedelta = timedelta(minutes=10)
+    """The sweep's first wait for a message that may be lost."""
+    tombstone: timedelta = timedelta(days=15)
+    chunk: int = 4000
+    overlap: int = 400
+    shard: int = 256
+    """Chunks per shard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All that the verbs need, chosen in one place (wiring.py) and handed down as an argument."""
+
+    objects: ObjectStore
+    documents: DocumentTable
+    queue: TaskQueue
+    embedder: Embedder
+    index: SearchIndex
+    reader: Reader
+    keys: KeyTable
+    pings: PingTable
+    clock: Clock
+    limits: Limits = field(default_factory=Limits)

@@ -1,0 +1,57 @@
+"""What can be configured: read from the environment when asked for, never at import (I9)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Each field is the environment variable PENSTOCK_<FIELD>. AWS's own variables (AWS_ENDPOINT_URL, AWS_REGION,
+    credentials) and OpenAI's (OPENAI_API_KEY, OPENAI_BASE_URL) keep their names and are read by their libraries."""
+
+    model_config = SettingsConfigDict(env_prefix="PENSTOCK_", extra="ignore", frozen=True)
+
+    bucket: str = Field("", description="The bucket of originals, of the drop folder and of work files.")
+    table: str = Field("", description="The DynamoDB table.")
+    queues: dict[str, str] = Field(default_factory=dict, description="JSON: stage queue name to URL.")
+    dead_letters: dict[str, str] = Field(
+        default_factory=dict, description="JSON: stage to the URL of its dead-letter queue."
+    )
+    arrivals: str = Field("", description="URL of the queue that S3 tells of arrivals and removals.")
+
+    index: str = Field("sqlite", description="sqlite: the embedded index.")
+    index_path: Path = Field(Path(".penstock/index"), description="Folder of the embedded index.")
+    embedder: str = Field(
+        "auto", description="wordllama, openai, or auto: openai where OPENAI_API_KEY is set, else wordllama."
+    )
+    openai_model: str = Field("text-embedding-3-small", description="Embedding model of the OpenAI-compatible API.")
+    openai_dimensions: int = Field(1536, ge=1, le=8192, description="Dimensions asked of that model.")
+    openai_batch: int = Field(128, ge=1, le=2048, description="Texts per embedding request.")
+
+    max_file_bytes: int = Field(500_000_000, ge=1, description="The largest file that is accepted.")
+    accepted_types: frozenset[str] = Field(
+        frozenset({"application/pdf", "text/markdown", "text/plain"}), description="JSON list of media types accepted."
+    )
+    link_seconds: int = Field(300, ge=1, le=604_800, description="How long a link to an original works.")
+
+    chunk_chars: int = Field(4000, ge=200, description="The longest chunk, in characters.")
+    overlap_chars: int = Field(400, ge=0, description="How much of a chunk repeats the end of the one before.")
+    shard_chunks: int = Field(256, ge=1, description="Chunks per shard: the unit of embedding work.")
+
+    extract_seconds: float = Field(600, gt=0, description="Wall time for reading one file.")
+    extract_memory_bytes: int = Field(
+        2_000_000_000, ge=268_435_456, description="Address space of the child that reads."
+    )
+    extract_pages: int = Field(100_000, ge=1, description="The most pages read of one file.")
+    extract_chars: int = Field(500_000_000, ge=1, description="The most characters taken from one file.")
+
+    attempts: int = Field(8, ge=1, description="Tries per stage and shard before a document fails.")
+    lease_seconds: int = Field(120, ge=5, description="Length of a lease; a live worker renews it at a third.")
+    visibility_seconds: int = Field(120, ge=5, description="Visibility a Celery worker asks for when it receives.")
+    resend_seconds: int = Field(600, ge=1, description="When the sweep first looks for a message that was lost.")
+
+    worker_concurrency: int = Field(2, ge=1, description="Celery's name: processes of one worker.")
+    worker_prefetch_multiplier: int = Field(2, ge=1, description="Celery's name: messages held per process.")
