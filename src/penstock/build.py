@@ -28,6 +28,8 @@ class Build:
     """Of the shards that were claimed and are not done."""
     chunks: int = 0
     embedded: int = 0
+    reopened: int = 0
+    """How often the index held less than was sent, so that all shards were done again."""
     draft: Receipt | None = None
     """What extract knows of the receipt; set together with the total."""
     revision: int = 0
@@ -41,8 +43,19 @@ class Build:
         """Shards that were written and are not done, in order."""
         return [shard for shard in range(self.written) if shard not in self.done]
 
+    def work_on(self, shard: int) -> Work:
+        """A shard's epochs count on from the revision, which moves with every lease: so they grow even over a shard
+        that was done and is done again, and nothing need be kept of finished ones."""
+        return self.work.get(shard, Work(epoch=self.revision))
+
     def with_work(self, shard: int, work: Work) -> Self:
         return replace(self, work={**self.work, shard: work})
+
+    def once_more(self) -> Self:
+        """All shards open again, each with the attempts that this cost."""
+        reopened = self.reopened + 1
+        again = {shard: Work(epoch=self.revision, attempts=reopened) for shard in range(self.written)}
+        return replace(self, reopened=reopened, done=frozenset(), chunks=0, work=again)
 
     def finished(self, shard: int, epoch: int, *, chunks: int, embedded: int) -> Self:
         """This build with the shard done.
@@ -50,7 +63,7 @@ class Build:
         Raises:
             Fenced: `epoch` no longer holds the shard.
         """
-        self.work[shard].held(epoch)
+        self.work_on(shard).held(epoch)
         return replace(
             self,
             done=self.done | {shard},

@@ -1,21 +1,104 @@
-"""Claim: take, renew and give back the right to work on a stage of a shard."""
+"""Claim: take, renew, check and give back the right to work on one stage of one shard (I2, I7)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from penstock.document import Document
+from penstock.build import Build
+from penstock.document import FINAL, Document, DocumentId, Failure, Pair, Status, TenantId, Work
+from penstock.errors import Fenced, Leased, PenstockError
 from penstock.ports import Services
-from penstock.task import Message
+from penstock.revise import revise, revise_build
+from penstock.task import Message, Stage
+
+
+class StageDone(PenstockError):
+    """This stage of this shard was done before; what follows it may still be owed."""
+
+    code = "stage_done"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A lease that was taken: what its holder believes in, named in each of its writes."""
+    """A lease that was taken: what its holder believes in, and names in each of its writes."""
 
     message: Message
     document: Document
     epoch: int
+    attempts: int
+    """Tries that failed before this one."""
+
+    @property
+    def tenant(self) -> TenantId:
+        return self.document.tenant
+
+    @property
+    def pair(self) -> Pair:
+        return self.document.pair
+
+
+def take_extract(services: Services, message: Message) -> Claim:
+    """
+    Raises:
+        Leased: another works on it.
+        StageDone: it is cut already.
+        Fenced: there is nothing to do: a newer generation, a cancel, a delete or an end came first.
+    """
+
+    def decide(record: Document | None) -> Document:
+        record = _of_generation(record, message)
+        if record.cancel:
+            return record.moved(Status.CANCELLED, due=None, work=replace(record.work, until=None))
+        if record.status is Status.EMBEDDING:
+            raise StageDone
+        if record.status not in {Status.QUEUED, Status.EXTRACTING}:
+            raise Fenced
+        work = record.work.taken(services.clock(), services.limits.lease)
+        lost = record.work.until is not None
+        return record.moved(Status.EXTRACTING, work=work, build=work.epoch, stray=record.stray or lost)
+
+    return _claimed(services, message, decide)
+
+
+def take_delete(services: Services, message: Message) -> Claim:
+    """
+    Raises:
+        Leased: another removes it, or a worker still writes to it: its lease has to end first.
+        Fenced: it is deleted already, or lives again.
+    """
+
+    def decide(record: Document | None) -> Document:
+        record = _of_generation(record, message)
+        if record.status is not Status.DELETING:
+            raise Fenced
+        until = last_shard_lease(services, record)
+        if until is not None and services.clock() < until:
+            raise Leased(until=until)
+        return record.moved(Status.DELETING, work=record.work.taken(services.clock(), services.limits.lease))
+
+    return _claimed(services, message, decide)
+
+
+def take_embed(services: Services, message: Message) -> Claim:
+    """
+    Raises:
+        Leased: another works on this shard.
+        StageDone: the shard is done.
+        Fenced: its build is no longer the one being made.
+    """
+    document, shard = _of_build(services, message), _shard(message)
+
+    def decide(build: Build) -> Build:
+        if shard in build.done:
+            raise StageDone
+        work = build.work_on(shard)
+        return build.with_work(shard, work.taken(services.clock(), services.limits.lease))
+
+    build = revise_build(services, document.tenant, document.id, document.pair, decide)
+    work = build.work[shard]
+    return Claim(message, document, work.epoch, work.attempts)
 
 
 def renew(services: Services, claim: Claim) -> None:
@@ -25,4 +108,137 @@ def renew(services: Services, claim: Claim) -> None:
         Fenced: it is no longer this claim's.
         Transient: it could not be said; try again before the lease ends.
     """
-    raise NotImplementedError
+    until = services.clock() + services.limits.lease
+    _rework(services, claim, lambda work: work.renewed(claim.epoch, until))
+
+
+def check(services: Services, claim: Claim) -> None:
+    """A checkpoint: whether to go on.
+
+    Raises:
+        Fenced: the work is no longer wanted, or no longer this claim's.
+    """
+    if claim.message.stage is Stage.EMBED:
+        _of_build(services, claim.message)
+    else:
+        held(services.documents.read(claim.tenant, claim.document.id), claim)
+
+
+def held(record: Document | None, claim: Claim) -> Document:
+    """The record, if it still is what the holder of this claim on it believes.
+
+    Raises:
+        Fenced: it is not.
+    """
+    record = _of_generation(record, claim.message)
+    if record.status is not claim.document.status or (record.cancel and record.status is not Status.DELETING):
+        raise Fenced
+    record.work.held(claim.epoch)
+    return record
+
+
+def give_back(services: Services, claim: Claim, failure: Failure) -> int:
+    """End the lease after a try that failed; how many have failed now.
+
+    Raises:
+        Fenced: the lease was lost before.
+    """
+    _rework(services, claim, lambda work: work.returned(claim.epoch, attempted=True))
+    if claim.message.stage is not Stage.DELETE:
+        note(services, claim, failure)
+    return claim.attempts + 1
+
+
+def finish_shard(services: Services, claim: Claim, *, chunks: int, embedded: int) -> Build:
+    """The build with this claim's shard done.
+
+    Raises:
+        Fenced: the lease was lost; whoever has it finishes.
+    """
+    shard = _shard(claim.message)
+
+    def decide(build: Build) -> Build:
+        return build.finished(shard, claim.epoch, chunks=chunks, embedded=embedded)
+
+    return revise_build(services, claim.tenant, claim.document.id, claim.pair, decide)
+
+
+def fail(services: Services, claim: Claim, failure: Failure) -> None:
+    """The attempt is over. What readers saw before stays what they see; the vectors that were paid for stay in the
+    index, so that a retry does not pay for them again.
+
+    Raises:
+        Fenced: the claim was lost; nothing was changed.
+    """
+    extracting = claim.message.stage is Stage.EXTRACT
+
+    def decide(record: Document | None) -> Document:
+        record = _of_generation(record, claim.message)
+        retaken = extracting and record.work.epoch != claim.epoch
+        if retaken or record.pair != claim.pair or record.status not in {Status.EXTRACTING, Status.EMBEDDING}:
+            raise Fenced
+        return record.moved(Status.FAILED, failure=failure, work=replace(record.work, until=None), due=None)
+
+    revise(services, claim.tenant, claim.document.id, decide, known=claim.document if extracting else None)
+
+
+def note(services: Services, claim: Claim, failure: Failure) -> None:
+    """Keep the last cause with its attempt, for whoever asks why it takes so long."""
+
+    def decide(record: Document | None) -> Document:
+        record = _of_generation(record, claim.message)
+        if record.status in FINAL or record.pair != claim.pair or record.failure == failure:
+            return record
+        return replace(record, failure=failure)
+
+    revise(services, claim.tenant, claim.document.id, decide)
+
+
+def last_shard_lease(services: Services, record: Document) -> datetime | None:
+    """When the last lease of the newest build's shards ends; None where there is none."""
+    build = services.documents.read_build(record.tenant, record.id, record.pair)
+    return max((work.until for work in build.work.values() if work.until), default=None) if build else None
+
+
+def _claimed(services: Services, message: Message, decide: Callable[[Document | None], Document]) -> Claim:
+    _, record = revise(services, TenantId(message.tenant), DocumentId(message.document), decide)
+    if record is None or record.status is Status.CANCELLED:
+        raise Fenced
+    return Claim(message, record, record.work.epoch, record.work.attempts)
+
+
+def _rework(services: Services, claim: Claim, change: Callable[[Work], Work]) -> None:
+    """Change the work item of the claim, wherever it is kept: in the build for embed, else in the record."""
+    if claim.message.stage is Stage.EMBED:
+        shard = _shard(claim.message)
+
+        def decide_build(build: Build) -> Build:
+            return build.with_work(shard, change(build.work_on(shard)))
+
+        revise_build(services, claim.tenant, claim.document.id, claim.pair, decide_build)
+        return
+
+    def decide(record: Document | None) -> Document:
+        record = held(record, claim)
+        return replace(record, work=change(record.work))
+
+    revise(services, claim.tenant, claim.document.id, decide)
+
+
+def _of_generation(record: Document | None, message: Message) -> Document:
+    if record is None or record.generation != message.generation:
+        raise Fenced
+    return record
+
+
+def _of_build(services: Services, message: Message) -> Document:
+    record = _of_generation(services.documents.read(TenantId(message.tenant), DocumentId(message.document)), message)
+    wanted = record.status in {Status.EXTRACTING, Status.EMBEDDING} and not record.cancel
+    if not wanted or record.build != message.build:
+        raise Fenced
+    return record
+
+
+def _shard(message: Message) -> int:
+    assert message.shard is not None, "Message.of gives every embed message its shard"
+    return message.shard

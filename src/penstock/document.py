@@ -80,7 +80,7 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
         _S.DELETED: frozenset({_S.QUEUED}),
     }
 )
-"""What may follow each status. Staying in one is always allowed: a lease, a mark or a newer generation is not a move."""
+"""What may follow each status. Staying in one is always allowed: a lease, a mark, a newer generation is not a move."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -96,7 +96,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """The bytes of a generation as they lie in the bucket. `sha256` is unknown until a door or extract has hashed them."""
+    """The bytes of a generation as they lie in the bucket. `sha256` is unknown until somebody has hashed them."""
 
     key: str
     version: str
@@ -106,7 +106,7 @@ class Original:
     sha256: str | None = None
     content_type: str | None = None
     sequencer: str | None = None
-    """S3's order of events for this key: longer is later, then lexically."""
+    """S3's order of events for this key; see `earlier`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ class Edition:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The record. Changed only by `Change`: one conditional write that names the generation and revision it believes in.
+    """The record. Changed by `Change` alone: one conditional write, naming the generation and revision it believes in.
 
     The revision is the finer fence: it moves with every write, so a decision taken on an older reading is refused
     and taken again on what is there now, where `Work.held` and the generation decide who lost (I2).
@@ -261,6 +261,13 @@ def check_move(before: Status, after: Status) -> None:
     """
     if after is not before and after not in TRANSITIONS[before]:
         raise IllegalTransition(before=before, after=after)
+
+
+def earlier(sequencer: str, other: str) -> bool:
+    """Whether S3's event with this sequencer came before the other, of the same key: hexadecimal strings, the shorter
+    one padded with zeros on the right, compared as text (Amazon S3, "Event message structure")."""
+    length = max(len(sequencer), len(other))
+    return sequencer.upper().ljust(length, "0") < other.upper().ljust(length, "0")
 
 
 def milliseconds(moment: datetime) -> int:

@@ -110,6 +110,12 @@ class EmptyFile(Permanent):
     code = "empty_file"
 
 
+class UnsupportedType(Permanent):
+    """The file is {found}, which is not read here. Read are: {accepted}. Convert it to one of these and upload that."""
+
+    code = "unsupported_type"
+
+
 class Unreadable(Permanent):
     """The file cannot be read as {kind}: {why}. Open it in a viewer, save a new copy and upload that."""
 
@@ -180,3 +186,62 @@ class Misconfigured(Permanent):
     """{why}"""
 
     code = "misconfigured"
+
+
+# What a door refuses
+
+
+class Unauthorized(Permanent):
+    """This needs a key: send `Authorization: Bearer KEY`. The one sent, if any, is unknown or was revoked; an operator
+    makes another with `penstock keys create`."""
+
+    code = "unauthorized"
+
+
+class RequestTooLarge(TooLarge):
+    """The request is larger than {limit} bytes, the most that its files may have together (PENSTOCK_MAX_FILE_BYTES).
+    Send several files one by one; split a single one, or raise the limit."""
+
+    code = "request_too_large"
+
+
+class UploadStalled(Permanent):
+    """No byte of the upload came for {seconds} seconds, so it was given up. Nothing was accepted; send it again."""
+
+    code = "upload_stalled"
+
+
+class NoWorkerAnswered(Transient):
+    """No worker of lane {lane} answered within {seconds} seconds. Is one running, and is it busy? Documents wait in
+    their queue meanwhile."""
+
+    code = "no_worker_answered"
+
+
+class NotReady(Transient):
+    """Not ready: {names}. `dependencies` says what is wrong with each."""
+
+    code = "not_ready"
+
+
+# What a service answered
+
+
+class Refused(Permanent):
+    """{service} refused the call: {why}"""
+
+    code = "refused"
+
+
+class UnknownItem(PenstockError):
+    """Item {key!r} of the table is not one that this version of Penstock can read: {why}. A newer version may have
+    written it: finish the deployment, or go back to that version."""
+
+    code = "unknown_item"
+
+
+class EmbeddingMisconfigured(Permanent):
+    """The embedding provider refuses every call: {why}. Check OPENAI_API_KEY, OPENAI_BASE_URL, PENSTOCK_OPENAI_MODEL
+    and PENSTOCK_OPENAI_DIMENSIONS."""
+
+    code = "embedding_misconfigured"

@@ -18,7 +18,7 @@ def create_key(services: Services, tenant: TenantId, label: str) -> str:
     the look-up of a key begins with a tenant (I10); the secret has 256 bits, so a plain hash of it is enough."""
     key, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     services.keys.store(ApiKey(tenant, key, _hash(secret), label, services.clock()))
-    return ".".join((PREFIX, tenant, key, secret))
+    return f"{PREFIX}.{tenant}.{key}.{secret}"
 
 
 def tenant_of_key(services: Services, text: str) -> TenantId | None:

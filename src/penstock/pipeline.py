@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 
-from penstock.claim import Claim
+from penstock.backoff import backoff
+from penstock.claim import Claim, StageDone, fail, give_back, take_delete, take_embed, take_extract
+from penstock.document import Failure
+from penstock.embed import embed
+from penstock.errors import AttemptsUsedUp, Fenced, Leased, PenstockError, Permanent
+from penstock.extract.stage import extract
+from penstock.onward import send_onward
 from penstock.ports import Services
-from penstock.task import Message
+from penstock.remove import remove
+from penstock.task import Message, Stage
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,5 +42,96 @@ Keep = Callable[[Services, Claim], AbstractContextManager[None]]
 """Renews the claim's lease while the work runs."""
 
 
+@dataclass(frozen=True, slots=True)
+class StageRule:
+    """How a stage's work is claimed and done."""
+
+    take: Callable[[Services, Message], Claim]
+    work: Callable[[Services, Claim], None]
+
+
+STAGES: Mapping[Stage, StageRule] = MappingProxyType(
+    {
+        Stage.EXTRACT: StageRule(take_extract, extract),
+        Stage.EMBED: StageRule(take_embed, embed),
+        Stage.DELETE: StageRule(take_delete, remove),
+    }
+)
+
+
 def run(services: Services, message: Message, keep: Keep) -> Outcome:
-    raise NotImplementedError
+    """Never raises: what goes wrong is recorded with the document, and decides when the message comes again."""
+    taken = _take(services, message)
+    return _work(services, taken, keep) if isinstance(taken, Claim) else taken
+
+
+def _take(services: Services, message: Message) -> Claim | Outcome:
+    try:
+        try:
+            return STAGES[message.stage].take(services, message)
+        except StageDone:
+            send_onward(services, message)
+    except Leased as held:
+        # I7: not an error and no attempt; the message comes back when the lease ends.
+        return HandBack(max(held.until - services.clock(), timedelta(0)), str(held))
+    except Fenced:
+        log.info("dropped: there is nothing left to do", extra=message.arguments())
+    except Exception as error:  # noqa: BLE001 - I5: whatever it is, the message comes again
+        return _unclaimed(services, message, error)
+    return Done()
+
+
+def _work(services: Services, claim: Claim, keep: Keep) -> Outcome:
+    if _used_up(services, claim, claim.attempts):
+        cause = "its worker was lost, or stopped answering"
+        return _failed(services, claim, AttemptsUsedUp(attempts=claim.attempts, cause=cause))
+    try:
+        with keep(services, claim):
+            STAGES[claim.message.stage].work(services, claim)
+    except Fenced:
+        log.info("stopped: another came first", extra=claim.message.arguments())
+    except Exception as error:  # noqa: BLE001 - I5: its type decides
+        return _failed(services, claim, error)
+    return Done()
+
+
+def _failed(services: Services, claim: Claim, error: Exception) -> Outcome:
+    """I5: the exception's type decides. A removal never fails for good: somebody wants the document gone."""
+    message = claim.message
+    for_good = isinstance(error, Permanent) and message.stage is not Stage.DELETE
+    if not isinstance(error, PenstockError):
+        log.exception("a bug, tried again as if it were transient", extra=message.arguments())
+    try:
+        if not for_good:
+            attempts = give_back(services, claim, _failure(error))
+            if not _used_up(services, claim, attempts):
+                delay = backoff(services.limits, attempts, getattr(error, "retry_after", None))
+                log.warning("attempt %d failed, next in %s: %s", attempts, delay, error, extra=message.arguments())
+                return HandBack(delay, str(error))
+            error = AttemptsUsedUp(attempts=attempts, cause=str(error))
+        fail(services, claim, _failure(error))
+        log.warning("failed: %s", error, extra=message.arguments())
+        if isinstance(error, AttemptsUsedUp):
+            services.queue.bury(message, str(error))
+    except Fenced:
+        log.info("stopped: another came first", extra=message.arguments())
+    except Exception as second:  # noqa: BLE001 - I5: whatever it is, the message comes again
+        # The lease ends by itself, and whoever claims next counts this attempt.
+        return _unclaimed(services, message, second)
+    return Done()
+
+
+def _used_up(services: Services, claim: Claim, attempts: int) -> bool:
+    return attempts >= services.limits.attempts and claim.message.stage is not Stage.DELETE
+
+
+def _unclaimed(services: Services, message: Message, error: Exception) -> HandBack:
+    """Without a record to ask for its attempts, wait about as long as a service takes to come back."""
+    log.warning("could not go on: %s", error, exc_info=not isinstance(error, PenstockError), extra=message.arguments())
+    return HandBack(backoff(services.limits, 5, getattr(error, "retry_after", None)), str(error))
+
+
+def _failure(error: Exception) -> Failure:
+    if isinstance(error, PenstockError):
+        return Failure(error.code, str(error))
+    return Failure(PenstockError.code, "Something went wrong inside Penstock; the worker's log has the trace.")

@@ -1,14 +1,34 @@
-"""Receive: both doors meet here. The record first, then the message (I6)."""
+"""Receive: both doors meet in `receive_document`. The record first, then the message (I6)."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import BinaryIO
 
-from penstock.document import Document, DocumentId, TenantId
+from penstock.document import (
+    Document,
+    DocumentId,
+    Original,
+    Status,
+    TenantId,
+    Work,
+    derived_id,
+    earlier,
+    milliseconds,
+    tenant_id,
+)
+from penstock.errors import BadRequest, BeingDeleted, EmptyFile, Transient
 from penstock.ports import Services
-from penstock.task import Lane, TaskId
+from penstock.remove import receive_removal
+from penstock.revise import revise
+from penstock.task import Lane, Message, Operation, Stage, TaskId
+
+log = logging.getLogger(__name__)
+
+_RETRIED = {Status.FAILED, Status.CANCELLED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +44,40 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectEvent:
+    """What S3 says of an object under `drop/`: created, or removed (by a delete marker)."""
+
+    key: str
+    version: str
+    size: int
+    etag: str
+    sequencer: str
+    removed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Bytes that lie in the bucket and want to be the newest generation of a document."""
+
+    tenant: TenantId
+    document: DocumentId
+    original: Original
+    source: str
+    lane: Lane = Lane.STANDARD
+    metadata: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Received:
+    """What became of an arrival, and the task to poll."""
+
     document: Document
-    task: TaskId
     already_here: bool
     """The same bytes are the newest generation already: there is nothing to do."""
+
+    @property
+    def task(self) -> TaskId:
+        return TaskId(Operation.INGEST, self.document.generation, self.document.id)
 
 
 def receive_upload(
@@ -41,32 +90,155 @@ def receive_upload(
     lane: Lane,
     metadata: Mapping[str, str],
 ) -> Received:
-    """
+    """A file by HTTPS. Without a `document` its id is a hash of tenant, source and bytes.
+
     Raises:
         BeingDeleted: the document is; send it again afterwards.
         EmptyFile: the file has no bytes.
         Transient: a service did not answer; nothing was accepted.
     """
-    raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectEvent:
-    """What S3 says of an object under `drop/`: created, or removed (by a delete marker)."""
-
-    key: str
-    version: str
-    size: int
-    etag: str
-    sequencer: str
-    removed: bool
+    if upload.size == 0:
+        raise EmptyFile
+    document = document or derived_id(tenant, source, upload.sha256)
+    key = f"files/{tenant}/{document}"
+    known = services.documents.read(tenant, document)
+    if known is not None and known.status is Status.DELETING:
+        raise BeingDeleted(document=document)
+    if known is not None and _is_newest(known, sha256=upload.sha256) and known.status not in _RETRIED:
+        return Received(known, already_here=True)
+    stored = services.objects.put(tenant, key, upload.content, content_type=upload.content_type)
+    original = Original(key, stored.version, upload.name, upload.size, stored.etag, upload.sha256, upload.content_type)
+    try:
+        return receive_document(services, Arrival(tenant, document, original, source, lane, metadata))
+    except BeingDeleted:
+        services.objects.remove(tenant, key, stored.version)
+        raise
 
 
 def receive_object(services: Services, event: ObjectEvent) -> Received | None:
-    """None where there was nothing to do: a duplicate, or one out of order.
+    """An object of the drop folder: `drop/{tenant}/{source}/…`; the same key again is the same document.
+    None where there was nothing to do: a duplicate, or one out of order.
 
     Raises:
         Transient: it shall come again; among others, while the document is being deleted.
-        Permanent: the key is none of the drop folder's.
+        Permanent: the key is none of the drop folder's, or the object has no bytes.
     """
-    raise NotImplementedError
+    parts = event.key.split("/", 3)
+    if len(parts) < 4 or parts[0] != "drop" or not parts[2] or not parts[3]:  # noqa: PLR2004 - the parts named above
+        raise BadRequest(why=f"{event.key!r} is no drop-folder key: use drop/TENANT/SOURCE/NAME.")
+    tenant, source, name = tenant_id(parts[1]), parts[2], parts[3].rsplit("/", 1)[-1]
+    document = derived_id(tenant, event.key)
+    if event.removed:
+        receive_removal(services, tenant, document, Original(event.key, "", "", 0, "", sequencer=event.sequencer))
+        return None
+    if event.key.endswith("/"):
+        return None  # what a console makes to show an empty folder
+    original = Original(event.key, event.version, name, event.size, event.etag.strip('"'), sequencer=event.sequencer)
+    try:
+        received = receive_document(services, Arrival(tenant, document, original, source))
+    except BeingDeleted as error:
+        raise Transient(why=str(error), retry_after=services.limits.lease.total_seconds()) from error
+    return None if received.already_here else received
+
+
+def receive_document(services: Services, arrival: Arrival) -> Received:
+    """Make these bytes the newest generation of their document and ask for its extraction, if there is anything to do.
+
+    Raises:
+        BeingDeleted: not before that is done.
+        Transient: nothing was accepted.
+    """
+    now = services.clock()
+
+    def decide(record: Document | None) -> Document:
+        if record is None:
+            return _first(arrival, now, services.limits.resend)
+        if record.status is Status.DELETING:
+            raise BeingDeleted(document=record.id)
+        if _came_before(arrival.original, record.original):
+            return record
+        alive = record.status is not Status.DELETED
+        same = alive and _is_newest(record, sha256=arrival.original.sha256, etag=arrival.original.etag)
+        if same and record.status in _RETRIED:
+            return _requeued(record, record.generation, arrival, now, services.limits.resend)
+        if same:
+            return _seen_again(record, arrival.original)
+        return _requeued(record, max(record.generation + 1, milliseconds(now)), arrival, now, services.limits.resend)
+
+    before, after = revise(services, arrival.tenant, arrival.document, decide)
+    assert after is not None, "a receive never deletes the record"
+    asked = before is None or before.status is not Status.QUEUED or before.generation != after.generation
+    if after.status is not Status.QUEUED or not asked:
+        return Received(after, already_here=True)
+    try:
+        services.queue.send(Message(Stage.EXTRACT, after.tenant, after.id, after.generation), after.lane)
+    except Transient:
+        # The record stands, so the document is accepted: the sweep sends its message when it falls due (I6).
+        log.warning("no message sent; the sweep will", extra={"tenant": after.tenant, "document": after.id})
+    return Received(after, already_here=False)
+
+
+def _first(arrival: Arrival, now: datetime, resend: timedelta) -> Document:
+    return Document(
+        tenant=arrival.tenant,
+        id=arrival.document,
+        generation=milliseconds(now),
+        status=Status.QUEUED,
+        accepted=now,
+        original=arrival.original,
+        source=arrival.source,
+        lane=arrival.lane,
+        metadata=dict(arrival.metadata or {}),
+        due=now + resend,
+        wait=int(resend.total_seconds()),
+    )
+
+
+def _requeued(record: Document, generation: int, arrival: Arrival, now: datetime, resend: timedelta) -> Document:
+    """The record with a new attempt. A lease that lives goes on counting its epoch, and is lost to its holder."""
+    return record.moved(
+        Status.QUEUED,
+        generation=generation,
+        accepted=now,
+        original=arrival.original,
+        source=arrival.source,
+        lane=arrival.lane,
+        metadata=dict(arrival.metadata or {}),
+        work=Work(record.work.epoch),
+        stray=record.stray or record.work.until is not None or record.status in {Status.EXTRACTING, Status.EMBEDDING},
+        receipt=None,
+        failure=None,
+        cancel=False,
+        due=now + resend,
+        wait=int(resend.total_seconds()),
+        ends=None,
+    )
+
+
+def _seen_again(record: Document, original: Original) -> Document:
+    """The record of bytes that came again: S3's later sequencer and version are kept, so that an older event of this
+    key is still known as older, and removal takes the version that is there."""
+    if original.sequencer is None or original.version == record.original.version:
+        return record
+    latest = replace(record.original, version=original.version, sequencer=original.sequencer)
+    return replace(record, original=latest)
+
+
+def _is_newest(record: Document, *, sha256: str | None, etag: str | None = None) -> bool:
+    """Whether these are the bytes of the newest generation: by sha256 where both are known, else by S3's ETag, which
+    tells equal bytes only of the same way of uploading; extract hashes and looks again."""
+    if record.status is Status.DELETED:
+        return False
+    newest = record.original
+    if sha256 is not None and newest.sha256 is not None:
+        return sha256 == newest.sha256
+    return etag is not None and bool(newest.etag) and etag == newest.etag
+
+
+def _came_before(event: Original, newest: Original) -> bool:
+    """Whether S3 says that this object is older than the newest known, or is that one itself."""
+    if event.sequencer is None or newest.sequencer is None or event.key != newest.key:
+        return False
+    if event.version == newest.version:
+        return True
+    return earlier(event.sequencer, newest.sequencer)

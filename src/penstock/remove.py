@@ -1,10 +1,20 @@
-"""Remove: a document leaves the index, the bucket and the table, complete and counted."""
+"""Remove: a document leaves the index, the bucket and the table, complete and counted; a tombstone stays."""
 
 from __future__ import annotations
 
-from penstock.document import DocumentId, TenantId
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from penstock.claim import Claim, held
+from penstock.document import Document, DocumentId, Original, Status, TenantId, earlier, milliseconds
+from penstock.errors import CountsDiffer, NotFound, Transient
 from penstock.ports import Services
-from penstock.task import TaskId
+from penstock.revise import revise
+from penstock.task import Message, Operation, Stage, TaskId
+
+log = logging.getLogger(__name__)
 
 
 def request_removal(services: Services, tenant: TenantId, document: DocumentId) -> TaskId:
@@ -12,5 +22,124 @@ def request_removal(services: Services, tenant: TenantId, document: DocumentId) 
 
     Raises:
         NotFound: there is no such document, or it is deleted already.
+        Transient: nothing was changed.
     """
-    raise NotImplementedError
+
+    def decide(record: Document | None) -> Document:
+        if record is None or record.status is Status.DELETED:
+            raise NotFound(what="document", id=document)
+        return _deleting(services, record, record.original)
+
+    record = _revised(services, tenant, document, decide)
+    return TaskId(Operation.DELETE, record.generation, record.id)
+
+
+def receive_removal(services: Services, tenant: TenantId, document: DocumentId, removed: Original) -> None:
+    """The drop folder says that an object was removed. One that came later than that stays. Where the object was not
+    heard of yet, a tombstone is left, so that the news of its arrival is known as old when it comes.
+
+    Args:
+        removed: the key, and the sequencer of its removal.
+
+    Raises:
+        Transient: nothing was changed.
+    """
+    now = services.clock()
+
+    def decide(record: Document | None) -> Document:
+        if record is None:
+            return _tombstone(services, tenant, document, removed, now)
+        known = record.original.sequencer
+        if known is not None and removed.sequencer is not None and earlier(removed.sequencer, known):
+            return record
+        last = replace(record.original, sequencer=removed.sequencer)
+        if record.status is Status.DELETED:
+            return record if last == record.original else replace(record, original=last)
+        return _deleting(services, record, last)
+
+    _revised(services, tenant, document, decide)
+
+
+def _revised(
+    services: Services, tenant: TenantId, document: DocumentId, decide: Callable[[Document | None], Document]
+) -> Document:
+    before, after = revise(services, tenant, document, decide)
+    assert after is not None, "a removal leaves a tombstone"
+    if after.status is Status.DELETING and before is not None and before.status is not Status.DELETING:
+        try:
+            services.queue.send(Message(Stage.DELETE, tenant, document, after.generation), after.lane)
+        except Transient:
+            # Readers are kept from it by the record alone; the sweep sends the message when it falls due (I6).
+            log.warning("no message sent; the sweep will", extra={"tenant": tenant, "document": document})
+    return after
+
+
+def _deleting(services: Services, record: Document, original: Original) -> Document:
+    if record.status is Status.DELETING:
+        return record if original == record.original else replace(record, original=original)
+    return record.moved(
+        Status.DELETING,
+        original=original,
+        due=services.clock() + services.limits.resend,
+        wait=int(services.limits.resend.total_seconds()),
+        work=replace(record.work, attempts=0),
+        failure=None,
+    )
+
+
+def _tombstone(
+    services: Services, tenant: TenantId, document: DocumentId, removed: Original, now: datetime
+) -> Document:
+    ends = now + services.limits.tombstone
+    return Document(tenant, document, milliseconds(now), Status.DELETED, now, removed, source="", ends=ends, due=ends)
+
+
+def remove(services: Services, claim: Claim) -> None:
+    """The delete stage. No worker holds a lease on the document any more: `take_delete` has waited for that.
+
+    Raises:
+        CountsDiffer: the index still holds chunks; to be done again.
+        Fenced: another remover took over.
+        Transient: a service did not answer; what is done already is no trouble when done again.
+    """
+    record, tenant = claim.document, claim.tenant
+    services.index.clear(tenant, record.id)
+    for original in {record.original.key: record.original, **_shown(record)}.values():
+        # By HTTPS all versions of the key are this document's; in the drop folder a later one may be on its way.
+        version = original.version if original.key.startswith("drop/") else None
+        services.objects.remove(tenant, original.key, version)
+    for room in ("work", "receipts"):
+        services.objects.remove_all(tenant, f"{room}/{tenant}/{record.id}/")
+    services.index.refresh(tenant)
+    left = services.index.clear(tenant, record.id)
+    if left:
+        raise CountsDiffer(expected=0, found=left)
+    _entomb(services, claim)
+
+
+def _entomb(services: Services, claim: Claim) -> None:
+    now = services.clock()
+
+    def decide(record: Document | None) -> Document:
+        record = held(record, claim)
+        ends = now + services.limits.tombstone
+        trace = Original(record.original.key, "", "", 0, "", sequencer=record.original.sequencer)
+        return record.moved(
+            Status.DELETED,
+            original=trace,
+            active=None,
+            receipt=None,
+            failure=None,
+            metadata={},
+            work=record.work.returned(claim.epoch, attempted=False),
+            stray=False,
+            cancel=False,
+            ends=ends,
+            due=ends,
+        )
+
+    revise(services, claim.tenant, claim.document.id, decide, known=claim.document)
+
+
+def _shown(record: Document) -> dict[str, Original]:
+    return {record.active.original.key: record.active.original} if record.active else {}

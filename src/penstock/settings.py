@@ -55,3 +55,9 @@ class Settings(BaseSettings):
 
     worker_concurrency: int = Field(2, ge=1, description="Celery's name: processes of one worker.")
     worker_prefetch_multiplier: int = Field(2, ge=1, description="Celery's name: messages held per process.")
+    wait_seconds: int = Field(20, ge=0, le=20, description="How long a receive request waits for a message.")
+    stop_seconds: float = Field(25, ge=0, description="How long running tasks may go on after SIGTERM.")
+
+    api_host: str = Field("127.0.0.1", description="Where `penstock serve` listens.")
+    api_port: int = Field(8080, ge=1, le=65535, description="The API's port.")
+    emulator_port: int = Field(4566, ge=1, le=65535, description="The AWS emulator's port in the local stack.")

@@ -1,0 +1,74 @@
+# Two commands do all the set-up: `make run` and `make test`. Python >= 3.11 and make are all they need.
+PYTHON ?= python3
+VENV := .venv
+EMULATOR := .venv-emulator
+STATE ?= .penstock
+PIP := pip install --quiet --disable-pip-version-check
+penstock := $(VENV)/bin/penstock
+
+.PHONY: run demo test truth kill-worker lint format lock clean-state clean help
+
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+run: $(VENV)/.installed $(EMULATOR)/.installed ## the whole stack on this machine, until Ctrl-C
+	@exec $(penstock) up --state $(STATE)
+
+demo: $(VENV)/.installed $(EMULATOR)/.installed ## samples in through both doors, found again, and everything ended
+	@exec $(penstock) demo --state $(STATE)/demo $(if $(NEW_IDS),--new-ids)
+
+test: $(VENV)/.installed-dev $(EMULATOR)/.installed ## every test
+	$(VENV)/bin/python -m pytest $(TESTS)
+
+truth: $(VENV)/.installed-dev $(EMULATOR)/.installed ## 2,000 searches across 20 replacements of one document
+	$(VENV)/bin/python -m tests.e2e.replace_under_search
+
+kill-worker: $(VENV)/.installed-dev $(EMULATOR)/.installed ## kill -9 of the worker in mid-document, and what came of it
+	$(VENV)/bin/python -m tests.e2e.kill_worker
+
+lint: $(VENV)/.installed-dev ## ruff, mypy --strict, import-linter
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.installed-dev ## code as ruff would have it
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+clean-state: ## forget documents, keys and index of the local stack
+	rm -rf $(STATE)
+
+clean: clean-state ## forget the virtual environments too
+	rm -rf $(VENV) $(EMULATOR)
+
+lock: ## resolve the locked versions anew; needs uv
+	uv pip compile $(LOCK) requirements/build.in -o requirements/build.txt
+	uv pip compile $(LOCK) requirements/emulator.in -o requirements/emulator.txt
+	uv pip compile $(LOCK) --extra local pyproject.toml -o requirements/local.txt
+	uv pip compile $(LOCK) --extra dev -c requirements/local.txt pyproject.toml -o requirements/dev.txt
+
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Penstock needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.12 run" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements/build.txt requirements/local.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing Penstock into $(VENV) …"
+	@$(VENV)/bin/$(PIP) -r requirements/build.txt
+	@$(VENV)/bin/$(PIP) -r requirements/local.txt
+	@$(VENV)/bin/$(PIP) --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements/dev.txt
+	@echo "Installing the development tools into $(VENV) …"
+	@$(VENV)/bin/$(PIP) -r requirements/dev.txt
+	@touch $@
+
+# ministack pins botocore exactly, so it has an environment of its own.
+$(EMULATOR)/.installed: requirements/emulator.txt
+	@echo "Installing the AWS emulator into $(EMULATOR) …"
+	@test -x $(EMULATOR)/bin/python || $(PYTHON) -m venv $(EMULATOR)
+	@$(EMULATOR)/bin/$(PIP) -r requirements/emulator.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""What keeps the promises of the ports: the only code that knows AWS, OpenSearch, OpenAI and SQLite."""

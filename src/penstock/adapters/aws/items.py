@@ -1,0 +1,225 @@
+"""Records and builds as items of the table. The names are short because DynamoDB counts them with each item; a record
+of one shard stays under 1 KB, the unit that a write is paid by.
+
+| item | pk | sk |
+|---|---|---|
+| record | tenant/document | record |
+| build | tenant/document | build/generation.build |
+| API key | tenant | key/id |
+| ping | tenant | ping/id |
+
+A record has, besides its own attributes, `t` and `l` for the index `list` unless it is a tombstone, `ds` for the index
+`due` while it has `d`, and `ttl` once it is a tombstone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from zlib import crc32
+
+from penstock.adapters.aws.form import (
+    FLAG,
+    MOMENT,
+    NUMBERS,
+    PAIR,
+    REAL,
+    TEXT,
+    WHOLE,
+    Attribute,
+    Form,
+    listed,
+    mapped,
+    word,
+)
+from penstock.build import Build
+from penstock.document import (
+    Document,
+    DocumentId,
+    Edition,
+    Failure,
+    Original,
+    Pair,
+    Receipt,
+    Status,
+    TenantId,
+    Work,
+)
+from penstock.errors import UnknownItem
+from penstock.ports import Item
+from penstock.task import Lane
+
+Attributes = dict[str, Attribute]
+
+RECORD = "record"
+DUE_PARTITIONS = tuple(map(str, range(8)))
+"""Of the index `due`: several, so that accepting is not bound to what one takes; few enough to ask all of them."""
+
+_BACKSTOP = timedelta(days=7)
+"""How long after a tombstone's end DynamoDB itself drops it, should the sweep not have."""
+
+ORIGINAL = Form(
+    Original,
+    k=("key", TEXT),
+    v=("version", TEXT),
+    n=("name", TEXT),
+    z=("size", WHOLE),
+    e=("etag", TEXT),
+    h=("sha256", TEXT),
+    c=("content_type", TEXT),
+    q=("sequencer", TEXT),
+)
+WORK = Form(Work, e=("epoch", WHOLE), u=("until", MOMENT), a=("attempts", WHOLE))
+FAILURE = Form(Failure, c=("code", TEXT), m=("message", TEXT))
+RECEIPT = Form(
+    Receipt,
+    k=("kind", TEXT),
+    e=("engine", TEXT),
+    g=("paged", FLAG),
+    p=("pages", WHOLE),
+    t=("pages_with_text", WHOLE),
+    o=("pages_without_text", TEXT),
+    d=("pages_damaged", TEXT),
+    c=("chunks", WHOLE),
+    v=("vectors", WHOLE),
+    m=("embedded", WHOLE),
+    r=("refused", TEXT),
+    w=("warnings", listed(TEXT)),
+    x=("explained", TEXT),
+    s=("seconds", REAL),
+)
+DOCUMENT = Form(
+    Document,
+    g=("generation", WHOLE),
+    r=("revision", WHOLE),
+    s=("status", word(Status)),
+    a=("accepted", MOMENT),
+    o=("original", ORIGINAL.kind),
+    f=("source", TEXT),
+    n=("lane", word(Lane)),
+    m=("metadata", mapped(TEXT)),
+    b=("build", WHOLE),
+    w=("work", WORK.kind),
+    rc=("receipt", RECEIPT.kind),
+    x=("failure", FAILURE.kind),
+    c=("cancel", FLAG),
+    y=("stray", FLAG),
+    d=("due", MOMENT),
+    dw=("wait", WHOLE),
+    e=("ends", MOMENT),
+)
+BUILD = Form(
+    Build,
+    r=("revision", WHOLE),
+    n=("total", WHOLE),
+    s=("written", WHOLE),
+    pr=("pages_read", WHOLE),
+    p=("pages", WHOLE),
+    f=("done", NUMBERS),
+    w=("work", mapped(WORK.kind, name=int)),
+    c=("chunks", WHOLE),
+    m=("embedded", WHOLE),
+    o=("reopened", WHOLE),
+    rc=("draft", RECEIPT.kind),
+)
+_ACTIVE = "v"
+PUT = "i"
+"""Which put an item comes from: a token."""
+_BESIDES = frozenset({"pk", "sk", "t", "l", "ds", "ttl", PUT, _ACTIVE})
+"""Attributes that are not the forms' own. A build must not have those that an index is made of, so `d` neither."""
+
+
+def key_of(tenant: TenantId, document: DocumentId, pair: Pair | None = None) -> Attributes:
+    """The key of a record or, with a pair, of that build."""
+    return {"pk": {"S": f"{tenant}/{document}"}, "sk": {"S": RECORD if pair is None else f"build/{pair}"}}
+
+
+def key_of_item(item: Item) -> Attributes:
+    if isinstance(item, Document):
+        return key_of(item.tenant, item.id)
+    return key_of(item.tenant, item.document, item.pair)
+
+
+def packed(item: Item) -> Attributes:
+    """The whole item as it is stored."""
+    if isinstance(item, Build):
+        return key_of_item(item) | BUILD.pack(item)
+    attributes = key_of_item(item) | DOCUMENT.pack(item)
+    if item.active is not None:
+        attributes[_ACTIVE] = {"M": _active(item, item.active)}
+    if item.status is not Status.DELETED:
+        attributes |= {"t": {"S": item.tenant}, "l": {"S": position(item.accepted, item.id)}}
+    if item.due is not None:
+        attributes["ds"] = {"S": DUE_PARTITIONS[crc32(item.id.encode()) % len(DUE_PARTITIONS)]}
+    if item.ends is not None:
+        attributes["ttl"] = {"N": str(int((item.ends + _BACKSTOP).timestamp()))}
+    return attributes
+
+
+def _active(document: Document, edition: Edition) -> Attributes:
+    """What the newest attempt does not say as well: after its publish, nothing."""
+    held: Attributes = {}
+    if edition.pair != document.pair:
+        held["p"] = PAIR.pack(edition.pair)
+    if edition.original != document.original:
+        held["o"] = ORIGINAL.kind.pack(edition.original)
+    if edition.receipt != document.receipt:
+        held["rc"] = RECEIPT.kind.pack(edition.receipt)
+    return held
+
+
+def document_in(attributes: Mapping[str, Attribute]) -> Document:
+    """
+    Raises:
+        UnknownItem: it is no record, or not one of this version.
+    """
+    key = attributes["pk"]["S"]
+    tenant, _, document = key.partition("/")
+    own = {name: value for name, value in attributes.items() if name not in _BESIDES}
+    try:
+        read = DOCUMENT.unpack(own, tenant=TenantId(tenant), id=DocumentId(document))
+        if _ACTIVE in attributes:
+            read = replace(read, active=_edition_in(attributes[_ACTIVE]["M"], read))
+    except (ValueError, KeyError) as error:
+        raise UnknownItem(key=key, why=error) from error
+    return read
+
+
+def _edition_in(attributes: Mapping[str, Attribute], document: Document) -> Edition:
+    unknown = attributes.keys() - {"p", "o", "rc"}
+    if unknown:
+        raise ValueError(f"attribute {_ACTIVE}: {', '.join(sorted(unknown))} unknown")
+    receipt = RECEIPT.kind.unpack(attributes["rc"]) if "rc" in attributes else document.receipt
+    if receipt is None:
+        raise ValueError(f"attribute {_ACTIVE}: receipt missing")
+    return Edition(
+        PAIR.unpack(attributes["p"]) if "p" in attributes else document.pair,
+        ORIGINAL.kind.unpack(attributes["o"]) if "o" in attributes else document.original,
+        receipt,
+    )
+
+
+def build_in(attributes: Mapping[str, Attribute]) -> Build:
+    """
+    Raises:
+        UnknownItem: it is no build, or not one of this version.
+    """
+    key, kind = attributes["pk"]["S"], attributes["sk"]["S"]
+    tenant, _, document = key.partition("/")
+    own = {name: value for name, value in attributes.items() if name not in _BESIDES}
+    try:
+        pair = PAIR.unpack({"S": kind.removeprefix("build/")})
+        return BUILD.unpack(own, tenant=TenantId(tenant), document=DocumentId(document), pair=pair)
+    except ValueError as error:
+        raise UnknownItem(key=f"{key} {kind}", why=error) from error
+
+
+def position(accepted: datetime, document: DocumentId) -> str:
+    """Where a document stands in its tenant's list: sorts as text by accept time, then id."""
+    return f"{int(MOMENT.write(accepted)):013}/{document}"
+
+
+def position_in(text: str) -> tuple[datetime, DocumentId]:
+    accepted, _, document = text.partition("/")
+    return MOMENT.read(accepted), DocumentId(document)

@@ -1,0 +1,197 @@
+"""The object store on S3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import quote
+
+from botocore.exceptions import ClientError
+
+from penstock.adapters.aws.failures import code_of, translated
+from penstock.document import TenantId
+from penstock.errors import ForeignKey, Misconfigured, OriginalMissing, PenstockError, Transient
+from penstock.ports import Stored
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+PART = 16 * 1024 * 1024
+"""Bytes that one request stores, and that are held in memory. S3 takes 10,000 parts: files of up to 156 GiB."""
+_BLOCK = 1024 * 1024
+_BATCH = 1000  # the most versions that DeleteObjects takes
+_MISSING = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "404"})
+_OF_A_PART = ("ETag", "ChecksumCRC32")
+_NO_VERSION = "InvalidArgument"  # what S3 calls a version id that it could not have given
+
+
+class S3ObjectStore:
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def put(self, tenant: TenantId, key: str, content: BinaryIO, *, content_type: str | None = None) -> Stored:
+        """By one request if it fits, else in parts. boto3's own upload does the same, but does not say which version it
+        made; asking afterwards could name that of another writer."""
+        _check_owner(tenant, key)
+        target: dict[str, Any] = {"Bucket": self._bucket, "Key": key}
+        described: dict[str, Any] = {"ContentType": content_type} if content_type else {}
+        first = _part(content)
+        with translated("S3"):
+            if len(first) < PART:
+                answer: Any = self._client.put_object(**target, **described, Body=first)
+                size = len(first)
+            else:
+                answer, size = self._put_in_parts(target, described, first, content)
+        version = answer.get("VersionId")
+        if version is None:
+            raise Misconfigured(why=f"Bucket {self._bucket} has no versions. Turn its versioning on.")
+        return Stored(key, version, size, answer["ETag"].strip('"'))
+
+    def _put_in_parts(
+        self, target: dict[str, Any], described: dict[str, Any], part: bytes, content: BinaryIO
+    ) -> tuple[Any, int]:
+        upload = self._client.create_multipart_upload(**target, **described, ChecksumAlgorithm="CRC32")
+        target = {**target, "UploadId": upload["UploadId"]}
+        parts: list[Any] = []
+        size = 0
+        try:
+            while part:
+                number = len(parts) + 1
+                sent: Any = self._client.upload_part(**target, PartNumber=number, Body=part, ChecksumAlgorithm="CRC32")
+                parts.append({"PartNumber": number, **{each: sent[each] for each in _OF_A_PART if each in sent}})
+                size += len(part)
+                part = _part(content)
+            return self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": parts}), size
+        except BaseException:
+            with suppress(PenstockError), translated("S3"):
+                self._client.abort_multipart_upload(**target)  # else its parts are paid for until S3 clears them
+            raise
+
+    @contextmanager
+    def get(self, tenant: TenantId, key: str, version: str | None = None) -> Iterator[Iterator[bytes]]:
+        _check_owner(tenant, key)
+        wanted: dict[str, Any] = {"Bucket": self._bucket, "Key": key}
+        if version is not None:
+            wanted["VersionId"] = version
+        with translated("S3"):
+            try:
+                body = self._client.get_object(**wanted)["Body"]
+            except ClientError as error:
+                if code_of(error) in _MISSING or (version is not None and code_of(error) == _NO_VERSION):
+                    raise OriginalMissing from error
+                raise
+        with closing(body):
+            yield _blocks(body)
+
+    def link(self, tenant: TenantId, key: str, version: str, *, name: str, seconds: int) -> str:
+        _check_owner(tenant, key)
+        with translated("S3"):
+            return self._client.generate_presigned_url(
+                "get_object",
+                Params={
+                    "Bucket": self._bucket,
+                    "Key": key,
+                    "VersionId": version,
+                    "ResponseContentDisposition": _disposition(name),
+                },
+                ExpiresIn=seconds,
+            )
+
+    def remove(self, tenant: TenantId, key: str, version: str | None = None) -> int:
+        """The oldest first: cut short, it can be done again, for the version that says what is older goes last.
+        Where that version is not there, nothing is known to be older, and nothing is removed."""
+        _check_owner(tenant, key)
+        versions: list[Any] = []
+        markers: list[Any] = []
+        for page in self._listed(key):
+            versions += (each for each in page.get("Versions", []) if each["Key"] == key)
+            markers += (each for each in page.get("DeleteMarkers", []) if each["Key"] == key)
+            if any(each["Key"] != key for each in (*page.get("Versions", []), *page.get("DeleteMarkers", []))):
+                break  # S3 lists by key, and this key comes before the longer ones that begin with it
+        ids = [each["VersionId"] for each in versions]
+        newest = 0 if version is None else ids.index(version) if version in ids else len(ids)
+        if newest > 0:
+            # Markers are listed apart and timed to the second, so only those surely older go: one that stays shows
+            # nothing, but to take one too many could bring back a version that was deleted.
+            markers = [each for each in markers if newest < len(ids) and _older(each, versions[newest])]
+        going = versions[newest:]
+        with translated("S3"):
+            for each in (*reversed(going[1:]), *markers, *going[:1]):
+                self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=each["VersionId"])
+        return len(going)
+
+    def remove_all(self, tenant: TenantId, prefix: str) -> int:
+        _check_owner(tenant, prefix)
+        if not prefix.endswith("/"):
+            raise ValueError(prefix)
+        removed = 0
+        for page in self._listed(prefix):
+            versions, markers = page.get("Versions", []), page.get("DeleteMarkers", [])
+            self._remove_batch([*versions, *markers])
+            removed += len(versions)
+        return removed
+
+    def _listed(self, prefix: str) -> Iterator[Any]:
+        """Pages of versions and of delete markers, by key, the newest first."""
+        with translated("S3"):
+            pages = self._client.get_paginator("list_object_versions").paginate(
+                Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": _BATCH}
+            )
+            yield from pages
+
+    def _remove_batch(self, versions: list[Any]) -> None:
+        if not versions:
+            return
+        ids: Any = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in versions]
+        with translated("S3"):
+            answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": ids, "Quiet": True})
+        if errors := answer.get("Errors"):
+            raise Transient(why=f"S3 did not delete {len(errors)} objects ({errors[0].get('Code')})")
+
+    def check(self) -> None:
+        with translated("S3"):
+            try:
+                self._client.head_bucket(Bucket=self._bucket)
+            except ClientError as error:
+                if code_of(error) not in {"301", "400", "403", "404"}:
+                    raise
+                raise Misconfigured(
+                    why=f"Bucket {self._bucket!r} is not there, or may not be read (S3 answered {code_of(error)})."
+                ) from error
+
+
+def _check_owner(tenant: TenantId, key: str) -> None:
+    """
+    Raises:
+        ForeignKey: the tenant is not the second part of the key (I10).
+    """
+    parts = key.split("/", 2)
+    if len(parts) < 3 or parts[1] != tenant:  # noqa: PLR2004 - area/tenant/rest
+        raise ForeignKey(key=key, tenant=tenant)
+
+
+def _part(content: BinaryIO) -> bytes:
+    """The next part, full unless the content ends in it; one read of a pipe may give less than was asked for."""
+    blocks: list[bytes] = []
+    missing = PART
+    while missing and (block := content.read(missing)):
+        blocks.append(block)
+        missing -= len(block)
+    return b"".join(blocks)
+
+
+def _blocks(body: Any) -> Iterator[bytes]:
+    with translated("S3"):
+        yield from body.iter_chunks(_BLOCK)
+
+
+def _older(marker: Any, version: Any) -> bool:
+    return bool(marker["LastModified"] < version["LastModified"])
+
+
+def _disposition(name: str) -> str:
+    """Shown in the browser, and saved under this name (RFC 6266; in ASCII for whoever knows no RFC 5987)."""
+    plain = "".join(each if each.isascii() and each.isprintable() and each not in '"\\%' else "_" for each in name)
+    return f"inline; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

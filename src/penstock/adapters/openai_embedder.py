@@ -1,0 +1,191 @@
+"""The embedder of OpenAI, and of all that speak its protocol."""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from collections.abc import Iterator, Sequence
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from penstock.chunk import Space, Vector
+from penstock.document import TenantId
+from penstock.errors import EmbeddingMisconfigured, Transient
+
+if TYPE_CHECKING:  # takes 0.7 s to import, and only this embedder needs it
+    import openai
+
+WINDOW_BYTES = 8191
+"""OpenAI's models take 8,192 tokens (API reference, "Create embeddings", `input`; 8,191 in earlier editions). A token is
+of one byte or more, so a text of so many bytes of UTF-8 fits, and need not be tokenized here to know."""
+REQUEST_BYTES = 600_000
+"""A request takes 300,000 tokens (same place). Most languages have less than one token in two bytes; a batch that has
+more is refused whole, and halved."""
+CONNECT_SECONDS = 5.0
+EMBED_SECONDS = 60.0
+QUERY_SECONDS = 15.0
+MESSAGE_CHARS = 300
+_REFUSED = {400, 413, 422}
+_PASSING = {408, 409, 425, 429}
+_PLAIN = "word"
+"""A text that no provider can object to."""
+
+
+class OpenAIEmbedder:
+    """An Embedder. Key and address are OPENAI_API_KEY and OPENAI_BASE_URL, read by the openai package at first use.
+
+    It never tries again by itself: the queue redelivers (I4), and what it waits for is the provider's Retry-After.
+    """
+
+    weight = 0.4
+    """Measured as the best for models not known to be as good as all-MiniLM-L6-v2, for which it is 0.5."""
+
+    def __init__(self, model: str, dimensions: int, batch: int = 128) -> None:
+        self.space = Space(model, dimensions)
+        self.batch = batch
+        self._clients: dict[int, openai.OpenAI] = {}
+
+    def fits(self, text: str) -> bool:
+        return len(text.encode("utf-8", "replace")) <= WINDOW_BYTES
+
+    def embed(self, tenant: TenantId, texts: Sequence[str]) -> Sequence[Vector | None]:  # noqa: ARG002 - one account
+        return [vector for batch in _by_size(texts) for vector in self._batch(batch, EMBED_SECONDS)]
+
+    def embed_query(self, tenant: TenantId, text: str) -> Vector | None:  # noqa: ARG002 - one account
+        if not text.strip() or not self.fits(text):
+            return None
+        return self._batch([text], QUERY_SECONDS)[0]
+
+    def _batch(self, texts: Sequence[str], seconds: float) -> Sequence[Vector | None]:
+        try:
+            return self._request(texts, seconds)
+        except _Refused:
+            self._probe(seconds)
+            return self._divided(texts, seconds)
+
+    def _divided(self, refused: Sequence[str], seconds: float) -> Sequence[Vector | None]:
+        """Halves of what was refused as a whole, until the texts that cause it stand alone."""
+        if len(refused) == 1:
+            return [None]
+        vectors: list[Vector | None] = []
+        for half in (refused[: len(refused) // 2], refused[len(refused) // 2 :]):
+            try:
+                vectors += self._request(half, seconds)
+            except _Refused:
+                vectors += self._divided(half, seconds)
+        return vectors
+
+    def _probe(self, seconds: float) -> None:
+        """Tells by a plain word whether a refusal is of the texts or of the call.
+
+        Raises:
+            EmbeddingMisconfigured: it is of the call.
+        """
+        try:
+            self._request([_PLAIN], seconds)
+        except _Refused as refusal:
+            raise EmbeddingMisconfigured(why=str(refusal)) from refusal
+
+    def _request(self, texts: Sequence[str], seconds: float) -> Sequence[Vector | None]:
+        import openai  # noqa: PLC0415 - see above
+
+        try:
+            answer = self._client().embeddings.create(
+                model=self.space.model,
+                input=list(texts),
+                dimensions=self.space.dimensions,
+                encoding_format="base64",
+                timeout=openai.Timeout(seconds, connect=CONNECT_SECONDS),
+            )
+        except openai.APIStatusError as error:
+            raise _translated(error) from error
+        except openai.OpenAIError as error:  # no connection, no answer in time, or none that can be read
+            raise Transient(why=f"the embedding provider did not answer ({error})") from error
+        try:
+            data = sorted(answer.data, key=lambda each: each.index)
+            vectors = [_decoded(each.embedding) for each in data]
+        except (AttributeError, TypeError, ValueError) as error:
+            raise Transient(why=f"the embedding provider's answer cannot be read ({error})") from error
+        if [each.index for each in data] != list(range(len(texts))):
+            raise Transient(why=f"the embedding provider gave {len(data)} vectors for {len(texts)} texts")
+        for vector in vectors:
+            if vector.shape != (self.space.dimensions,):
+                raise EmbeddingMisconfigured(
+                    why=f"its vectors have {vector.size} dimensions where {self.space.dimensions} were asked for"
+                )
+        return [_unit(vector) for vector in vectors]
+
+    def _client(self) -> openai.OpenAI:
+        """Of this process: connections may not be carried over a fork."""
+        import openai  # noqa: PLC0415 - see above
+
+        client = self._clients.get(os.getpid())
+        if client is None:
+            try:
+                client = openai.OpenAI(max_retries=0)
+            except openai.OpenAIError as error:
+                raise EmbeddingMisconfigured(why="there is no API key") from error
+            client = self._clients.setdefault(os.getpid(), client)
+        return client
+
+
+class _Refused(Exception):
+    """The provider has nothing against the caller, but does not take this request."""
+
+
+def _by_size(texts: Sequence[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        length = len(text.encode("utf-8", "replace"))
+        if batch and size + length > REQUEST_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(text)
+        size += length
+    if batch:
+        yield batch
+
+
+def _decoded(embedding: str | Sequence[float]) -> Vector:
+    """Some servers give lists of numbers whatever was asked for."""
+    if isinstance(embedding, str):
+        return np.frombuffer(base64.b64decode(embedding), "<f4").astype(np.float32)
+    return np.asarray(embedding, np.float32)
+
+
+def _unit(vector: Vector) -> Vector | None:
+    """None for one that has no direction."""
+    length = float(np.linalg.norm(vector))
+    return vector / np.float32(length) if np.isfinite(length) and length > 0 else None
+
+
+def _translated(error: openai.APIStatusError) -> Exception:
+    status = error.status_code
+    why = f"status {status}: {error.code or 'no code'}"
+    if status != 401:  # noqa: PLR2004 - Unauthorized, which may quote the key
+        why += f", {error.message[:MESSAGE_CHARS]}"
+    if status in _REFUSED:
+        return _Refused(why)
+    if status in _PASSING or status >= 500:  # noqa: PLR2004 - HTTP's server errors
+        headers = error.response.headers
+        after = _seconds(headers.get("retry-after-ms"), headers.get("retry-after"))
+        return Transient(why=f"the embedding provider answered with {why}", retry_after=after)
+    return EmbeddingMisconfigured(why=why)
+
+
+def _seconds(milliseconds: str | None, after: str | None) -> float | None:
+    """What Retry-After says: seconds or a date; `retry-after-ms` is finer. None where neither can be read."""
+    try:
+        if milliseconds is not None:
+            return max(0.0, float(milliseconds) / 1000)
+        if after is None:
+            return None
+        if after.strip().isdigit():
+            return float(after)
+        return max(0.0, parsedate_to_datetime(after).timestamp() - time.time())
+    except ValueError:
+        return None

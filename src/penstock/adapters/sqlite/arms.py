@@ -1,0 +1,105 @@
+"""The two arms of a search, by words and by vectors: each filters first and takes its best then."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Self
+
+import numpy as np
+
+from penstock.adapters.sqlite.matrix import Matrix, Rows, Vectors
+from penstock.chunk import IndexQuery
+from penstock.words import words_of
+
+MOST_WORDS = 256
+"""Of a question. An FTS5 expression has its limits, and whoever asks more means a document, not a question."""
+
+
+_WITHOUT = """
+    SELECT row FROM entries WHERE (document, generation, build) IN (
+        SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
+        FROM json_each(:without)
+    )
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which rows a query may find, as SQL that both arms use."""
+
+    among: str | None
+    """Selects the rows that it may; None means all."""
+    without: str | None
+    """Selects rows that it may not; None means none."""
+    values: Mapping[str, object]
+
+    @classmethod
+    def of(cls, query: IndexQuery) -> Self:
+        wanted = []
+        if query.sources:
+            wanted.append("source IN (SELECT value FROM json_each(:sources))")
+        if query.documents:
+            wanted.append("document IN (SELECT value FROM json_each(:documents))")
+        pairs = [(document, pair.generation, pair.build) for document, pair in query.without]
+        return cls(
+            among=f"SELECT row FROM entries WHERE {' AND '.join(wanted)}" if wanted else None,  # noqa: S608 - constants
+            without=_WITHOUT if pairs else None,
+            values={
+                "sources": json.dumps(query.sources),
+                "documents": json.dumps(query.documents),
+                "without": json.dumps(pairs),
+            },
+        )
+
+
+def nearest(db: sqlite3.Connection, matrix: Matrix, cosines: Vectors, query: IndexQuery) -> list[int]:
+    """The rows of the best `depth` cosines, in no order. `cosines`: of each row of the matrix, shape (n,)."""
+    rows_that = Filter.of(query)
+    admitted = matrix.alive
+    if rows_that.among is not None:
+        admitted = admitted & np.isin(matrix.rows, _select(db, rows_that.among, rows_that.values))
+    if rows_that.without is not None:
+        admitted = admitted & ~np.isin(matrix.rows, _select(db, rows_that.without, rows_that.values))
+    rows, cosines = matrix.rows[admitted], cosines[admitted]
+    if len(rows) <= query.depth:
+        return [int(row) for row in rows]
+    least = np.partition(cosines, len(cosines) - query.depth)[len(cosines) - query.depth]
+    above, level = rows[cosines > least], rows[cosines == least]
+    first = "SELECT row FROM entries WHERE row IN (SELECT value FROM json_each(:level)) ORDER BY id LIMIT :room"
+    ties = _select(db, first, {"level": json.dumps(level.tolist()), "room": query.depth - len(above)})
+    return [*above.tolist(), *ties.tolist()]
+
+
+def worded(db: sqlite3.Connection, query: IndexQuery, others: Collection[int]) -> dict[int, float]:
+    """BM25 by row, above 0: of the best `depth`, and of those of the `others` that have one of the words at all."""
+    words = [f'"{word}"' for word in islice(words_of(query.text), MOST_WORDS)]  # a quoted string is no syntax
+    if not words:
+        return {}
+    rows_that = Filter.of(query)
+    # The unary plus keeps FTS5 from looking up each row by itself, which takes it twenty times as long.
+    among = "" if rows_that.among is None else f"AND +rowid IN ({rows_that.among})"
+    without = "" if rows_that.without is None else f"AND +rowid NOT IN ({rows_that.without})"
+    found = db.execute(
+        f"""
+        WITH matched AS MATERIALIZED (
+            SELECT rowid AS row, -bm25(words) AS score FROM words WHERE words MATCH :words {among} {without}
+        ),
+        best AS (SELECT score FROM matched ORDER BY score DESC LIMIT :depth)
+        SELECT row, score FROM (
+            SELECT matched.row, score FROM matched JOIN entries ON entries.row = matched.row
+            WHERE score >= (SELECT min(score) FROM best) ORDER BY score DESC, id LIMIT :depth
+        )
+        UNION
+        SELECT row, score FROM matched WHERE row IN (SELECT value FROM json_each(:others))
+        """,  # noqa: S608 - constants
+        {**rows_that.values, "words": " OR ".join(words), "depth": query.depth, "others": json.dumps(list(others))},
+    )
+    return dict(found.fetchall())
+
+
+def _select(db: sqlite3.Connection, statement: str, values: Mapping[str, object]) -> Rows:
+    return np.fromiter((row for (row,) in db.execute(statement, values)), np.int64)

@@ -1,0 +1,208 @@
+"""One tenant's index file: how it comes to be, who may open it, and what its errors mean."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from penstock.adapters.sqlite.matrix import REMOVALS_KEPT, VectorCache
+from penstock.chunk import Space
+from penstock.errors import EmbedderChanged, Misconfigured, Transient
+
+FORMAT = 1
+BUSY_SECONDS = 10.0
+MOST_IDLE = 8
+"""Connections kept open for the next caller."""
+
+# The narrow columns stand first: SQLite then filters and sorts without reading texts and vectors. Rows are never
+# changed, only added and removed, both numbered by AUTOINCREMENT, the removals by a trigger, whoever makes them. So the
+# last two numbers tell any process whether it has seen all there is, and the rows above those are what it has not.
+SCHEMA = """
+CREATE TABLE space (model TEXT NOT NULL, dimensions INTEGER NOT NULL);
+CREATE TABLE removed (number INTEGER PRIMARY KEY AUTOINCREMENT, row INTEGER NOT NULL);
+CREATE TABLE entries (
+    row INTEGER PRIMARY KEY AUTOINCREMENT,
+    document TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    build INTEGER NOT NULL,
+    ordinal INTEGER NOT NULL,
+    id TEXT NOT NULL AS (document || ':' || generation || ':' || build || ':' || ordinal) VIRTUAL,
+    first_page INTEGER NOT NULL,
+    last_page INTEGER NOT NULL,
+    paged INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    source TEXT NOT NULL,
+    name TEXT NOT NULL,
+    section TEXT NOT NULL,
+    vector BLOB CHECK (length(vector) = {vector_bytes}),
+    text TEXT NOT NULL,
+    UNIQUE (document, generation, build, ordinal)
+);
+CREATE INDEX entries_by_hash ON entries (hash) WHERE vector IS NOT NULL;
+CREATE INDEX entries_by_source ON entries (source);
+CREATE VIRTUAL TABLE words USING fts5 (
+    text, content = 'entries', content_rowid = 'row', tokenize = 'porter unicode61'
+);
+CREATE TRIGGER entry_added AFTER INSERT ON entries BEGIN
+    INSERT INTO words (rowid, text) VALUES (new.row, new.text);
+END;
+CREATE TRIGGER entry_removed AFTER DELETE ON entries BEGIN
+    INSERT INTO words (words, rowid, text) VALUES ('delete', old.row, old.text);
+    INSERT INTO removed (row) VALUES (old.row);
+    DELETE FROM removed WHERE number <= (SELECT max(number) FROM removed) - {removals_kept};
+END;
+"""
+
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_FORBIDDEN = {sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH}
+_PASSING = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_SCHEMA,
+}
+
+
+class TenantFile:
+    """Connections to one file, each used by one thread at a time, and the vectors in it. Belongs to the process that
+    made it: neither may be carried over a fork."""
+
+    def __init__(self, path: Path, space: Space) -> None:
+        self.path = path
+        self.vectors = VectorCache(space.dimensions)
+        self._space = space
+        self._idle: list[sqlite3.Connection] = []
+        self._closed = False
+
+    def exists(self) -> bool:
+        return self.path.exists()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection | None]:
+        """A transaction that sees one state of the file throughout; None where there is no file yet."""
+        with self._errors_translated():
+            if not self.exists():
+                yield None
+                return
+            with self._connection() as db:
+                db.execute("BEGIN")
+                yield db
+                db.execute("COMMIT")
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that takes the write lock at once; committed on the way out, unless by an exception."""
+        with self._errors_translated():
+            if not self.exists():
+                self._create()
+            with self._connection() as db:
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+                db.execute("COMMIT")
+
+    def check(self) -> None:
+        """
+        Raises:
+            EmbedderChanged, Misconfigured, Transient: the file cannot serve.
+        """
+        with self.reading():
+            pass
+
+    def close(self) -> None:
+        """Forget the connections; those in use close when they are given back."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        db = self._idle.pop() if self._idle else self._open()
+        try:
+            yield db
+        except BaseException:
+            db.close()  # rolls back, and whatever was wrong with it is not handed on
+            raise
+        if self._closed or len(self._idle) >= MOST_IDLE:
+            db.close()
+        else:
+            self._idle.append(db)
+
+    def _open(self) -> sqlite3.Connection:
+        db = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("PRAGMA cache_size = -8000")
+            self._check(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _check(self, db: sqlite3.Connection) -> None:
+        (found,) = db.execute("PRAGMA user_version").fetchone()
+        if found != FORMAT:
+            raise Misconfigured(
+                why=f"The index file {self.path} has format {found}, and this version of Penstock reads {FORMAT}. "
+                "Move it away and add the tenant's documents again."
+            )
+        stored = Space(*db.execute("SELECT model, dimensions FROM space").fetchone())
+        if stored != self._space:
+            raise EmbedderChanged(stored=stored, configured=self._space)
+
+    def _create(self) -> None:
+        """The file appears whole or not at all: made under another name and linked, so that of two processes that make
+        it at once one wins and no reader meets half a schema."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.path.with_suffix(f".{uuid.uuid4().hex}.draft")
+        try:
+            with closing(sqlite3.connect(draft, isolation_level=None)) as db:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.executescript(SCHEMA.format(vector_bytes=4 * self._space.dimensions, removals_kept=REMOVALS_KEPT))
+                db.execute("INSERT INTO space VALUES (?, ?)", (self._space.model, self._space.dimensions))
+                db.execute(f"PRAGMA user_version = {FORMAT}")
+            with suppress(FileExistsError):
+                os.link(draft, self.path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    @contextmanager
+    def _errors_translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte names the kind, the rest the place
+            if code in _PASSING:
+                raise Transient(why=f"the index file {self.path.name} did not answer ({error})") from error
+            if code in _DAMAGED:
+                raise Misconfigured(
+                    why=f"The index file {self.path} is damaged ({error}). Stop Penstock, move the file away together "
+                    "with its -wal and -shm, and add the tenant's documents again."
+                ) from error
+            if code in _FORBIDDEN:
+                raise Misconfigured(
+                    why=f"The index file {self.path} may not be written ({error}). Give this user the right to write "
+                    "the file and its folder."
+                ) from error
+            raise
+        except PermissionError as error:
+            raise Misconfigured(
+                why=f"The index folder {self.path.parent} may not be written ({error}). Give this user the right to, "
+                "or set PENSTOCK_INDEX_PATH."
+            ) from error
+        except OSError as error:
+            raise Transient(why=f"the index folder {self.path.parent} did not answer ({error})") from error

@@ -1,0 +1,204 @@
+"""The embedded search index: SQLite FTS5 for words, exact cosines in memory for vectors, one file per tenant."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from penstock.adapters.sqlite.arms import nearest, worded
+from penstock.adapters.sqlite.file import TenantFile
+from penstock.chunk import Candidate, Candidates, Chunk, Count, Entry, IndexQuery, Space, TextHash, Vector
+from penstock.document import DocumentId, Pair, TenantId, tenant_id
+
+ROWS_AT_ONCE = 500
+"""Per write transaction, so that other writers get their turn and the write-ahead log stays small."""
+MOST_TENANTS = 64
+"""Whose files are kept open, with their vectors in memory, per process."""
+
+_COLUMNS = (
+    "document, generation, build, ordinal, first_page, last_page, paged, hash, source, name, section, text, vector"
+)
+_INSERT = f"INSERT INTO entries ({_COLUMNS}) VALUES ({', '.join('?' * 13)})"  # noqa: S608 - constants, as all here
+_SELECT = f"SELECT row, {_COLUMNS} FROM entries WHERE row IN (SELECT value FROM json_each(?))"  # noqa: S608
+_DELETE = "DELETE FROM entries WHERE document = ? AND generation = ? AND build = ? AND ordinal = ?"
+_CLEAR = """
+    DELETE FROM entries WHERE row IN (
+        SELECT row FROM entries
+        WHERE document = :document AND (:generation IS NULL OR (generation, build) < (:generation, :build))
+        LIMIT :limit
+    )
+"""
+_KNOWN = """
+    SELECT value, (SELECT vector FROM entries WHERE hash = value AND vector IS NOT NULL LIMIT 1)
+    FROM json_each(?)
+"""
+
+
+class SqliteIndex:
+    """A SearchIndex in a folder: each tenant's chunks in a file of its own, so that isolation needs no filter and the
+    statistics of words tell nothing of other tenants. Safe with many threads and processes.
+
+    Vectors are held in memory by each process that searches, which is what bounds its use: 1 KB a chunk at 256
+    dimensions.
+    """
+
+    def __init__(self, folder: Path, space: Space) -> None:
+        self._folder = folder
+        self._space = space
+        self._opened: dict[int, _OpenFiles] = {}
+
+    def known_vectors(self, tenant: TenantId, hashes: Sequence[TextHash]) -> Mapping[TextHash, Vector]:
+        with self._file(tenant).reading() as db:
+            found = [] if db is None else db.execute(_KNOWN, (json.dumps(hashes),))
+            return {TextHash(known): _vector(blob) for known, blob in found if blob is not None}
+
+    def put(self, tenant: TenantId, entries: Sequence[Entry]) -> None:
+        """Ids that are there already are removed and added, never changed: a row number says all about its row."""
+        file = self._file(tenant)
+        for start in range(0, len(entries), ROWS_AT_ONCE):
+            rows = {entry.id: _row(entry) for entry in entries[start : start + ROWS_AT_ONCE]}
+            with file.writing() as db:
+                db.executemany(_DELETE, [row[:4] for row in rows.values()])
+                db.executemany(_INSERT, list(rows.values()))
+
+    def refresh(self, tenant: TenantId) -> None:
+        """Nothing to do: what is committed is seen by every transaction that begins later, in any process."""
+
+    def count(self, tenant: TenantId, document: DocumentId, pair: Pair) -> Count:
+        statement = "SELECT count(*), count(vector) FROM entries WHERE document = ? AND generation = ? AND build = ?"
+        with self._file(tenant).reading() as db:
+            if db is None:
+                return Count(0, 0)
+            return Count(*db.execute(statement, (document, pair.generation, pair.build)).fetchone())
+
+    def without_vector(self, tenant: TenantId, document: DocumentId, pair: Pair, limit: int) -> Sequence[int]:
+        statement = """
+            SELECT ordinal FROM entries WHERE document = ? AND generation = ? AND build = ? AND vector IS NULL
+            ORDER BY ordinal LIMIT ?
+        """
+        with self._file(tenant).reading() as db:
+            found = [] if db is None else db.execute(statement, (document, pair.generation, pair.build, limit))
+            return [ordinal for (ordinal,) in found]
+
+    def clear(self, tenant: TenantId, document: DocumentId, *, older_than: Pair | None = None) -> int:
+        generation, build = (older_than.generation, older_than.build) if older_than else (None, None)
+        which = {"document": document, "generation": generation, "build": build, "limit": ROWS_AT_ONCE}
+        file = self._file(tenant)
+        removed = 0
+        while file.exists():
+            with file.writing() as db:
+                gone = db.execute(_CLEAR, which).rowcount
+            removed += gone
+            if gone < ROWS_AT_ONCE:
+                break
+        return removed
+
+    def candidates(self, tenant: TenantId, query: IndexQuery) -> Candidates:
+        """One transaction, so that words, vectors and entries are of one state of the file."""
+        file = self._file(tenant)
+        with file.reading() as db:
+            if db is None:
+                return Candidates((), 0.0)
+            matrix = file.vectors.read(db)
+            cosines = None if query.vector is None else matrix.cosines(query.vector)
+            near = [] if cosines is None else nearest(db, matrix, cosines, query)
+            bm25 = worded(db, query, near)
+            places = matrix.places(np.array(sorted({*near, *bm25}), np.int64))
+            found = []
+            for row, entry in _entries(db, {*near, *bm25}):
+                cosine = float(cosines[places[row]]) if cosines is not None and row in places else None
+                found.append(Candidate(entry, bm25.get(row, 0.0), cosine))
+            return Candidates(tuple(found), 0.0 if query.vector is None else matrix.mean_cosine(query.vector))
+
+    def check(self) -> None:
+        for path in sorted(self._folder.glob("*.sqlite")):
+            file = TenantFile(path, self._space)
+            file.check()
+            file.close()
+
+    def _file(self, tenant: TenantId) -> TenantFile:
+        """Of this process: what was opened before a fork is left to the parent, neither used nor closed here."""
+        path = self._folder / f"{tenant_id(tenant)}.sqlite"
+        return self._opened.setdefault(os.getpid(), _OpenFiles()).get(path, self._space)
+
+
+class _OpenFiles:
+    """The files that were used last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._files: OrderedDict[Path, TenantFile] = OrderedDict()
+
+    def get(self, path: Path, space: Space) -> TenantFile:
+        with self._lock:
+            if path not in self._files:
+                self._files[path] = TenantFile(path, space)
+            file = self._files[path]
+            self._files.move_to_end(path)
+            oldest = self._files.popitem(last=False)[1] if len(self._files) > MOST_TENANTS else None
+        if oldest is not None:
+            oldest.close()
+        return file
+
+
+def _row(entry: Entry) -> tuple[object, ...]:
+    chunk = entry.chunk
+    return (
+        entry.document,
+        entry.pair.generation,
+        entry.pair.build,
+        chunk.ordinal,
+        chunk.first_page,
+        chunk.last_page,
+        entry.paged,
+        entry.hash,
+        entry.source,
+        entry.name,
+        json.dumps(chunk.section),
+        chunk.text,
+        None if entry.vector is None else entry.vector.astype("<f4").tobytes(),
+    )
+
+
+def _entries(db: sqlite3.Connection, rows: Collection[int]) -> Iterator[tuple[int, Entry]]:
+    found = db.execute(_SELECT, (json.dumps(list(rows)),))
+    for (
+        row,
+        document,
+        generation,
+        build,
+        ordinal,
+        first,
+        last,
+        paged,
+        hash_,
+        source,
+        name,
+        section,
+        text,
+        blob,
+    ) in found:
+        yield (
+            row,
+            Entry(
+                document=DocumentId(document),
+                pair=Pair(generation, build),
+                chunk=Chunk(ordinal, text, first, last, tuple(json.loads(section))),
+                hash=TextHash(hash_),
+                vector=None if blob is None else _vector(blob),
+                name=name,
+                source=source,
+                paged=bool(paged),
+            ),
+        )
+
+
+def _vector(blob: bytes) -> Vector:
+    return np.frombuffer(blob, "<f4")

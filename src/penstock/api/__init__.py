@@ -1,0 +1,1 @@
+"""The HTTPS door: FastAPI routes that translate, call one verb, and translate back."""

@@ -1,0 +1,36 @@
+"""Main: the API under uvicorn."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import uvicorn
+
+from penstock.api.app import create_app
+from penstock.ports import Services
+from penstock.settings import Settings
+
+_OPEN_REQUESTS = 200  # beyond these it answers 503 at once, rather than all of them late
+_BACKLOG = 512
+_IDLE_SECONDS = 30
+_STOP_SECONDS = 10
+
+
+def run_api(settings: Settings, services_factory: Callable[[], Services], host: str, port: int) -> None:
+    """Serve until SIGINT or SIGTERM; open requests then have ten seconds to end."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(services_factory, settings),
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            limit_concurrency=_OPEN_REQUESTS,
+            backlog=_BACKLOG,
+            timeout_keep_alive=_IDLE_SECONDS,
+            timeout_graceful_shutdown=_STOP_SECONDS,
+        )
+    )
+    server.run()

@@ -1,0 +1,289 @@
+"""Models: what the API answers with, field by field."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Self
+
+from pydantic import BaseModel, Field
+
+from penstock import document as record
+from penstock import follow
+from penstock.api.problems import Dependency, Problem
+from penstock.document import Document, Status
+from penstock.task import Lane, TaskState
+
+
+class Progress(BaseModel):
+    """How far it is. A page counts half when it is read, and whole when the shards that it is in are indexed."""
+
+    current: int
+    total: int | None = Field(description="Null while nobody knows how many there are.")
+    unit: str = Field(description="pages; parts, where the format has no pages; documents, for a removal.")
+
+    @classmethod
+    def of(cls, come: follow.Progress) -> Self:
+        return cls(current=come.current, total=come.total, unit=come.unit)
+
+
+class Failure(BaseModel):
+    """Why it failed, or what the last try of one that goes on ran into."""
+
+    code: str
+    message: str
+
+    @classmethod
+    def of(cls, failure: record.Failure | None) -> Self | None:
+        return None if failure is None else cls(code=failure.code, message=failure.message)
+
+
+class Receipt(BaseModel):
+    """What went in and what came out: pages = with text + without + damaged; vectors = chunks, unless some were
+    refused. Lists of pages and of chunks are ranges such as `3,7-9`."""
+
+    kind: str = Field(description="What the content turned out to be.")
+    engine: str = Field(description="What read it.")
+    paged: bool = Field(description="False where the format has no pages: the parts it was read in are counted then.")
+    pages: int
+    pages_with_text: int
+    pages_without_text: str
+    pages_damaged: str
+    chunks: int
+    vectors: int
+    embedded: int = Field(description="Texts that were sent to the embedder for it; the other vectors were known.")
+    refused: str = Field(description="Chunks that the embedder refused; they are found by their words alone.")
+    warnings: tuple[str, ...]
+    explained: str | None = Field(description="The stored object that has the lists whole, where they were cut here.")
+    seconds: float = Field(description="From acceptance to searchable.")
+
+    @classmethod
+    def of(cls, receipt: record.Receipt | None) -> Self | None:
+        return None if receipt is None else cls.model_validate(receipt, from_attributes=True)
+
+
+class Active(BaseModel):
+    """What readers find now; while a newer generation is on its way, or after it failed, the one before."""
+
+    generation: int
+    build: int
+    name: str
+    chunks: int
+
+    @classmethod
+    def of(cls, document: Document) -> Self | None:
+        if document.visible is None or document.active is None:
+            return None
+        pair, edition = document.visible, document.active
+        return cls(
+            generation=pair.generation, build=pair.build, name=edition.original.name, chunks=edition.receipt.chunks
+        )
+
+
+class DocumentSummary(BaseModel):
+    """A document in a list."""
+
+    document_id: str
+    name: str
+    status: Status
+    searchable: bool = Field(description="Whether readers find it now.")
+    generation: int = Field(description="Grows with each version of the bytes.")
+    source: str
+    lane: Lane
+    size: int = Field(description="Bytes.")
+    accepted_at: datetime
+    chunks: int | None = Field(description="Of the newest generation, once it is published.")
+    error: Failure | None
+
+    @classmethod
+    def of(cls, document: Document) -> Self:
+        return cls(
+            document_id=document.id,
+            name=document.original.name,
+            status=document.status,
+            searchable=document.visible is not None,
+            generation=document.generation,
+            source=document.source,
+            lane=document.lane,
+            size=document.original.size,
+            accepted_at=document.accepted,
+            chunks=document.receipt.chunks if document.receipt else None,
+            error=Failure.of(document.failure),
+        )
+
+
+class DocumentList(BaseModel):
+    """A page of documents, newest first."""
+
+    documents: list[DocumentSummary]
+    next: str | None = Field(description="The cursor of the next page; null where there is none.")
+
+
+class DocumentDetail(BaseModel):
+    """A document: its newest generation, and what readers find of it."""
+
+    document_id: str
+    name: str
+    status: Status
+    generation: int
+    source: str
+    lane: Lane
+    metadata: dict[str, str]
+    size: int = Field(description="Bytes.")
+    sha256: str | None = Field(description="Null until its bytes were hashed.")
+    content_type: str | None
+    accepted_at: datetime
+    progress: Progress
+    chunks: int = Field(description="Of the newest generation, indexed so far.")
+    receipt: Receipt | None = Field(description="Of the newest generation, once it is published.")
+    error: Failure | None
+    active: Active | None = Field(description="What readers find now; null where nothing is found.")
+    task_id: str = Field(description="The task that makes the newest generation searchable.")
+
+    @classmethod
+    def of(cls, document: Document, come: follow.Progress, task_id: str) -> Self:
+        return cls(
+            document_id=document.id,
+            name=document.original.name,
+            status=document.status,
+            generation=document.generation,
+            source=document.source,
+            lane=document.lane,
+            metadata=dict(document.metadata),
+            size=document.original.size,
+            sha256=document.original.sha256,
+            content_type=document.original.content_type,
+            accepted_at=document.accepted,
+            progress=Progress.of(come),
+            chunks=come.chunks,
+            receipt=Receipt.of(document.receipt),
+            error=Failure.of(document.failure),
+            active=Active.of(document),
+            task_id=task_id,
+        )
+
+
+class Accepted(BaseModel):
+    """A file that will be kept, and the task to poll."""
+
+    name: str
+    document_id: str
+    task_id: str
+    status_url: str
+    already_here: bool = Field(description="The same bytes were here already: there was nothing to do.")
+
+
+class Refused(BaseModel):
+    """A file that was not taken, and why."""
+
+    name: str
+    problem: Problem
+
+
+class Added(BaseModel):
+    """What became of each file, in the order they came."""
+
+    documents: list[Accepted | Refused]
+
+
+class Link(BaseModel):
+    """A short-lived address of an original; whoever has it can read the file."""
+
+    url: str
+    expires_at: datetime
+
+
+class TaskStarted(BaseModel):
+    """A task, and where to poll it."""
+
+    task_id: str
+    status_url: str
+
+
+class TaskResult(BaseModel):
+    """What a task that succeeded has left."""
+
+    document_id: str
+    generation: int
+    receipt: Receipt | None = Field(description="Of an ingest; null for a removal.")
+
+
+class Task(BaseModel):
+    """How a task stands, in Celery's words."""
+
+    task_id: str
+    operation: str
+    document_id: str
+    state: TaskState
+    document_status: Status
+    progress: Progress
+    result: TaskResult | None
+    error: Failure | None = Field(description="Why it failed; while it goes on, what its last try ran into.")
+    reason: str | None = Field(description="Why it was revoked: cancelled, deleted or superseded.")
+    next_steps: list[str] = Field(description="For a failed one: what to do.")
+
+    @classmethod
+    def of(cls, view: follow.TaskView) -> Self:
+        done = TaskResult(document_id=view.id.document, generation=view.id.generation, receipt=Receipt.of(view.receipt))
+        return cls(
+            task_id=str(view.id),
+            operation=view.id.operation,
+            document_id=view.id.document,
+            state=view.state,
+            document_status=view.status,
+            progress=Progress.of(view.progress),
+            result=done if view.state is TaskState.SUCCESS else None,
+            error=Failure.of(view.failure),
+            reason=view.reason,
+            next_steps=list(view.next_steps),
+        )
+
+
+class PageSpan(BaseModel):
+    """Both ends counted, from 1."""
+
+    first: int
+    last: int
+
+
+class Hit(BaseModel):
+    """A chunk that answers the query, with what a citation needs."""
+
+    document_id: str
+    name: str
+    source: str
+    generation: int
+    pages: PageSpan | None = Field(description="Null where the format has no pages.")
+    section: list[str] = Field(description="The headings it stands under, outermost first.")
+    score: float = Field(description="Higher is better; comparable within one answer only.")
+    snippet: str = Field(description="The best part of the text as HTML, the words of the query in `<mark>`.")
+    url: str = Field(description="The original, opened at the page.")
+
+
+class Answer(BaseModel):
+    """What was found."""
+
+    query: str
+    hits: list[Hit]
+    incomplete: bool = Field(description="Documents were changing so fast that some hits may be missing.")
+    rounds: int = Field(description="How often the index was asked.")
+    dropped: int = Field(description="Hits left out because they were of a replaced or deleted generation.")
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: str
+
+
+class Ready(BaseModel):
+    """Each dependency, by name."""
+
+    status: str
+    dependencies: dict[str, Dependency]
+
+
+class Pong(BaseModel):
+    """A no-op went through the queue to a worker and back."""
+
+    lane: Lane
+    milliseconds: float

@@ -1,0 +1,106 @@
+"""Search: questions in, hits with their citations out."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import StringConstraints
+
+from penstock.api.auth import Caller
+from penstock.api.given import Given
+from penstock.api.models import Answer, Hit, PageSpan
+from penstock.api.told import answers, invalid, together
+from penstock.document import document_id
+from penstock.errors import BadRequest
+from penstock.search import MOST_CHARACTERS, MOST_HITS, Question, search
+from penstock.search import Hit as Found
+
+router = APIRouter(tags=["search"])
+
+_MOST_FILTERS = 50
+
+_EXAMPLE = Answer(
+    query="how to reset a password",
+    hits=[
+        Hit(
+            document_id="handbook",
+            name="handbook.pdf",
+            source="intranet",
+            generation=1772357400000,
+            pages=PageSpan(first=7, last=8),
+            section=["Accounts", "Passwords"],
+            score=0.91,
+            snippet="To <mark>reset</mark> your <mark>password</mark>, open …",
+            url="https://penstock.example/v1/documents/handbook/file?generation=1772357400000#page=7",
+        )
+    ],
+    incomplete=False,
+    rounds=1,
+    dropped=0,
+)
+
+Words = list[Annotated[str, StringConstraints(min_length=1, max_length=128)]] | None
+
+
+@router.get(
+    "/search",
+    summary="Search",
+    responses=together(
+        answers(
+            HTTPStatus.OK,
+            "The best chunks of what is active now, best first.",
+            _EXAMPLE,
+            BadRequest(why="The question is empty. Give at least one word to look for."),
+        ),
+        invalid("query.k", f"Input should be less than or equal to {MOST_HITS}", "less_than_equal"),
+    ),
+)
+def get_search(
+    *,
+    request: Request,
+    tenant: Caller,
+    services: Given,
+    q: Annotated[
+        str, Query(max_length=MOST_CHARACTERS, description="Words, or a question.", examples=[_EXAMPLE.query])
+    ],
+    k: Annotated[int, Query(ge=1, le=MOST_HITS, description="The most hits.", examples=[10])] = 10,
+    source: Annotated[
+        Words, Query(max_length=_MOST_FILTERS, description="Only these; may be repeated.", examples=[["intranet"]])
+    ] = None,
+    document: Annotated[
+        Words, Query(max_length=_MOST_FILTERS, description="Only these ids; may be repeated.", examples=[["handbook"]])
+    ] = None,
+) -> Answer:
+    """Find text by its words and by its meaning. Every hit is of the generation that is active: replaced and deleted
+    text is never among them."""
+    question = Question(
+        text=q, k=k, sources=tuple(source or ()), documents=tuple(document_id(each) for each in document or ())
+    )
+    answer = search(services, tenant, question)
+    return Answer(
+        query=q,
+        hits=[_hit(request, hit) for hit in answer.hits],
+        incomplete=answer.incomplete,
+        rounds=answer.rounds,
+        dropped=answer.dropped,
+    )
+
+
+def _hit(request: Request, hit: Found) -> Hit:
+    pages = None
+    if hit.first_page is not None and hit.last_page is not None:
+        pages = PageSpan(first=hit.first_page, last=hit.last_page)
+    url = request.url_for("original", document=hit.document).include_query_params(generation=hit.generation)
+    return Hit(
+        document_id=hit.document,
+        name=hit.name,
+        source=hit.source,
+        generation=hit.generation,
+        pages=pages,
+        section=list(hit.section),
+        score=hit.score,
+        snippet=hit.snippet,
+        url=f"{url}#page={pages.first}" if pages else str(url),
+    )

@@ -1,0 +1,46 @@
+"""Tasks: how what was asked for stands."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import APIRouter
+
+from penstock.api.auth import Caller
+from penstock.api.given import Given
+from penstock.api.models import Progress, Task
+from penstock.api.told import answers
+from penstock.document import Status
+from penstock.errors import NotFound
+from penstock.follow import task as follow
+from penstock.task import Operation, TaskId, TaskState
+
+router = APIRouter(tags=["tasks"])
+
+_EXAMPLE = Task(
+    task_id="ingest-1772357400000-handbook",
+    operation=Operation.INGEST,
+    document_id="handbook",
+    state=TaskState.PROGRESS,
+    document_status=Status.EMBEDDING,
+    progress=Progress(current=180, total=300, unit="pages"),
+    result=None,
+    error=None,
+    reason=None,
+    next_steps=[],
+)
+
+
+@router.get(
+    "/tasks/{task}",
+    summary="Follow a task",
+    responses=answers(
+        HTTPStatus.OK,
+        "PENDING, STARTED, PROGRESS and RETRY go on; SUCCESS, FAILURE and REVOKED are the end.",
+        _EXAMPLE,
+        NotFound(what="task", id="ingest-1772357400000-handbook"),
+    ),
+)
+def get_task(task: str, tenant: Caller, services: Given) -> Task:
+    """The state of an ingest or a removal, how far it is, and its result; for a failed one, what to do next."""
+    return Task.of(follow(services, tenant, TaskId.parse(task)))

@@ -1,0 +1,66 @@
+"""Embed: give each chunk its vector, paying only for texts that the index does not know, and index it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from penstock.chunk import Chunk, Entry, TextHash, Vector
+from penstock.claim import Claim, check, finish_shard
+from penstock.ports import Services
+from penstock.publish import publish_build
+from penstock.shards import load_shard
+
+
+def embed(services: Services, claim: Claim) -> None:
+    """The embed stage, of one shard. Whoever finishes the last one publishes.
+
+    Raises:
+        Fenced: the shard's lease, or its build, was lost.
+        Transient, Permanent: as for `embed_chunks`.
+    """
+    assert claim.message.shard is not None, "Message.of gives every embed message its shard"
+    chunks, paged = load_shard(services, claim.document, claim.message.shard)
+    embedded = embed_chunks(services, claim, chunks, paged=paged)
+    build = finish_shard(services, claim, chunks=len(chunks), embedded=embedded)
+    if build.complete:
+        publish_build(services, claim.document, build)
+
+
+def embed_chunks(services: Services, claim: Claim, chunks: Sequence[Chunk], *, paged: bool) -> int:
+    """Index these chunks under the claim's pair; how many texts were sent to the embedder.
+
+    Each batch is indexed as it comes, so that a try that fails leaves what it paid for to the next, which asks the
+    index first. Between batches it looks whether the work is still wanted.
+
+    Raises:
+        Fenced: it is not.
+        Transient: the provider or the index did not answer.
+        Permanent: the provider refuses us. A text that it refuses is indexed without a vector instead.
+    """
+    tenant, record = claim.tenant, claim.document
+    hashed = [(services.embedder.space.text_hash(chunk.text), chunk) for chunk in chunks]
+    texts = {text_hash: chunk.text for text_hash, chunk in hashed}
+
+    def put(vectors: Mapping[TextHash, Vector | None]) -> None:
+        entries = [
+            Entry(
+                record.id, claim.pair, chunk, text_hash, vectors[text_hash], record.original.name, record.source, paged
+            )
+            for text_hash, chunk in hashed
+            if text_hash in vectors
+        ]
+        if entries:
+            services.index.put(tenant, entries)
+
+    if claim.attempts:
+        services.index.refresh(tenant)  # what the tries before this one paid for
+    known = services.index.known_vectors(tenant, list(texts))
+    put(known)
+    unknown = [text_hash for text_hash in texts if text_hash not in known]
+    for start in range(0, len(unknown), services.embedder.batch):
+        if start:
+            check(services, claim)
+        batch = unknown[start : start + services.embedder.batch]
+        fresh = services.embedder.embed(tenant, [texts[text_hash] for text_hash in batch])
+        put(dict(zip(batch, fresh, strict=True)))
+    return len(unknown)

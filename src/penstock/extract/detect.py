@@ -1,0 +1,71 @@
+"""Detect: which format a file is of. Its content decides first, then its name, then the type its sender declared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from penstock.errors import UnsupportedType
+from penstock.extract.format import Format, Match
+
+HEAD = 8192
+"""How many of a file's first bytes are looked at."""
+
+_FOREIGN = {
+    b"PK\x03\x04": "a ZIP archive or an Office document",
+    b"PK\x05\x06": "an empty ZIP archive",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an Office document of the old binary kind",
+    b"{\\rtf": "an RTF document",
+    b"%!PS": "a PostScript program",
+    b"\x1f\x8b": "a gzip archive",
+    b"BZh91AY": "a bzip2 archive",
+    b"\xfd7zXZ\x00": "an xz archive",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
+    b"Rar!\x1a\x07": "a RAR archive",
+    b"\x89PNG\r\n": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF87a": "a GIF image",
+    b"GIF89a": "a GIF image",
+    b"II*\x00": "a TIFF image",
+    b"MM\x00*": "a TIFF image",
+    b"\x7fELF": "a program",
+}
+_UNTOLD = {"application/octet-stream", "binary/octet-stream", ""}
+"""Types by which a sender says that it does not know."""
+
+
+def detect(
+    formats: Sequence[Format], head: bytes, *, name: str, declared: str | None
+) -> tuple[Format, tuple[str, ...]]:
+    """The format, and a warning for each of name and declared type that says otherwise.
+
+    Raises:
+        UnsupportedType: it is none of these formats.
+    """
+    suffix = PurePath(name.lower()).suffix
+    media_type = (declared or "").partition(";")[0].strip().lower()
+    named = [known for known in formats if suffix in known.suffixes]
+    typed = [known for known in formats if media_type in known.media_types]
+    found = _by_content(formats, head, [*named, *typed])
+    warnings = []
+    if named and found not in named:
+        warnings.append(f"The name ends in {suffix}, but the content is {found.title}.")
+    if media_type not in _UNTOLD and found not in typed:
+        warnings.append(f"It was sent as {media_type}, but the content is {found.title}.")
+    return found, tuple(warnings)
+
+
+def _by_content(formats: Sequence[Format], head: bytes, claimed: Sequence[Format]) -> Format:
+    """The best match; among equal ones the one that the name claims, else the declared type, else the first."""
+    matches = {known.kind: known.match(head) for known in formats}
+    best = max(matches.values())
+    foreign = next((title for signature, title in _FOREIGN.items() if head.startswith(signature)), None)
+    if best is not Match.CERTAIN and foreign is not None:
+        raise _unsupported(formats, foreign)
+    if best is not Match.NO:
+        return next(known for known in (*claimed, *formats) if matches[known.kind] is best)
+    raise _unsupported(formats, "binary data of no known kind")
+
+
+def _unsupported(formats: Sequence[Format], found: str) -> UnsupportedType:
+    return UnsupportedType(found=found, accepted=", ".join(known.title for known in formats))

@@ -1,0 +1,40 @@
+"""Report: all that reading a file gives, in one piece, for a person at a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypedDict
+
+from penstock.ports import Reader
+
+
+class PageReport(TypedDict):
+    number: int
+    text: str
+
+
+class FileReport(TypedDict):
+    """What `penstock extract FILE --json` prints."""
+
+    kind: str
+    engine: str
+    pages: list[PageReport]
+    warnings: list[str]
+
+
+def report(reader: Reader, path: Path, *, declared: str | None = None) -> FileReport:
+    """Held in memory whole.
+
+    Raises:
+        Permanent: the file cannot be read; why.
+        Transient: no child process could be started.
+    """
+    with reader.read(path, name=path.name, declared=declared) as reading:
+        pages = list(reading)
+    problems = [f"Page {page.number} could not be read whole: {page.problem}." for page in pages if page.problem]
+    return FileReport(
+        kind=reading.kind,
+        engine=reading.engine,
+        pages=[PageReport(number=page.number, text=page.text) for page in pages],
+        warnings=[*reading.warnings, *problems],
+    )

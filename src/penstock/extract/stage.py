@@ -1,0 +1,188 @@
+"""The extract stage: read the file once, streaming its pages, and send each shard of chunks on as soon as it is cut."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from penstock.backoff import backoff
+from penstock.build import Build
+from penstock.chunk import Chunk, Page
+from penstock.claim import Claim, check, held
+from penstock.document import Document, Receipt, Status, Work
+from penstock.embed import embed_chunks
+from penstock.errors import EmptyFile, OriginalMissing, Transient, Unreadable
+from penstock.ports import Change, Reading, Services
+from penstock.publish import keep_edition, publish_build, publish_held
+from penstock.ranges import ranges
+from penstock.remove import request_removal
+from penstock.revise import revise_both, revise_build
+from penstock.shards import embed_message, save_shard
+from penstock.split import split
+
+
+def extract(services: Services, claim: Claim) -> None:
+    """Read, cut, and either finish a document of one shard here or leave its shards to embed.
+
+    Raises:
+        Permanent: the file cannot be read; why, and what to do.
+        Fenced: the claim was lost; what was written belongs to a pair that no reader sees (I3).
+        Transient: a service did not answer.
+    """
+    try:
+        with _on_disk(services, claim.document) as (path, sha256):
+            if _is_shown(claim.document, sha256):
+                keep_edition(services, claim, sha256=sha256)
+            else:
+                _read_and_cut(services, claim, path, sha256)
+    except OriginalMissing:
+        if not claim.document.original.key.startswith("drop/"):
+            raise
+        # Whoever took it out of the folder wants it gone; the event that says so may come later, or not at all.
+        request_removal(services, claim.tenant, claim.document.id)
+
+
+def _read_and_cut(services: Services, claim: Claim, path: Path, sha256: str) -> None:
+    original, limits = claim.document.original, services.limits
+    with services.reader.read(path, name=original.name, declared=original.content_type) as reading:
+        tally = _Tally(reading)
+        chunks = split(iter(tally), largest=limits.chunk, overlap=limits.overlap, fits=services.embedder.fits)
+        first, following = list(islice(chunks, limits.shard)), list(islice(chunks, 1))
+        if following:
+            total = _send_shards(services, claim, tally, first, chain(following, chunks))
+    receipt = tally.receipt()
+    if following:
+        _declare(services, claim, total, receipt, sha256)
+    else:
+        _finish_here(services, claim, first, receipt, sha256)
+
+
+def _finish_here(services: Services, claim: Claim, chunks: list[Chunk], receipt: Receipt, sha256: str) -> None:
+    """A document of one shard goes on in this invocation. Where that fails for now, only its embedding is left."""
+    try:
+        embedded = embed_chunks(services, claim, chunks, paged=receipt.paged)
+        publish_held(services, claim, replace(receipt, chunks=len(chunks), embedded=embedded), sha256=sha256)
+    except Transient as error:
+        save_shard(services, claim.document, 0, chunks, paged=receipt.paged)
+        build = _new_build(claim.document, receipt.pages, receipt.pages)
+        _begin_embedding(services, claim, replace(build, total=1, draft=receipt, work={0: Work(attempts=1)}), sha256)
+        services.queue.send(
+            embed_message(claim.document, 0), claim.document.lane, delay=backoff(services.limits, 1, error.retry_after)
+        )
+
+
+def _send_shards(services: Services, claim: Claim, tally: _Tally, first: list[Chunk], rest: Iterator[Chunk]) -> int:
+    """Save and send each shard as it is cut; how many there were."""
+    document, shard, chunks = claim.document, 0, first
+    while chunks:
+        check(services, claim)
+        save_shard(services, document, shard, chunks, paged=tally.reading.paged)
+        _count_written(services, document, shard + 1, chunks[-1].last_page, tally.reading.pages)
+        services.queue.send(embed_message(document, shard), document.lane)
+        shard, chunks = shard + 1, list(islice(rest, services.limits.shard))
+    return shard
+
+
+def _count_written(services: Services, document: Document, written: int, read: int, pages: int) -> None:
+    if written == 1:
+        services.documents.write(document.tenant, Change(None, _new_build(document, read, pages)))
+        return
+
+    def decide(build: Build) -> Build:
+        return replace(build, written=written, pages_read=read)
+
+    revise_build(services, document.tenant, document.id, document.pair, decide)
+
+
+def _declare(services: Services, claim: Claim, total: int, receipt: Receipt, sha256: str) -> None:
+    """The total is a finishing write too: its shards may all be done before it is known."""
+    build = replace(_new_build(claim.document, receipt.pages, receipt.pages), total=total, draft=receipt)
+    document, build = _begin_embedding(services, claim, build, sha256)
+    if build.complete:
+        publish_build(services, document, build)
+
+
+def _begin_embedding(services: Services, claim: Claim, final: Build, sha256: str) -> tuple[Document, Build]:
+    """All is cut: `final` names what extract alone knows of the build, whatever has become of its shards meanwhile."""
+
+    def decide(record: Document | None, build: Build | None) -> tuple[Document, Build]:
+        record = held(record, claim)
+        moved = record.moved(
+            Status.EMBEDDING,
+            original=replace(record.original, sha256=sha256),
+            work=record.work.returned(claim.epoch, attempted=False),
+        )
+        if build is None:
+            return moved, final
+        return moved, replace(
+            build, total=final.total, draft=final.draft, pages=final.pages, pages_read=final.pages_read
+        )
+
+    return revise_both(services, claim.tenant, claim.document.id, claim.pair, decide)
+
+
+def _new_build(document: Document, read: int, pages: int) -> Build:
+    return Build(document.tenant, document.id, document.pair, written=1, pages_read=read, pages=pages)
+
+
+def _is_shown(document: Document, sha256: str) -> bool:
+    return document.active is not None and document.active.original.sha256 == sha256
+
+
+@contextmanager
+def _on_disk(services: Services, document: Document) -> Iterator[tuple[Path, str]]:
+    """The original in a private folder, and its sha256, hashed on the way."""
+    with TemporaryDirectory(prefix="penstock-") as folder:
+        path, digest = Path(folder) / "original", hashlib.sha256()
+        original = document.original
+        with services.objects.get(document.tenant, original.key, original.version) as blocks, path.open("wb") as file:
+            for block in blocks:
+                digest.update(block)
+                file.write(block)
+        if path.stat().st_size == 0:
+            raise EmptyFile
+        yield path, digest.hexdigest()
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Counts the pages on their way from the reader to the splitter."""
+
+    reading: Reading
+    pages: int = 0
+    blank: list[int] = field(default_factory=list)
+    damaged: list[int] = field(default_factory=list)
+    problem: str = ""
+
+    def __iter__(self) -> Iterator[Page]:
+        for page in self.reading:
+            self.pages += 1
+            if page.problem is not None:
+                self.damaged.append(page.number)
+                self.problem = self.problem or page.problem
+            elif not page.text.strip():
+                self.blank.append(page.number)
+            yield page
+
+    def receipt(self) -> Receipt:
+        """
+        Raises:
+            Unreadable: there are pages, and none could be read.
+        """
+        if self.pages and len(self.damaged) == self.pages:
+            raise Unreadable(kind=self.reading.kind, why=self.problem)
+        return Receipt(
+            kind=self.reading.kind,
+            engine=self.reading.engine,
+            paged=self.reading.paged,
+            pages=self.pages,
+            pages_with_text=self.pages - len(self.blank) - len(self.damaged),
+            pages_without_text=ranges(self.blank),
+            pages_damaged=ranges(self.damaged),
+            warnings=tuple(self.reading.warnings)[:10],
+        )

@@ -1,0 +1,1 @@
+"""Lambda's doors: each handler translates an event, calls one verb and translates back."""

@@ -1,0 +1,73 @@
+"""S3 events from the arrivals queue: receive each object as a document, or its removal. The local stack runs this same
+handler, fed by a poller."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote_plus
+
+import orjson
+
+from penstock.errors import PenstockError, Permanent
+from penstock.ports import Services
+from penstock.receive import ObjectEvent, receive_object
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Mapping[str, Any], object], dict[str, list[dict[str, str]]]]
+
+
+def make_handler(services: Services) -> Handler:
+    """The handler over these services: an SQS event to a partial-batch response. A message that failed stays in its
+    queue and comes again; one that can never succeed is logged and dropped, so that it holds up nobody."""
+
+    def handler(event: Mapping[str, Any], context: object) -> dict[str, list[dict[str, str]]]:  # noqa: ARG001 - Lambda's
+        failed = [
+            {"itemIdentifier": record["messageId"]}
+            for record in event["Records"]
+            if not _received(services, record["body"])
+        ]
+        return {"batchItemFailures": failed}
+
+    return handler
+
+
+def _received(services: Services, body: str) -> bool:
+    try:
+        for event in object_events(body):
+            _receive(services, event)
+    except Exception as error:  # noqa: BLE001 - I5: whatever it is, the message comes again; the others are not held up
+        trace = not isinstance(error, PenstockError)
+        log.warning("not received, comes again: %s", error, exc_info=trace)
+        return False
+    return True
+
+
+def _receive(services: Services, event: ObjectEvent) -> None:
+    try:
+        received = receive_object(services, event)
+    except Permanent as error:
+        log.warning("ignored %s: %s", event.key, error)
+    else:
+        if received is not None:
+            log.info("received %s as %s", event.key, received.document.id)
+
+
+def object_events(body: str) -> Iterator[ObjectEvent]:
+    """What S3 says in the body of one message (Amazon S3, "Event message structure"); its keys are URL-encoded.
+
+    Raises:
+        KeyError, ValueError: it is no S3 event.
+    """
+    for record in orjson.loads(body).get("Records", []):  # S3 also sends a test event, without records
+        thing = record["s3"]["object"]
+        yield ObjectEvent(
+            key=unquote_plus(thing["key"]),
+            version=thing.get("versionId", ""),
+            size=thing.get("size", 0),
+            etag=thing.get("eTag", ""),
+            sequencer=thing["sequencer"],
+            removed=record["eventName"].startswith("ObjectRemoved:"),
+        )

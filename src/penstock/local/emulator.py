@@ -1,0 +1,119 @@
+"""The AWS emulator of the local stack: ministack, from a virtual environment of its own."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock.errors import Misconfigured
+from penstock.local.process import die_with_parent, end
+
+HOST = "127.0.0.1"
+_PASSED_ON = ("HOME", "LANG", "PATH", "TMPDIR")
+
+
+@dataclass(frozen=True, slots=True)
+class Emulator:
+    """An emulator that answers: `url` is what AWS_ENDPOINT_URL shall say."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+
+@contextmanager
+def emulator(
+    python: Path, port: int, log: Path, *, state: Path | None = None, ready: float = 30, patience: float = 20
+) -> Iterator[Emulator]:
+    """An emulator for as long as the context lasts.
+
+    Ctrl-C in a terminal does not reach it: whoever holds the context ends it, after all that uses it.
+
+    Args:
+        python: the interpreter of the environment that ministack is installed in.
+        log: where its output goes.
+        state: a folder that keeps what it holds from one run to the next; None forgets it.
+        ready: seconds it may take to answer.
+        patience: seconds it may take to end and to save its state, before it is killed.
+
+    Raises:
+        Misconfigured: the port is in use, or the emulator did not start.
+    """
+    _check_free(port)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 - no shell, and nothing a user typed
+            [python, "-m", "ministack"],
+            env=_environment(port, state),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            # Not SIGKILL: it saves its state when asked to end.
+            preexec_fn=die_with_parent(),  # noqa: PLW1509 - sets one kernel flag and takes no lock
+        )
+    try:
+        url = f"http://{HOST}:{port}"
+        _await_health(process, url, log, time.monotonic() + ready)
+        yield Emulator(url, process)
+    finally:
+        end(process, patience)
+
+
+def _environment(port: int, state: Path | None) -> Mapping[str, str]:
+    settings = {
+        "BIND_HOST": HOST,
+        "GATEWAY_PORT": str(port),
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "LOG_LEVEL": "WARNING",
+    }
+    if state is not None:
+        settings |= {
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(state.absolute() / "services"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(state.absolute() / "objects"),
+        }
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | settings
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+                raise
+            raise Misconfigured(
+                why=f"Port {port} on {HOST} cannot be used for the AWS emulator ({error.strerror}). End what uses it, "
+                "or set PENSTOCK_EMULATOR_PORT to a free port."
+            ) from error
+
+
+def _await_health(process: subprocess.Popen[bytes], url: str, log: Path, deadline: float) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy must not stand before 127.0.0.1
+    while True:
+        if process.poll() is not None:
+            raise Misconfigured(why=f"The AWS emulator ended with status {process.returncode}: {_last_words(log)}")
+        try:
+            with opener.open(f"{url}/_ministack/health", timeout=1):
+                return
+        except (urllib.error.URLError, OSError):
+            if time.monotonic() > deadline:
+                raise Misconfigured(why=f"The AWS emulator does not answer: {_last_words(log)}") from None
+            time.sleep(0.05)
+
+
+def _last_words(log: Path) -> str:
+    words = log.read_text(errors="replace")[-1000:].strip()
+    return f"{words} (all of it is in {log})" if words else f"it said nothing in {log}"

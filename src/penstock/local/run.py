@@ -1,0 +1,223 @@
+"""The whole stack on one machine: emulator, API, worker and poller, started in order and ended in order."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from penstock.adapters.aws.clients import aws_clients
+from penstock.document import TenantId
+from penstock.errors import Misconfigured
+from penstock.keys import create_key, tenant_of_key
+from penstock.local.emulator import HOST, emulator
+from penstock.local.process import die_with_parent, end
+from penstock.local.provision import provision
+from penstock.settings import Settings
+from penstock.wiring import services
+
+TENANT = TenantId("local")
+_STACK = "penstock"
+_READY_SECONDS = 60.0
+_PATIENCE = 20.0
+
+_PROGRAMS: Mapping[str, list[str]] = {
+    "worker": ["-m", "penstock.worker"],
+    "poller": ["-m", "penstock.local.poller"],
+    "api": ["-m", "penstock.cli.main", "serve"],
+}
+"""In the order in which they are started; they are ended in the opposite one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a local stack lives and listens."""
+
+    state: Path
+    template: Path
+    emulator_python: Path
+    api_port: int
+    emulator_port: int
+
+    @property
+    def key_file(self) -> Path:
+        return self.state / "api-key"
+
+
+@dataclass(slots=True)
+class Stack:
+    """A local stack that is ready."""
+
+    place: Place
+    environment: Mapping[str, str]
+    key: str
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.place.api_port}"
+
+    @property
+    def drop_folder(self) -> str:
+        return f"s3://{self.environment['PENSTOCK_BUCKET']}/drop/{TENANT}/"
+
+    def revive(self) -> list[str]:
+        """Start again what has ended by itself; the names of it."""
+        ended = [name for name, process in self.processes.items() if process.poll() is not None]
+        for name in ended:
+            self.processes[name] = _start(self.place, name, self.environment)
+        return ended
+
+
+@contextmanager
+def local_stack(place: Place) -> Iterator[Stack]:
+    """A stack for as long as the context lasts; all its processes end with it. What it holds is kept in `place.state`.
+
+    Sets this process's environment, from which the settings of the stack are read.
+
+    Raises:
+        Misconfigured: a port is in use, another stack has this state, or a part did not become ready; what to do.
+    """
+    place.state.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as parts:
+        parts.enter_context(_only_one(place.state))
+        _check_port(place.api_port)
+        running = parts.enter_context(
+            emulator(
+                place.emulator_python,
+                place.emulator_port,
+                place.state / "logs" / "emulator.log",
+                state=place.state / "emulator",
+            )
+        )
+        environment = _environment(place, running.url)
+        os.environ.update(environment)
+        environment |= provision(aws_clients(), place.template, _STACK).environment()
+        os.environ.update(environment)
+        stack = Stack(place, environment, _key(place))
+        _leave_word(place, stack)
+        parts.callback(_end_all, stack.processes)
+        for name in _PROGRAMS:
+            stack.processes[name] = _start(place, name, environment)
+        _await_ready(stack)
+        yield stack
+
+
+def _environment(place: Place, endpoint: str) -> dict[str, str]:
+    """What every part is told. What the user has set stands before the numbers that suit a laptop."""
+    suits_a_laptop = {
+        "PENSTOCK_LEASE_SECONDS": "30",
+        "PENSTOCK_VISIBILITY_SECONDS": "30",
+        "PENSTOCK_WAIT_SECONDS": "1",
+        "PENSTOCK_API_PORT": str(place.api_port),
+    }
+    chosen = {name: os.environ.get(name, value) for name, value in suits_a_laptop.items()}
+    return chosen | {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "PENSTOCK_INDEX_PATH": str((place.state / "index").absolute()),
+    }
+
+
+def _key(place: Place) -> str:
+    """The key of the local tenant: the one in its file, if the table still knows it, else a new one."""
+    wired = services(Settings())
+    if place.key_file.exists():
+        key = place.key_file.read_text().strip()
+        if tenant_of_key(wired, key) == TENANT:
+            return key
+        place.key_file.unlink()
+    key = create_key(wired, TENANT, "made by make run")
+    with os.fdopen(os.open(place.key_file, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as file:
+        file.write(key + "\n")
+    return key
+
+
+def _leave_word(place: Place, stack: Stack) -> None:
+    """For the command line, which looks here when it is told nothing else."""
+    (place.state / "url").write_text(stack.url + "\n")
+    (place.state / "env").write_text("".join(f"{name}={value}\n" for name, value in stack.environment.items()))
+
+
+def _start(place: Place, name: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    log = place.state / "logs" / f"{name}.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 - no shell, and nothing a user typed
+            [sys.executable, *_PROGRAMS[name]],
+            env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches this process alone, which ends the others in order
+            preexec_fn=die_with_parent(),  # noqa: PLW1509 - sets one kernel flag and takes no lock
+        )
+    (place.state / f"{name}.pid").write_text(f"{process.pid}\n")
+    return process
+
+
+def _end_all(processes: Mapping[str, subprocess.Popen[bytes]]) -> None:
+    for process in reversed(processes.values()):
+        end(process, _PATIENCE)
+
+
+def _await_ready(stack: Stack) -> None:
+    """Until every dependency answers, and a no-op has gone through the queue to the worker and back."""
+    deadline = time.monotonic() + _READY_SECONDS
+    said = "nothing"
+    with httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {stack.key}"}, timeout=15) as client:
+        for path, ask in (("/readyz", client.get), ("/v1/health/task", client.post)):
+            while True:
+                _check_alive(stack)
+                try:
+                    answer = ask(path)
+                    if answer.is_success:
+                        break
+                    said = answer.text[:500]
+                except httpx.TransportError as error:
+                    said = str(error)
+                if time.monotonic() > deadline:
+                    logs = stack.place.state / "logs"
+                    raise Misconfigured(why=f"The local stack is not ready: {path} says {said}. See {logs}.")
+                time.sleep(0.05)
+
+
+def _check_alive(stack: Stack) -> None:
+    for name, process in stack.processes.items():
+        if process.poll() is not None:
+            log = stack.place.state / "logs" / f"{name}.log"
+            words = log.read_text(errors="replace")[-1500:].strip()
+            raise Misconfigured(why=f"The {name} ended ({process.returncode}): {words} (all of it is in {log})")
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise Misconfigured(
+                why=f"Port {port} on {HOST} cannot be used for the API ({error.strerror}). End what uses it, or set "
+                "PENSTOCK_API_PORT to a free port."
+            ) from error
+
+
+@contextmanager
+def _only_one(state: Path) -> Iterator[None]:
+    with (state / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            why = f"A local stack is running on {state} already. End it, or choose another --state."
+            raise Misconfigured(why=why) from None
+        yield

@@ -1,0 +1,35 @@
+"""Onward: see to what follows a stage that is done, in case whoever did it could not."""
+
+from __future__ import annotations
+
+from penstock.document import Document, DocumentId, Status, TenantId
+from penstock.ports import Services
+from penstock.publish import publish_build
+from penstock.shards import send_shards
+from penstock.task import Message
+
+
+def send_onward(services: Services, message: Message) -> None:
+    """What a redelivery of a finished stage's message is for.
+
+    Raises:
+        Fenced, Transient: as for `publish_build`.
+    """
+    record = services.documents.read(TenantId(message.tenant), DocumentId(message.document))
+    if record is not None and record.generation == message.generation and record.status is Status.EMBEDDING:
+        carry_on(services, record)
+
+
+def carry_on(services: Services, record: Document) -> None:
+    """A document whose shards are all cut: publish it, if they are all done, or else ask for the rest.
+
+    Raises:
+        Fenced, Transient: as for `publish_build`.
+    """
+    build = services.documents.read_build(record.tenant, record.id, record.pair)
+    if build is None:
+        return
+    if build.complete:
+        publish_build(services, record, build)
+    else:
+        send_shards(services, record, build)

@@ -1,0 +1,174 @@
+"""Publish: make a build the one that readers see, if the index holds exactly what its receipt says."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from io import BytesIO
+
+import orjson
+
+from penstock.build import Build
+from penstock.claim import Claim, held
+from penstock.document import Document, Edition, Receipt, Status
+from penstock.errors import Conflict, CountsDiffer, Fenced, Transient
+from penstock.ports import Change, Services
+from penstock.ranges import ranges, shortened
+from penstock.revise import revise, revise_build
+from penstock.shards import send_shards, shard_folder
+
+log = logging.getLogger(__name__)
+
+_LISTED = 500  # characters of page ranges in the record, which stays under 4 KB
+_REFUSED = 1000
+
+
+def publish_held(services: Services, claim: Claim, receipt: Receipt, *, sha256: str) -> Document:
+    """Publish what the holder of an extract claim has indexed in the same invocation.
+
+    Raises:
+        CountsDiffer: the index holds something else than was sent.
+        Fenced: a newer claim, a delete or a cancel came first; readers see what they saw.
+        Transient: a service did not answer.
+    """
+
+    def still(record: Document | None) -> Document:
+        record = held(record, claim)
+        work = record.work.returned(claim.epoch, attempted=False)
+        return replace(record, work=work, original=replace(record.original, sha256=sha256))
+
+    return _publish(services, claim.document, receipt, still, known=claim.document)
+
+
+def publish_build(services: Services, record: Document, build: Build) -> None:
+    """Publish a build whose shards are all done. Whoever finds it complete may: one flip wins, the others are fenced.
+    Where the index holds less than was sent, all shards are done again; their vectors are known by then.
+
+    Raises:
+        Fenced, Transient: as for `publish_held`.
+    """
+    assert build.draft is not None, "the draft is set together with the total"
+
+    def still(found: Document | None) -> Document:
+        if found is None or found.pair != build.pair or found.status is not Status.EMBEDDING or found.cancel:
+            raise Fenced
+        return found
+
+    receipt = replace(build.draft, chunks=build.chunks, embedded=build.embedded)
+    try:
+        _publish(services, record, receipt, still)
+    except CountsDiffer as error:
+        log.warning("build done again: %s", error, extra={"tenant": record.tenant, "document": record.id})
+        again = revise_build(services, record.tenant, record.id, build.pair, Build.once_more)
+        send_shards(services, record, again)
+        return
+    _tidy(services, record)
+
+
+def keep_edition(services: Services, claim: Claim, *, sha256: str) -> Document:
+    """The bytes are those that readers see already: keep that pair, and pay for nothing."""
+    now = services.clock()
+
+    def decide(record: Document | None) -> Document:
+        record = held(record, claim)
+        assert record.active is not None, "the caller compared with the active edition"
+        original = replace(record.original, sha256=sha256)
+        receipt = replace(record.active.receipt, embedded=0, seconds=round((now - record.accepted).total_seconds(), 3))
+        return record.moved(
+            receipt.verdict,
+            original=original,
+            active=Edition(record.active.pair, original, receipt),
+            receipt=receipt,
+            work=record.work.returned(claim.epoch, attempted=False),
+            failure=None,
+            due=_again(services) if record.stray else None,
+        )
+
+    _, after = revise(services, claim.tenant, claim.document.id, decide, known=claim.document)
+    assert after is not None, "keeping an edition deletes nothing"
+    return after
+
+
+def _publish(
+    services: Services,
+    record: Document,
+    receipt: Receipt,
+    still: Callable[[Document | None], Document],
+    *,
+    known: Document | None = None,
+) -> Document:
+    tenant, pair, now = record.tenant, record.pair, services.clock()
+    services.index.refresh(tenant)
+    found = services.index.count(tenant, record.id, pair)
+    if found.chunks != receipt.chunks:
+        raise CountsDiffer(expected=receipt.chunks, found=found.chunks)
+    refused = ""
+    if found.vectors != found.chunks:
+        refused = ranges(services.index.without_vector(tenant, record.id, pair, _REFUSED))
+    receipt = replace(
+        receipt,
+        vectors=found.vectors,
+        refused=refused,
+        seconds=round((now - record.accepted).total_seconds(), 3),
+    )
+    receipt = _explained(services, record, receipt)
+
+    def decide(found: Document | None) -> Document:
+        found = still(found)
+        stray = found.stray or found.active is not None
+        return found.moved(
+            receipt.verdict,
+            active=Edition(pair, found.original, receipt),
+            receipt=receipt,
+            failure=None,
+            stray=stray,
+            due=_again(services) if stray else None,
+        )
+
+    _, after = revise(services, tenant, record.id, decide, known=known)
+    assert after is not None, "publishing deletes nothing"
+    if after.stray:
+        try:
+            services.index.clear(tenant, record.id, older_than=pair)
+        except Transient:
+            # Readers are kept from the older pairs by the record; the sweep clears them when the record falls due.
+            log.warning("older pairs not cleared yet", extra={"tenant": tenant, "document": record.id})
+    return after
+
+
+def _again(services: Services) -> datetime:
+    """When no lease that was alive at the flip can be any more: what a stalled writer still wrote is cleared then."""
+    return services.clock() + services.limits.lease
+
+
+def _explained(services: Services, record: Document, receipt: Receipt) -> Receipt:
+    """The receipt with its long lists cut, and stored whole beside."""
+    lists = {
+        "pages_without_text": receipt.pages_without_text,
+        "pages_damaged": receipt.pages_damaged,
+        "refused": receipt.refused,
+    }
+    if all(len(text) <= _LISTED for text in lists.values()):
+        return receipt
+    key = f"receipts/{record.tenant}/{record.id}/{record.pair}.json"
+    services.objects.put(record.tenant, key, BytesIO(orjson.dumps(lists)), content_type="application/json")
+    return replace(
+        receipt,
+        pages_without_text=shortened(receipt.pages_without_text, _LISTED),
+        pages_damaged=shortened(receipt.pages_damaged, _LISTED),
+        refused=shortened(receipt.refused, _LISTED),
+        explained=key,
+    )
+
+
+def _tidy(services: Services, built: Document) -> None:
+    """Work files and the build item have done their work. Lifecycle and TTL remove what is left behind here."""
+    try:
+        services.objects.remove_all(built.tenant, shard_folder(built))
+        build = services.documents.read_build(built.tenant, built.id, built.pair)
+        if build is not None:
+            services.documents.write(built.tenant, Change(build, None))
+    except (Transient, Conflict):
+        log.warning("work files not removed", extra={"tenant": built.tenant, "document": built.id})

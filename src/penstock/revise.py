@@ -1,0 +1,101 @@
+"""Revise: read an item, decide, write it if it still is as it was read; decide again where it is not (I2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from penstock.build import Build
+from penstock.document import Document, DocumentId, Pair, TenantId
+from penstock.errors import Conflict, Fenced, Transient
+from penstock.ports import Change, Services
+
+_TRIES = 50  # each lost race means that another writer got on; only a livelock would need more
+
+
+def revise(
+    services: Services,
+    tenant: TenantId,
+    document: DocumentId,
+    decide: Callable[[Document | None], Document | None],
+    *,
+    known: Document | None = None,
+) -> tuple[Document | None, Document | None]:
+    """The record before and after `decide`, which may see several readings and so has no effects of its own.
+
+    `known` is a reading that the caller already has; where it is still true, this costs no read. Where `decide`
+    returns what it was given, nothing is written.
+
+    Raises:
+        Transient: others were always faster.
+        whatever `decide` raises: nothing was written then.
+    """
+    before = known or services.documents.read(tenant, document)
+    for _ in range(_TRIES):
+        after = decide(before)
+        if after is before:
+            return before, before
+        try:
+            services.documents.write(tenant, Change(before, after))
+        except Conflict:
+            before = services.documents.read(tenant, document)
+            continue
+        return before, None if after is None else replace(after, revision=next_revision(before))
+    raise Transient(why="the record is written to by too many at once")
+
+
+def revise_build(
+    services: Services, tenant: TenantId, document: DocumentId, pair: Pair, decide: Callable[[Build], Build]
+) -> Build:
+    """The build item after `decide`.
+
+    Raises:
+        Fenced: there is no such build any more.
+        Transient: others were always faster.
+    """
+    for _ in range(_TRIES):
+        before = services.documents.read_build(tenant, document, pair)
+        if before is None:
+            raise Fenced
+        after = decide(before)
+        if after is before:
+            return before
+        try:
+            services.documents.write(tenant, Change(before, after))
+        except Conflict:
+            continue
+        return replace(after, revision=next_revision(before))
+    raise Transient(why="the build is written to by too many at once")
+
+
+def next_revision(before: Document | Build | None) -> int:
+    """What the table stores with the write that follows this reading."""
+    return 1 if before is None else before.revision + 1
+
+
+def revise_both(
+    services: Services,
+    tenant: TenantId,
+    document: DocumentId,
+    pair: Pair,
+    decide: Callable[[Document | None, Build | None], tuple[Document, Build]],
+) -> tuple[Document, Build]:
+    """Record and build after `decide`, in one transaction.
+
+    Raises:
+        Transient: others were always faster.
+        whatever `decide` raises: nothing was written then.
+    """
+    for _ in range(_TRIES):
+        record = services.documents.read(tenant, document)
+        build = services.documents.read_build(tenant, document, pair)
+        record_after, build_after = decide(record, build)
+        try:
+            services.documents.write(tenant, Change(record, record_after), Change(build, build_after))
+        except Conflict:
+            continue
+        return (
+            replace(record_after, revision=next_revision(record)),
+            replace(build_after, revision=next_revision(build)),
+        )
+    raise Transient(why="record and build are written to by too many at once")

@@ -1,0 +1,54 @@
+"""Shards: chunks that wait in the bucket for their embedding, so that no message carries text (I1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from io import BytesIO
+
+import orjson
+
+from penstock.build import Build
+from penstock.chunk import Chunk
+from penstock.document import Document
+from penstock.ports import Services
+from penstock.task import Message, Stage
+
+
+def shard_folder(record: Document) -> str:
+    """Where the shards of the newest build wait."""
+    return f"work/{record.tenant}/{record.id}/{record.pair}/"
+
+
+def save_shard(services: Services, record: Document, shard: int, chunks: Sequence[Chunk], *, paged: bool) -> None:
+    """Under a key that derives from identity (I3): saved twice, it is the same object."""
+    body = orjson.dumps({"paged": paged, "chunks": [asdict(chunk) for chunk in chunks]})
+    services.objects.put(record.tenant, _key(record, shard), BytesIO(body), content_type="application/json")
+
+
+def load_shard(services: Services, record: Document, shard: int) -> tuple[list[Chunk], bool]:
+    """The chunks, and whether their format has pages.
+
+    Raises:
+        OriginalMissing: it was removed: the build is published, or given up.
+        Transient: the bucket did not answer.
+    """
+    with services.objects.get(record.tenant, _key(record, shard)) as blocks:
+        body = orjson.loads(b"".join(blocks))
+    chunks = [Chunk(**{**fields, "section": tuple(fields["section"])}) for fields in body["chunks"]]
+    return chunks, body["paged"]
+
+
+def send_shards(services: Services, record: Document, build: Build) -> None:
+    """Ask for the embedding of every shard that is not done."""
+    for shard in build.unfinished:
+        services.queue.send(embed_message(record, shard), record.lane)
+
+
+def embed_message(record: Document, shard: int) -> Message:
+    """The message that asks for the embedding of this shard of the newest build."""
+    return Message(Stage.EMBED, record.tenant, record.id, record.generation, record.build, shard)
+
+
+def _key(record: Document, shard: int) -> str:
+    return f"{shard_folder(record)}{shard}.json"

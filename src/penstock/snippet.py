@@ -1,0 +1,100 @@
+"""Snippet: the part of a text that best shows why it was found."""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import snowballstemmer
+
+from penstock.words import WORD, content_words, folded
+
+LENGTH = 240
+"""Characters of text in a snippet, before escapes and marks."""
+BEFORE = 60
+"""How many of them may stand before the first match."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A word of the text that the question asks for."""
+
+    start: int
+    end: int
+    stem: str
+
+
+class Highlighter:
+    """Makes snippets for one question. Words match by their stems, as in the index.
+
+    For one thread: the stemmer keeps its state.
+    """
+
+    def __init__(self, question: str) -> None:
+        self._stemmer = snowballstemmer.stemmer("porter")
+        self._stems = {self._stem(folded(word)) for word in content_words(question)}
+        self._beginnings = tuple(stem[:2] for stem in self._stems)
+
+    def snippet(self, text: str) -> str:
+        """HTML: the text escaped, its matches in <mark>…</mark>, '…' where it was cut, white space made one blank.
+
+        Of the text it has LENGTH characters at most; where no word matches, the first ones.
+        """
+        text = unicodedata.normalize("NFC", " ".join(text.split()))
+        matches = self._matches(text)
+        start, end = _window(text, _densest(matches))
+        pieces, at = [], start
+        for match in matches:
+            first, last = max(match.start, start), min(match.end, end)
+            if first < last:
+                pieces += [html.escape(text[at:first]), f"<mark>{html.escape(text[first:last])}</mark>"]
+                at = last
+        pieces.append(html.escape(text[at:end]))
+        return "…" * (start > 0) + "".join(pieces) + "…" * (end < len(text))
+
+    def _matches(self, text: str) -> list[Match]:
+        matches = []
+        for found in WORD.finditer(text):
+            word = folded(found.group())
+            # Stemming changes ends only: most words need not be stemmed to know that they are none of those.
+            if word.startswith(self._beginnings) and (stem := self._stem(word)) in self._stems:
+                matches.append(Match(found.start(), found.end(), stem))
+        return matches
+
+    def _stem(self, word: str) -> str:
+        stem: str = self._stemmer.stemWord(word)
+        return stem
+
+
+def _densest(matches: Sequence[Match]) -> Sequence[Match]:
+    """The run of matches, no longer than a snippet, with the most different words, then the most words; the first
+    such. A match that is longer by itself is a run."""
+    best: Sequence[Match] = ()
+    most = (0, 0)
+    stems: Counter[str] = Counter()
+    start = 0
+    for end, match in enumerate(matches, 1):
+        stems[match.stem] += 1
+        while end - start > 1 and match.end - matches[start].start > LENGTH:
+            stems[matches[start].stem] -= 1
+            start += 1
+        density = (sum(count > 0 for count in stems.values()), end - start)
+        if density > most:
+            best, most = matches[start:end], density
+    return best
+
+
+def _window(text: str, run: Sequence[Match]) -> tuple[int, int]:
+    """Where the snippet with this run begins and ends: between words, unless one is too long for that."""
+    first, last = (run[0].start, min(run[-1].end, run[0].start + LENGTH)) if run else (0, 0)
+    start = max(0, first - min(BEFORE, LENGTH - (last - first)))
+    end = min(len(text), start + LENGTH)
+    start = max(0, min(start, end - LENGTH))
+    if start > 0 and text[start - 1] != " " and (blank := text.find(" ", start, first)) >= 0:
+        start = blank + 1
+    if end < len(text) and text[end] != " " and (blank := text.rfind(" ", last, end)) >= 0:
+        end = blank
+    return start, end

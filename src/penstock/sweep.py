@@ -1,0 +1,88 @@
+"""Sweep: find what is due and see to it: lost messages, second clearings, tombstones past their time (I6)."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from penstock.claim import last_shard_lease
+from penstock.document import FINAL, Document, DocumentId, Status, TenantId
+from penstock.errors import Fenced, PenstockError, Transient
+from penstock.onward import carry_on
+from penstock.ports import Services
+from penstock.revise import revise
+from penstock.task import Message, Stage
+
+log = logging.getLogger(__name__)
+
+
+def sweep(services: Services, *, limit: int = 100) -> int:
+    """See to at most `limit` records; how many there were. One that fails stays due, and does not keep the others.
+
+    Raises:
+        Transient: the table did not answer.
+    """
+    found = services.documents.due(services.clock(), limit)
+    for tenant, document in found:
+        try:
+            _see_to(services, tenant, document)
+        except Fenced:
+            continue  # somebody else got on with it
+        except Transient as error:
+            log.warning("still due: %s", error, extra={"tenant": tenant, "document": document})
+        except PenstockError:
+            log.exception("the sweep could not see to it", extra={"tenant": tenant, "document": document})
+    return len(found)
+
+
+def _see_to(services: Services, tenant: TenantId, document: DocumentId) -> None:
+    record = services.documents.read(tenant, document)
+    if record is None or record.due is None or record.due > services.clock():
+        return
+    if record.status is Status.DELETED:
+        services.index.clear(tenant, document)
+        revise(services, tenant, document, lambda found: None if found == record else found, known=record)
+    elif record.status in FINAL:
+        _clear_again(services, record)
+    else:
+        _resend(services, record)
+
+
+def _clear_again(services: Services, record: Document) -> None:
+    """No lease that lived at the flip is alive now: what stalled writers wrote since then goes."""
+    if record.active is not None:
+        services.index.clear(record.tenant, record.id, older_than=record.active.pair)
+
+    def decide(found: Document | None) -> Document | None:
+        return found if found != record else replace(record, stray=False, due=None)
+
+    revise(services, record.tenant, record.id, decide, known=record)
+
+
+def _resend(services: Services, record: Document) -> None:
+    """A message that may be lost is sent again, and twice as long is waited for it. Its queue may only be long: a
+    copy is dropped by its claim, and waiting is never judged dead."""
+    now = services.clock()
+    until = _leased_until(services, record)
+
+    def decide(found: Document | None) -> Document | None:
+        if found is None or found.generation != record.generation or found.status is not record.status:
+            raise Fenced
+        if until is not None and until > now:
+            return replace(found, due=until)
+        return replace(found, due=now + timedelta(seconds=found.wait), wait=found.wait * 2)
+
+    _, after = revise(services, record.tenant, record.id, decide, known=record)
+    if after is None or (until is not None and until > now):
+        return
+    if record.status is Status.EMBEDDING:
+        carry_on(services, after)
+        return
+    stage = Stage.DELETE if record.status is Status.DELETING else Stage.EXTRACT
+    services.queue.send(Message(stage, record.tenant, record.id, record.generation), record.lane)
+
+
+def _leased_until(services: Services, record: Document) -> datetime | None:
+    shards = last_shard_lease(services, record) if record.status is Status.EMBEDDING else None
+    return max((until for until in (record.work.until, shards) if until is not None), default=None)

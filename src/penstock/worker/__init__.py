@@ -1,0 +1,1 @@
+"""The Celery door: a worker that consumes the stage queues of SQS."""

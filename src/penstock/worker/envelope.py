@@ -1,0 +1,98 @@
+"""The envelope of a task message: Celery's protocol 2 in plain JSON. It is read, not passed on: nothing but the id, the
+task and its ids ever reaches Celery, so no header of a stranger (callbacks, time limits, links) has an effect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from penstock.document import document_id, tenant_id
+from penstock.errors import BadRequest, Permanent
+from penstock.task import Message, Stage
+
+STAGE_TASKS: Mapping[str, Stage] = {f"penstock.{stage}": stage for stage in Stage}
+PING_TASK = "penstock.ping"
+
+
+class Poison(Permanent):
+    """The message can never be run: {why}."""
+
+    code = "poison_message"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    id: str
+    task: str
+    arguments: Mapping[str, str | int]
+
+    def delivery(self, receipt: str, info: Mapping[str, object]) -> Mapping[str, object]:
+        """What kombu's virtual channels make a message from: its tag is the receipt handle, `info` says where it is
+        from."""
+        return {
+            "body": json.dumps([[], self.arguments, {}]),
+            "content-type": "application/json",
+            "content-encoding": "utf-8",
+            "headers": {"lang": "py", "id": self.id, "task": self.task, "root_id": self.id},
+            "properties": {
+                "correlation_id": self.id,
+                "delivery_tag": receipt,
+                "delivery_info": info,
+            },
+        }
+
+
+def read(text: str) -> Envelope:
+    """
+    Raises:
+        Poison: it is no JSON, no envelope, of no known task, or its arguments are not the ids of that task.
+    """
+    envelope = _mapping(_json(text, "the message"), "the message")
+    headers = _mapping(envelope.get("headers"), "headers")
+    task, ident = headers.get("task"), headers.get("id")
+    if not isinstance(task, str) or (task not in STAGE_TASKS and task != PING_TASK):
+        raise Poison(why=f"no task {task!r} is known here")
+    if not isinstance(ident, str) or not ident:
+        raise Poison(why="headers have no id")
+    return Envelope(ident, task, _arguments(task, envelope.get("body")))
+
+
+def _arguments(task: str, body: object) -> Mapping[str, str | int]:
+    parts = _json(body, "the body")
+    if not isinstance(parts, list) or len(parts) != 3 or parts[0] != []:  # noqa: PLR2004 - args, kwargs, embed
+        raise Poison(why="the body is not [[], arguments, options]")
+    given = _mapping(parts[1], "arguments")
+    try:
+        return _ping(given) if task == PING_TASK else _ids(STAGE_TASKS[task], given)
+    except BadRequest as wrong:
+        raise Poison(why=str(wrong)) from None
+
+
+def _ids(stage: Stage, given: Mapping[str, object]) -> Mapping[str, str | int]:
+    message = Message.of(stage, given)
+    tenant_id(message.tenant)
+    document_id(message.document)
+    return message.arguments()
+
+
+def _ping(given: Mapping[str, object]) -> Mapping[str, str | int]:
+    tenant, ping = given.get("tenant"), given.get("ping")
+    if not isinstance(tenant, str) or not isinstance(ping, str) or given.keys() != {"tenant", "ping"}:
+        raise BadRequest(why=f"A ping has exactly tenant, ping; got {dict(given)!r}.")
+    return {"tenant": tenant_id(tenant), "ping": ping}
+
+
+def _json(text: object, what: str) -> object:
+    if not isinstance(text, str):
+        raise Poison(why=f"{what} is no text")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise Poison(why=f"{what} is no JSON") from None
+
+
+def _mapping(value: object, what: str) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise Poison(why=f"{what}: not a JSON object")
+    return value

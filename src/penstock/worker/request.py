@@ -1,0 +1,39 @@
+"""The parent's side of a task: what becomes of its message when the pool process is done with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined]  # the stubs lack it
+from celery.exceptions import Reject
+from celery.worker import request
+from celery.worker.state import task_ready
+
+
+class HandedBack(Reject):
+    """The task wants its message back after a delay. It crosses the pool as an exception, because a result cannot say
+    so, and the pool process has no hold of the message. A Reject, so that a stock worker would not delete it either."""
+
+    def __init__(self, delay: float, why: str) -> None:
+        """`delay`: seconds."""
+        super().__init__(why, requeue=False)
+        self.delay = delay
+        self.why = why
+
+    def __reduce__(self) -> tuple[type[HandedBack], tuple[float, str]]:
+        return type(self), (self.delay, self.why)
+
+
+class Request(request.Request):
+    """A task whose message can be handed back with a delay of its own."""
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
+        error = exc_info.exception
+        if isinstance(error, ExceptionWithTraceback):
+            error = error.exc
+        if not isinstance(error, HandedBack):
+            super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+            return
+        task_ready(self)
+        self.acknowledged = True
+        self.message.channel.hand_back(self.message.delivery_tag, error.delay)

@@ -1,0 +1,65 @@
+"""The Celery tasks: one per stage, and the ping."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from time import monotonic
+
+from celery import Celery
+
+from penstock.document import tenant_id
+from penstock.pipeline import HandBack, Keep, Outcome
+from penstock.ports import Services
+from penstock.task import Message, Stage
+from penstock.worker.envelope import PING_TASK, STAGE_TASKS
+from penstock.worker.renewal import renewing
+from penstock.worker.request import HandedBack, Request
+
+logger = logging.getLogger(__name__)
+
+Run = Callable[[Services, Message, Keep], Outcome]
+
+
+class OnePerProcess:
+    """Services made when first asked for, anew in each process: connections do not survive a fork."""
+
+    def __init__(self, make: Callable[[], Services]) -> None:
+        self._make = make
+        self._made: tuple[int, Services] | None = None
+
+    def __call__(self) -> Services:
+        if self._made is None or self._made[0] != os.getpid():
+            self._made = os.getpid(), self._make()
+        return self._made[1]
+
+
+def register(app: Celery, services: Callable[[], Services], run: Run) -> None:
+    """Give the app its tasks."""
+    for name, stage in STAGE_TASKS.items():
+        app.task(name=name, Request=Request, shared=False)(_stage_task(stage, services, run))
+    app.task(name=PING_TASK, Request=Request, shared=False)(_ping_task(services))
+
+
+def _stage_task(stage: Stage, services: Callable[[], Services], run: Run) -> Callable[..., None]:
+    def work(**arguments: object) -> None:
+        message = Message.of(stage, arguments)
+        began = monotonic()
+        outcome = run(services(), message, renewing)
+        name = f"{stage} {message.tenant}/{message.document} {message.generation}"
+        if message.shard is not None:
+            name += f" shard {message.shard}"
+        if isinstance(outcome, HandBack):
+            logger.info("%s: again in %.0f s: %s", name, outcome.delay.total_seconds(), outcome.why)
+            raise HandedBack(outcome.delay.total_seconds(), outcome.why)
+        logger.info("%s: done in %.2f s", name, monotonic() - began)
+
+    return work
+
+
+def _ping_task(services: Callable[[], Services]) -> Callable[..., None]:
+    def answer(*, tenant: str, ping: str) -> None:
+        services().pings.answer(tenant_id(tenant), ping)
+
+    return answer

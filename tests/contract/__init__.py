@@ -1,0 +1,1 @@
+"""One suite per port: what it promises, on every adapter and on the fake."""

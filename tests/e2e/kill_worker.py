@@ -1,0 +1,106 @@
+"""kill -9 of the worker in the middle of a long document: started again, it finishes, with no chunk missing or doubled,
+and nothing embedded twice beyond what was in flight.
+
+    python -m tests.e2e.kill_worker [--pages 300]
+
+The embedder is an OpenAI-compatible server that counts what it is sent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.documents import long_pdf
+from tests.e2e.stack import RunningStack, running_stack, until
+from tests.stubs.openai_server import OpenAIServer
+
+BATCH, CONCURRENCY = 8, 2
+SECONDS = 90
+SETTINGS = {
+    "PENSTOCK_SHARD_CHUNKS": "16",
+    "PENSTOCK_OPENAI_BATCH": str(BATCH),
+    "PENSTOCK_OPENAI_DIMENSIONS": "64",
+    "PENSTOCK_WORKER_CONCURRENCY": str(CONCURRENCY),
+}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What there was in the end."""
+
+    seconds: float
+    chunks: int
+    entries: int
+    ordinals: int
+    vectors: int
+    sent: int
+    sent_once: int
+    status: str
+
+    @property
+    def twice(self) -> int:
+        return self.sent - self.sent_once
+
+    @property
+    def right(self) -> bool:
+        whole = self.status == "indexed" and self.chunks == self.entries == self.ordinals == self.vectors
+        return whole and self.twice <= BATCH * CONCURRENCY and self.seconds <= SECONDS
+
+
+def kill_and_count(stack: RunningStack, server: OpenAIServer, pages: int) -> Counts:
+    """Upload, kill after the first shard, and wait for the end."""
+    document = stack.upload("long.pdf", long_pdf(pages), document_id="long")["document_id"]
+    until(lambda: _indexed(stack, document) >= 16 or None, seconds=60, what="the first shard is indexed")
+    worker = int((stack.state / "worker.pid").read_text())
+    os.kill(worker, signal.SIGKILL)
+    killed = time.monotonic()
+    assert stack.document(document)["status"] != "indexed", "it was too quick to be killed in mid-document"
+    found = stack.final(document, seconds=SECONDS + 30)
+    seconds = time.monotonic() - killed
+    with _index(stack) as index:
+        where = "SELECT count(*), count(DISTINCT ordinal), count(vector) FROM chunks WHERE document = ? AND build = ?"
+        entries, ordinals, vectors = index.execute(where, (document, found["active"]["build"])).fetchone()
+    texts = Counter(server.texts)
+    return Counts(
+        seconds, found["receipt"]["chunks"], entries, ordinals, vectors, texts.total(), len(texts), found["status"]
+    )
+
+
+def _indexed(stack: RunningStack, document: str) -> int:
+    if not (stack.state / "index" / "local.sqlite").exists():
+        return 0
+    with _index(stack) as index:
+        count: int = index.execute("SELECT count(*) FROM chunks WHERE document = ?", (document,)).fetchone()[0]
+        return count
+
+
+def _index(stack: RunningStack) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{stack.state / 'index' / 'local.sqlite'}?mode=ro", uri=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pages", type=int, default=300)
+    asked = parser.parse_args()
+    with OpenAIServer() as server, tempfile.TemporaryDirectory() as folder:
+        server.delay = 0.1
+        key = {"OPENAI_API_KEY": "test", "OPENAI_BASE_URL": server.url}
+        with running_stack(Path(folder) / "state", **SETTINGS, **key) as stack:
+            counts = kill_and_count(stack, server, asked.pages)
+    print(f"{counts.status} {counts.seconds:.1f} s after kill -9 of the worker")
+    print(f"chunks on the receipt {counts.chunks}, in the index {counts.entries}, of them different {counts.ordinals}, with vector {counts.vectors}")
+    print(f"texts embedded {counts.sent}, of them different {counts.sent_once}, so twice {counts.twice} (in flight: at most {BATCH * CONCURRENCY})")
+    return 0 if counts.right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Search without a pause while a document of three shards is replaced again and again: every answer must be wholly of
+one edition, none may be empty, and none may be older than the one before (I8).
+
+    python -m tests.e2e.replace_under_search [--searches 2000] [--replacements 20]
+
+Ends with an error, too, unless the read-time check had work to do: hits dropped in at least as many answers as there
+were replacements.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.e2e.stack import RunningStack, running_stack
+
+DOCUMENT = "replaced-again-and-again"
+SHARDS = 3
+SETTINGS = {"PENSTOCK_CHUNK_CHARS": "400", "PENSTOCK_OVERLAP_CHARS": "40", "PENSTOCK_SHARD_CHUNKS": "5"}
+
+
+@dataclass
+class Seen:
+    """What the answers were."""
+
+    answers: int = 0
+    hits: int = 0
+    with_dropped: int = 0
+    rounds: Counter[int] = field(default_factory=Counter)
+    editions: Counter[int] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+
+def edition(number: int) -> bytes:
+    """Text of three shards, every chunk of which says which edition it is of."""
+    paragraphs = (
+        f"In edition{number} the gauge at station {station} of edition{number} read {station * 7 + number} metres of "
+        f"water. Edition{number} says that the gate of station {station} was opened by hand, and edition{number} says "
+        f"who closed it. The keeper of station {station} signed the log of edition{number}."
+        for station in range(14)
+    )
+    return "\n\n".join(paragraphs).encode()
+
+
+def search_while_replacing(stack: RunningStack, searches: int, replacements: int) -> Seen:
+    """Replacements are spread evenly over the searches; each waits for the one before to be published."""
+    stack.upload("log.txt", edition(0), document_id=DOCUMENT)
+    assert stack.final(DOCUMENT)["status"] == "indexed"
+    seen, go = Seen(), threading.Semaphore(0)
+    failure: list[BaseException] = []
+
+    def replace_all() -> None:
+        try:
+            for number in range(1, replacements + 1):
+                go.acquire()
+                stack.upload("log.txt", edition(number), document_id=DOCUMENT)
+                assert stack.final(DOCUMENT)["status"] == "indexed"
+        except BaseException as error:  # noqa: BLE001 - shown below
+            failure.append(error)
+
+    replacer = threading.Thread(target=replace_all)
+    replacer.start()
+    newest = 0
+    while seen.answers < searches or (replacer.is_alive() and not failure):
+        if seen.answers % max(1, searches // replacements) == 0:
+            go.release()
+        newest = _look(stack, seen, newest)
+    replacer.join()
+    if failure:
+        raise failure[0]
+    _look(stack, seen, replacements)
+    return seen
+
+
+def _look(stack: RunningStack, seen: Seen, newest: int) -> int:
+    answer = stack.search("gauge water gate station keeper", k=10, document=DOCUMENT)
+    editions = {int(number) for hit in answer["hits"] for number in re.findall(r"[Ee]dition(\d+)", _plain(hit))}
+    seen.answers += 1
+    seen.hits += len(answer["hits"])
+    seen.rounds[answer["rounds"]] += 1
+    seen.with_dropped += answer["dropped"] > 0
+    if len(editions) != 1 or len({hit["generation"] for hit in answer["hits"]}) != 1:
+        seen.faults.append(f"answer {seen.answers} is of editions {sorted(editions)}: {answer}")
+        return newest
+    (found,) = editions
+    seen.editions[found] += 1
+    if found < newest:
+        seen.faults.append(f"answer {seen.answers} is of edition {found}, after one of edition {newest}")
+    if len(answer["hits"]) < 10:
+        seen.faults.append(f"answer {seen.answers} has {len(answer['hits'])} hits of at least 10")
+    return max(found, newest)
+
+
+def _plain(hit: dict[str, str]) -> str:
+    return re.sub(r"</?mark>", "", hit["snippet"])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--searches", type=int, default=2000)
+    parser.add_argument("--replacements", type=int, default=20)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder) / "state", **SETTINGS) as stack:
+        seen = search_while_replacing(stack, asked.searches, asked.replacements)
+    print(f"{seen.answers} answers, {seen.hits} hits, {asked.replacements} replacements")
+    print(f"answers by edition: {dict(sorted(seen.editions.items()))}")
+    print(f"answers by rounds of search: {dict(sorted(seen.rounds.items()))}")
+    print(f"answers from which the read-time check dropped hits: {seen.with_dropped}")
+    for fault in seen.faults[:10]:
+        print(f"FAULT {fault}")
+    enough = seen.with_dropped >= asked.replacements
+    if not enough:
+        print(f"FAULT the read-time check dropped hits in {seen.with_dropped} answers: too few to prove anything")
+    return 0 if enough and not seen.faults else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

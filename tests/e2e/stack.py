@@ -1,0 +1,161 @@
+"""A real local stack for tests: `penstock up` in a process of its own, on free ports, with a state of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import boto3
+import httpx
+
+ROOT = Path(__file__).parents[2]
+FINAL = {"indexed", "partial", "no_text", "failed", "cancelled", "deleted"}
+T = TypeVar("T")
+
+
+@dataclass
+class RunningStack:
+    """What `penstock up` left word of, and the process."""
+
+    state: Path
+    process: subprocess.Popen[bytes]
+    client: httpx.Client
+    environment: Mapping[str, str]
+
+    def upload(self, name: str, content: bytes, **fields: str) -> dict[str, Any]:
+        answer = self.client.post("/v1/documents", files={"files": (name, content)}, data=fields)
+        assert answer.status_code == 202, answer.text
+        return answer.json()["documents"][0]
+
+    def document(self, document: str) -> dict[str, Any]:
+        answer = self.client.get(f"/v1/documents/{document}")
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def final(self, document: str, *, seconds: float = 90) -> dict[str, Any]:
+        """The document, once its newest generation has ended."""
+
+        def ended() -> dict[str, Any] | None:
+            answer = self.client.get(f"/v1/documents/{document}")
+            found = answer.json() if answer.is_success else None
+            return found if found and found["status"] in FINAL else None
+
+        return until(ended, seconds=seconds, what=f"document {document} ends")
+
+    def task(self, task: str, *, seconds: float = 90) -> dict[str, Any]:
+        """The task, once it has ended."""
+
+        def ended() -> dict[str, Any] | None:
+            found = self.client.get(f"/v1/tasks/{task}").json()
+            return found if found["state"] in {"SUCCESS", "FAILURE", "REVOKED"} else None
+
+        return until(ended, seconds=seconds, what=f"task {task} ends")
+
+    def search(self, query: str, **params: Any) -> dict[str, Any]:
+        answer = self.client.get("/v1/search", params={"q": query, **params})
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def s3(self) -> Any:
+        return boto3.client(
+            "s3",
+            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
+            region_name="us-east-1",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+
+    @property
+    def bucket(self) -> str:
+        return self.environment["PENSTOCK_BUCKET"]
+
+    def penstock(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        """The command line, as its user would call it, against this stack."""
+        return subprocess.run(
+            [sys.executable, "-m", "penstock.cli.main", *arguments],
+            env={
+                **os.environ,
+                "PENSTOCK_URL": str(self.client.base_url).rstrip("/"),
+                "PENSTOCK_API_KEY": (self.state / "api-key").read_text().strip(),
+                **environment,
+            },
+            cwd=self.state,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=check,
+        )
+
+
+def until(ask: Callable[[], T | None], *, seconds: float, what: str) -> T:
+    """What `ask` answers, once it does."""
+    deadline = time.monotonic() + seconds
+    while (found := ask()) is None:
+        assert time.monotonic() < deadline, f"after {seconds} s still not: {what}"
+        time.sleep(0.05)
+    return found
+
+
+@contextmanager
+def running_stack(state: Path, **settings: str) -> Iterator[RunningStack]:
+    """A stack that is ready; ended, with all that it started, whatever happens.
+
+    Args:
+        settings: environment variables beside the ports.
+    """
+    ports = {"PENSTOCK_API_PORT": str(free_port()), "PENSTOCK_EMULATOR_PORT": str(free_port())}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PENSTOCK_", "AWS_", "OPENAI_"))}
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / "up.log").open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "penstock.cli.main", "up", "--state", str(state), "--no-samples"],
+            env={**clean, **ports, **settings, "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            start_new_session=True,
+        )
+    try:
+        until(lambda: _said_ready(state, process), seconds=90, what="the stack is ready")
+        key, url = ((state / name).read_text().strip() for name in ("api-key", "url"))
+        lines = (line.partition("=") for line in (state / "env").read_text().splitlines())
+        environment = {name: value for name, _, value in lines}
+        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as client:
+            yield RunningStack(state, process, client, environment)
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes], seconds: float = 60) -> int:
+    """Ctrl-C, and no patience without end."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        return process.wait(seconds)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _said_ready(state: Path, process: subprocess.Popen[bytes]) -> bool | None:
+    said = (state / "up.log").read_text(errors="replace")
+    assert process.poll() is None, f"the stack ended with {process.returncode}: {said}"
+    return True if "Ready" in said else None

@@ -1,0 +1,93 @@
+"""An object store in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+from urllib.parse import quote
+
+from penstock.document import TenantId
+from penstock.errors import ForeignKey, OriginalMissing
+from penstock.ports import Stored
+
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Version:
+    stored: Stored
+    content: bytes | None
+    """None for a delete marker."""
+
+
+class FakeObjectStore:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self.objects: dict[str, list[Version]] = {}
+        """By key, the oldest version first."""
+
+    def put(self, tenant: TenantId, key: str, content: BinaryIO, *, content_type: str | None = None) -> Stored:
+        _check_owner(tenant, key)
+        body = content.read()
+        etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        with self._lock:
+            stored = Stored(key, f"v{next(self._numbers)}", len(body), etag)
+            self.objects.setdefault(key, []).append(Version(stored, body))
+        return stored
+
+    def mark_deleted(self, key: str) -> None:
+        """What a user's plain DELETE does in a versioned bucket."""
+        with self._lock:
+            marker = Stored(key, f"v{next(self._numbers)}", 0, "")
+            self.objects.setdefault(key, []).append(Version(marker, None))
+
+    @contextmanager
+    def get(self, tenant: TenantId, key: str, version: str | None = None) -> Iterator[Iterator[bytes]]:
+        _check_owner(tenant, key)
+        with self._lock:
+            versions = self.objects.get(key, [])
+            wanted = [each for each in versions if each.stored.version == version] if version else versions[-1:]
+        if not wanted or wanted[0].content is None:
+            raise OriginalMissing
+        content = wanted[0].content
+        yield (content[start : start + BLOCK] for start in range(0, len(content), BLOCK))
+
+    def link(self, tenant: TenantId, key: str, version: str, *, name: str, seconds: int) -> str:
+        _check_owner(tenant, key)
+        return f"https://objects.test/{quote(key)}?version={quote(version)}&name={quote(name)}&seconds={seconds}"
+
+    def remove(self, tenant: TenantId, key: str, version: str | None = None) -> int:
+        _check_owner(tenant, key)
+        with self._lock:
+            versions = self.objects.get(key, [])
+            ids = [each.stored.version for each in versions]
+            end = len(ids) if version is None else ids.index(version) + 1 if version in ids else 0
+            kept = versions[end:]
+            if kept:
+                self.objects[key] = kept
+            else:
+                self.objects.pop(key, None)
+        return sum(each.content is not None for each in versions[:end])
+
+    def remove_all(self, tenant: TenantId, prefix: str) -> int:
+        _check_owner(tenant, prefix)
+        if not prefix.endswith("/"):
+            raise ValueError(prefix)
+        with self._lock:
+            gone = [self.objects.pop(key) for key in list(self.objects) if key.startswith(prefix)]
+        return sum(each.content is not None for versions in gone for each in versions)
+
+    def check(self) -> None:
+        pass
+
+
+def _check_owner(tenant: TenantId, key: str) -> None:
+    parts = key.split("/", 2)
+    if len(parts) < 3 or parts[1] != tenant:
+        raise ForeignKey(key=key, tenant=tenant)

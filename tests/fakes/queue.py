@@ -1,0 +1,41 @@
+"""Task queues in memory: they keep what was sent, for tests to look at and to take."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+from penstock.document import TenantId
+from penstock.task import Lane, Message
+
+LONGEST_DELAY = timedelta(minutes=15)
+
+
+class FakeTaskQueue:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.sent: list[tuple[Message, Lane, timedelta]] = []
+        self.buried: list[tuple[Message, str]] = []
+        self.pings: list[tuple[TenantId, str, Lane]] = []
+
+    def send(self, message: Message, lane: Lane, *, delay: timedelta = timedelta(0)) -> None:
+        if not timedelta(0) <= delay <= LONGEST_DELAY:
+            raise ValueError(delay)
+        with self._lock:
+            self.sent.append((message, lane, delay))
+
+    def take(self) -> Message | None:
+        """The message that was sent first, out of the queue, whatever its lane and delay; None where there is none."""
+        with self._lock:
+            return self.sent.pop(0)[0] if self.sent else None
+
+    def bury(self, message: Message, reason: str) -> None:
+        with self._lock:
+            self.buried.append((message, reason))
+
+    def ping(self, tenant: TenantId, ping: str, lane: Lane) -> None:
+        with self._lock:
+            self.pings.append((tenant, ping, lane))
+
+    def check(self) -> None:
+        pass

@@ -1,0 +1,1 @@
+"""Small servers that speak the protocols of services we call."""

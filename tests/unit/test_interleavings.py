@@ -1,0 +1,213 @@
+"""Random interleavings of workers, duplicates, replacements, removals, lost workers and passing time never break
+I1 to I8. Workers advance one call of a port at a time, so that every race between two calls can happen."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from penstock.document import FINAL, PUBLISHED, Document, DocumentId, Status, derived_id
+from penstock.errors import BeingDeleted, NotFound, Transient
+from penstock.pipeline import Done
+from penstock.remove import request_removal
+from penstock.search import Question, search
+from penstock.task import Lane, Message
+from tests.stepper import SteppedWorker
+from tests.world import TENANT, World, prose
+
+UPLOADS = ("one", "two")
+DROPS = ("drop/acme/wiki/a.txt", "drop/acme/wiki/b.txt")
+TEXTS = {f"{word}{size}": prose(f"{word}{size}", size) for word in ("alder", "birch", "cedar") for size in (1, 5, 9)}
+
+
+class Interleavings(RuleBasedStateMachine):
+    """Several workers of one queue, some of them stalled or lost, and users who do not wait for them."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.world = World().with_limits(attempts=1000)
+        self.workers: list[SteppedWorker] = []
+        self.events: list[object] = []
+        self.sequence = 0
+        self.accepted: dict[DocumentId, str | None] = {}
+        """What each document shall say in the end; None: it shall be gone."""
+        self.highest: dict[DocumentId, int] = {}
+
+    # What users do
+
+    @rule(id=st.sampled_from(UPLOADS), name=st.sampled_from(sorted(TEXTS)))
+    def upload(self, id: str, name: str) -> None:  # noqa: A002
+        try:
+            received = self.world.upload(TEXTS[name], id=id)
+        except BeingDeleted:
+            return
+        self.accepted[received.document.id] = name
+
+    @rule(key=st.sampled_from(DROPS), name=st.sampled_from(sorted(TEXTS)))
+    def drop(self, key: str, name: str) -> None:
+        self.sequence += 1
+        self.events.append(self.world.drop(key, TEXTS[name], f"{self.sequence:06x}"))
+        self.accepted[derived_id(TENANT, key)] = name
+
+    @rule(key=st.sampled_from(DROPS))
+    def take_out(self, key: str) -> None:
+        if key not in self.world.objects.objects:
+            return
+        self.sequence += 1
+        self.events.append(self.world.removal(key, f"{self.sequence:06x}"))
+        self.accepted[derived_id(TENANT, key)] = None
+
+    @rule(id=st.sampled_from(UPLOADS))
+    def delete(self, id: str) -> None:  # noqa: A002
+        try:
+            request_removal(self.world.services, TENANT, DocumentId(id))
+        except NotFound:
+            return
+        self.accepted[DocumentId(id)] = None
+
+    # What queues do: out of order, more than once
+
+    @precondition(lambda self: self.events)
+    @rule(data=st.data(), twice=st.booleans())
+    def deliver_event(self, data: st.DataObject, twice: bool) -> None:
+        event = self.events[data.draw(st.integers(0, len(self.events) - 1))]
+        try:
+            self.world.receive(event)
+        except Transient:
+            return
+        if not twice:
+            self.events.remove(event)
+
+    @precondition(lambda self: self.world.queue.sent and len(self.workers) < 4)
+    @rule(data=st.data(), twice=st.booleans())
+    def start(self, data: st.DataObject, twice: bool) -> None:
+        at = data.draw(st.integers(0, len(self.world.queue.sent) - 1))
+        message, _, _ = self.world.queue.sent[at]
+        if not twice:
+            del self.world.queue.sent[at]
+        self.workers.append(SteppedWorker(self.world.services, message))
+
+    @precondition(lambda self: self.world.queue.sent)
+    @rule(data=st.data())
+    def lose(self, data: st.DataObject) -> None:
+        """SQS does not; but a sender that dies between its record and its message has the same effect (I6)."""
+        del self.world.queue.sent[data.draw(st.integers(0, len(self.world.queue.sent) - 1))]
+
+    # What workers do
+
+    @precondition(lambda self: self.workers)
+    @rule(data=st.data(), steps=st.integers(1, 12))
+    def step(self, data: st.DataObject, steps: int) -> None:
+        worker = self.workers[data.draw(st.integers(0, len(self.workers) - 1))]
+        for _ in range(steps):
+            if not worker.ended:
+                worker.step()
+        if worker.ended:
+            self._retire(worker)
+
+    @precondition(lambda self: self.workers)
+    @rule(data=st.data())
+    def kill(self, data: st.DataObject) -> None:
+        worker = self.workers[data.draw(st.integers(0, len(self.workers) - 1))]
+        worker.kill()
+        self.workers.remove(worker)
+        self._put_back(worker.message)
+
+    @rule(seconds=st.sampled_from([1, 60, 130, 700]))
+    def pass_time(self, seconds: int) -> None:
+        """A worker that is not stepped meanwhile is one that has stalled: its lease ends, and it does not know."""
+        self.world.clock.pass_time(timedelta(seconds=seconds))
+
+    @rule()
+    def sweep(self) -> None:
+        self.world.sweep()
+
+    # What is always true
+
+    @invariant()
+    def readers_see_exactly_what_one_receipt_says(self) -> None:
+        """I2, I3, I8: whatever the workers are at."""
+        for record in self._records():
+            hits = search(self.world.services, TENANT, Question(record.id, 100, documents=(record.id,))).hits
+            pairs = {(hit.generation, hit.build) for hit in hits}
+            if record.visible is None:
+                assert not pairs
+                continue
+            assert record.active is not None
+            assert len(hits) == record.active.receipt.chunks == record.active.receipt.vectors
+            assert pairs == {(record.visible.generation, record.visible.build)} or not hits
+            assert len({word for hit in hits for word in hit.text.split() if word in TEXTS}) <= 1
+
+    @invariant()
+    def generations_never_go_back(self) -> None:
+        for record in self._records():
+            assert record.generation >= self.highest.get(record.id, 0)
+            self.highest[record.id] = record.generation
+            assert (record.due is not None) or (record.status in FINAL)
+            if record.active is not None:
+                assert record.active.pair <= record.pair
+
+    @invariant()
+    def messages_carry_ids_only(self) -> None:
+        """I1."""
+        for message, _, _ in self.world.queue.sent:
+            assert all(len(str(value)) < 40 for value in message.arguments().values())
+
+    # How it ends
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        for worker in self.workers:
+            worker.finish()
+            self._retire(worker)
+        self.workers = []
+        for _ in range(8):
+            for event in sorted(self.events, key=lambda event: event.sequencer):  # type: ignore[attr-defined]
+                try:
+                    self.world.receive(event)
+                    self.events.remove(event)
+                except Transient:
+                    pass
+            self.world.drain()
+            self.world.clock.pass_time(timedelta(hours=2))
+            self.world.sweep()
+            self.world.drain()
+        self.readers_see_exactly_what_one_receipt_says()
+        for record in self._records():
+            self._ended_as_accepted(record)
+
+    def _ended_as_accepted(self, record: Document) -> None:
+        """Accepted means kept: a final state, the last bytes and no others, and nothing left behind."""
+        wanted = self.accepted[record.id]
+        assert record.status in ({Status.DELETED} if wanted is None else PUBLISHED), record
+        assert record.work.until is None
+        assert set(self.world.pairs(record.id)) == ({record.visible} if record.visible else set())
+        if wanted is not None:
+            hits = search(self.world.services, TENANT, Question(wanted, 100, documents=(record.id,))).hits
+            assert all(wanted in hit.text for hit in hits)
+            assert hits
+
+    def _records(self) -> list[Document]:
+        found = (self.world.documents.read(TENANT, document) for document in self.accepted)
+        return [record for record in found if record is not None]
+
+    def _retire(self, worker: SteppedWorker) -> None:
+        if worker in self.workers:
+            self.workers.remove(worker)
+        if worker.error:
+            raise worker.error
+        if not isinstance(worker.outcome, Done):
+            self._put_back(worker.message)
+
+    def _put_back(self, message: Message) -> None:
+        self.world.queue.sent.append((message, Lane.STANDARD, timedelta(0)))
+
+
+TestInterleavings = Interleavings.TestCase
+TestInterleavings.settings = settings(
+    max_examples=150, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+)

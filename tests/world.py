@@ -1,0 +1,162 @@
+"""A whole Penstock in memory: the real verbs over fakes, a clock that stands still, and a queue that is drained by hand."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+
+from penstock.claim import Claim
+from penstock.document import Document, DocumentId, Pair, TenantId, document_id
+from penstock.pipeline import Done, HandBack, Outcome, run
+from penstock.ports import Limits, Services
+from penstock.receive import ObjectEvent, Received, Upload, receive_object, receive_upload
+from penstock.remove import request_removal
+from penstock.search import Answer, Question, search
+from penstock.sweep import sweep
+from penstock.task import Lane, Message, TaskId
+from tests.fakes.documents import FakeDocumentTable
+from tests.fakes.embedder import FakeEmbedder
+from tests.fakes.index import FakeSearchIndex
+from tests.fakes.keys import FakeKeyTable
+from tests.fakes.objects import FakeObjectStore
+from tests.fakes.pings import FakePingTable
+from tests.fakes.queue import FakeTaskQueue
+from tests.fakes.reader import FakeReader
+
+TENANT = TenantId("acme")
+
+
+@dataclass
+class FakeClock:
+    """Stands still until it is moved."""
+
+    now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_time(self, length: timedelta) -> None:
+        self.now += length
+
+
+def prose(name: str, paragraphs: int) -> str:
+    """Text that is different for each name and paragraph, and cuts into about one chunk a paragraph in a `World`."""
+    return "\n\n".join(
+        f"Paragraph {number} of {name} tells of {hashlib.sha256(f'{name}{number}'.encode()).hexdigest()[:24]} "
+        + f"and of the water in it, {name}. " * 6
+        for number in range(paragraphs)
+    )
+
+
+@dataclass
+class World:
+    """Two chunks make a shard, so that a few paragraphs make several."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    objects: FakeObjectStore = field(default_factory=FakeObjectStore)
+    documents: FakeDocumentTable = field(default_factory=FakeDocumentTable)
+    queue: FakeTaskQueue = field(default_factory=FakeTaskQueue)
+    embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
+    index: FakeSearchIndex = field(default_factory=FakeSearchIndex)
+    reader: FakeReader = field(default_factory=FakeReader)
+    limits: Limits = field(default_factory=lambda: Limits(chunk=400, overlap=40, shard=2, attempts=3))
+
+    @property
+    def services(self) -> Services:
+        return Services(
+            self.objects,
+            self.documents,
+            self.queue,
+            self.embedder,
+            self.index,
+            self.reader,
+            FakeKeyTable(),
+            FakePingTable(),
+            self.clock,
+            self.limits,
+        )
+
+    def upload(self, text: str, *, id: str | None = None, tenant: TenantId = TENANT) -> Received:  # noqa: A002
+        body = text.encode()
+        upload = Upload(BytesIO(body), "file.txt", len(body), hashlib.sha256(body).hexdigest(), "text/plain")
+        named = document_id(id) if id else None
+        return receive_upload(
+            self.services, tenant, upload, document=named, source="api", lane=Lane.STANDARD, metadata={}
+        )
+
+    def drop(self, key: str, text: str, sequencer: str) -> ObjectEvent:
+        """Put an object into the drop folder; the event that S3 sends of it."""
+        stored = self.objects.put(TenantId(key.split("/")[1]), key, BytesIO(text.encode()))
+        return ObjectEvent(key, stored.version, stored.size, stored.etag, sequencer, removed=False)
+
+    def removal(self, key: str, sequencer: str) -> ObjectEvent:
+        """The event of a delete marker."""
+        return ObjectEvent(key, "marker", 0, "", sequencer, removed=True)
+
+    def delete(self, received: Received, tenant: TenantId = TENANT) -> TaskId:
+        return request_removal(self.services, tenant, received.document.id)
+
+    def take(self) -> Message:
+        message = self.queue.take()
+        assert message is not None, "the queue is empty"
+        return message
+
+    def sweep(self) -> int:
+        return sweep(self.services)
+
+    def receive(self, event: ObjectEvent) -> Received | None:
+        return receive_object(self.services, event)
+
+    def run(self, message: Message, *, meanwhile: Callable[[], object] | None = None) -> Outcome:
+        """Run one message; `meanwhile` happens after its claim and before its work."""
+
+        @contextmanager
+        def keep(services: Services, claim: Claim) -> Iterator[None]:
+            if meanwhile:
+                meanwhile()
+            yield
+
+        return run(self.services, message, keep if meanwhile else lambda services, claim: nullcontext())
+
+    def drain(self, most: int = 200) -> list[Outcome]:
+        """Run what is queued, and what that queues, until nothing is; one that is handed back comes again later, as
+        SQS would have it."""
+        outcomes = []
+        for _ in range(most):
+            message = self.queue.take()
+            if message is None:
+                return outcomes
+            outcome = self.run(message)
+            outcomes.append(outcome)
+            if isinstance(outcome, HandBack):
+                self.clock.pass_time(outcome.delay)
+                self.queue.send(message, Lane.STANDARD)
+        raise AssertionError(f"the queue does not come to rest: {outcomes[-5:]}")
+
+    def record(self, received: Received | DocumentId, tenant: TenantId = TENANT) -> Document:
+        document = received if isinstance(received, str) else received.document.id
+        found = self.documents.read(tenant, document)
+        assert found is not None
+        return found
+
+    def search(self, text: str, *, k: int = 10, tenant: TenantId = TENANT) -> Answer:
+        return search(self.services, tenant, Question(text, k))
+
+    def pairs(self, document: DocumentId, tenant: TenantId = TENANT) -> dict[Pair, int]:
+        """How many chunks the index holds of each pair, seen by readers or not."""
+        counts: dict[Pair, int] = {}
+        for entry in self.index.entries(tenant):
+            if entry.document == document:
+                counts[entry.pair] = counts.get(entry.pair, 0) + 1
+        return counts
+
+    def with_limits(self, **limits: object) -> World:
+        self.limits = replace(self.limits, **limits)  # type: ignore[arg-type]
+        return self
+
+
+__all__ = ["TENANT", "Done", "FakeClock", "HandBack", "World", "prose"]
