@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 
-_SYLLABLES = (
+_SYLLABLES = re.findall(
+    r"\w+",
     "ba ce di fo gu la me ni po ru sa te vi wo xu ka le mi no pu ra se ti vo zu an el in or us ter val mon gate "
-    "flow pipe weir dam sluice head race turb rock bed"
-).split()
+    "flow pipe weir dam sluice head race turb rock bed",
+)
 
 
 class Prose:

@@ -12,7 +12,7 @@ from io import BytesIO
 from penstock.claim import Claim
 from penstock.document import Document, DocumentId, Pair, TenantId, document_id
 from penstock.pipeline import Done, HandBack, Outcome, run
-from penstock.ports import Limits, Services
+from penstock.ports import Change, Limits, Services
 from penstock.receive import ObjectEvent, Received, Upload, receive_object, receive_upload
 from penstock.remove import request_removal
 from penstock.search import Answer, Question, search
@@ -24,8 +24,8 @@ from tests.fakes.index import FakeSearchIndex
 from tests.fakes.keys import FakeKeyTable
 from tests.fakes.objects import FakeObjectStore
 from tests.fakes.pings import FakePingTable
+from tests.fakes.plain_reader import PlainReader
 from tests.fakes.queue import FakeTaskQueue
-from tests.fakes.reader import FakeReader
 
 TENANT = TenantId("acme")
 
@@ -52,17 +52,33 @@ def prose(name: str, paragraphs: int) -> str:
     )
 
 
+class WatchedTable(FakeDocumentTable):
+    """Counts its writes, and lets something happen right before one of several items."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes = 0
+        self.before_transaction: Callable[[], object] = lambda: None
+
+    def write(self, tenant: TenantId, *changes: Change) -> None:
+        if len(changes) > 1:
+            happens, self.before_transaction = self.before_transaction, lambda: None
+            happens()
+        super().write(tenant, *changes)
+        self.writes += 1
+
+
 @dataclass
 class World:
     """Two chunks make a shard, so that a few paragraphs make several."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     objects: FakeObjectStore = field(default_factory=FakeObjectStore)
-    documents: FakeDocumentTable = field(default_factory=FakeDocumentTable)
+    documents: WatchedTable = field(default_factory=WatchedTable)
     queue: FakeTaskQueue = field(default_factory=FakeTaskQueue)
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
     index: FakeSearchIndex = field(default_factory=FakeSearchIndex)
-    reader: FakeReader = field(default_factory=FakeReader)
+    reader: PlainReader = field(default_factory=PlainReader)
     limits: Limits = field(default_factory=lambda: Limits(chunk=400, overlap=40, shard=2, attempts=3))
 
     @property
@@ -153,6 +169,12 @@ class World:
             if entry.document == document:
                 counts[entry.pair] = counts.get(entry.pair, 0) + 1
         return counts
+
+    def lose_chunk(self, tenant: TenantId = TENANT) -> None:
+        """One that the index said it had stored."""
+        self.index.refresh(tenant)
+        shelf = self.index.shelves[tenant]
+        del shelf[next(iter(shelf))]
 
     def with_limits(self, **limits: object) -> World:
         self.limits = replace(self.limits, **limits)  # type: ignore[arg-type]

@@ -98,8 +98,9 @@ def search(services: Services, tenant: TenantId, question: Question) -> Answer:
         documents=question.documents,
     )
     stale: frozenset[DocumentPair] = frozenset()
-    dropped = 0
-    for number in range(1, ROUNDS + 1):
+    rounds = dropped = 0
+    while rounds < ROUNDS:
+        rounds += 1
         candidates = services.index.candidates(tenant, replace(query, without=stale))
         ranked = fuse(candidates, services.embedder.weight)[: CHECKED_PER_HIT * question.k]
         found = {_pair_of(each.candidate.entry) for each in ranked}
@@ -113,7 +114,7 @@ def search(services: Services, tenant: TenantId, question: Question) -> Answer:
         stale = frozenset(pair for pair in found | stale if not _is_visible(records, pair))
     highlighter = Highlighter(text)
     hits = tuple(_hit(each, highlighter) for each in visible[: question.k])
-    return Answer(hits, incomplete=missed or short, rounds=number, dropped=dropped)
+    return Answer(hits, incomplete=missed or short, rounds=rounds, dropped=dropped)
 
 
 def _pair_of(entry: Entry) -> DocumentPair:

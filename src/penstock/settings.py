@@ -14,50 +14,57 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PENSTOCK_", extra="ignore", frozen=True)
 
-    bucket: str = Field("", description="The bucket of originals, of the drop folder and of work files.")
-    table: str = Field("", description="The DynamoDB table.")
+    bucket: str = Field(default="", description="The bucket of originals, of the drop folder and of work files.")
+    table: str = Field(default="", description="The DynamoDB table.")
     queues: dict[str, str] = Field(default_factory=dict, description="JSON: stage queue name to URL.")
     dead_letters: dict[str, str] = Field(
         default_factory=dict, description="JSON: stage to the URL of its dead-letter queue."
     )
-    arrivals: str = Field("", description="URL of the queue that S3 tells of arrivals and removals.")
+    arrivals: str = Field(default="", description="URL of the queue that S3 tells of arrivals and removals.")
 
-    index: str = Field("sqlite", description="sqlite: the embedded index.")
-    index_path: Path = Field(Path(".penstock/index"), description="Folder of the embedded index.")
+    index: str = Field(default="sqlite", description="sqlite: the embedded index.")
+    index_path: Path = Field(default=Path(".penstock/index"), description="Folder of the embedded index.")
     embedder: str = Field(
-        "auto", description="wordllama, openai, or auto: openai where OPENAI_API_KEY is set, else wordllama."
+        default="auto", description="wordllama, openai, or auto: openai where OPENAI_API_KEY is set, else wordllama."
     )
-    openai_model: str = Field("text-embedding-3-small", description="Embedding model of the OpenAI-compatible API.")
-    openai_dimensions: int = Field(1536, ge=1, le=8192, description="Dimensions asked of that model.")
-    openai_batch: int = Field(128, ge=1, le=2048, description="Texts per embedding request.")
+    openai_model: str = Field(
+        default="text-embedding-3-small", description="Embedding model of the OpenAI-compatible API."
+    )
+    openai_dimensions: int = Field(default=1536, ge=1, le=8192, description="Dimensions asked of that model.")
+    openai_batch: int = Field(default=128, ge=1, le=2048, description="Texts per embedding request.")
 
-    max_file_bytes: int = Field(500_000_000, ge=1, description="The largest file that is accepted.")
+    max_file_bytes: int = Field(default=500_000_000, ge=1, description="The largest file that is accepted.")
     accepted_types: frozenset[str] = Field(
-        frozenset({"application/pdf", "text/markdown", "text/plain"}), description="JSON list of media types accepted."
+        default=frozenset({"application/pdf", "text/markdown", "text/plain"}),
+        description="JSON list of media types accepted.",
     )
-    link_seconds: int = Field(300, ge=1, le=604_800, description="How long a link to an original works.")
+    link_seconds: int = Field(default=300, ge=1, le=604_800, description="How long a link to an original works.")
 
-    chunk_chars: int = Field(4000, ge=200, description="The longest chunk, in characters.")
-    overlap_chars: int = Field(400, ge=0, description="How much of a chunk repeats the end of the one before.")
-    shard_chunks: int = Field(256, ge=1, description="Chunks per shard: the unit of embedding work.")
+    chunk_chars: int = Field(default=4000, ge=200, description="The longest chunk, in characters.")
+    overlap_chars: int = Field(default=400, ge=0, description="How much of a chunk repeats the end of the one before.")
+    shard_chunks: int = Field(default=256, ge=1, description="Chunks per shard: the unit of embedding work.")
 
-    extract_seconds: float = Field(600, gt=0, description="Wall time for reading one file.")
+    extract_seconds: float = Field(default=600, gt=0, description="Wall time for reading one file.")
     extract_memory_bytes: int = Field(
-        2_000_000_000, ge=268_435_456, description="Address space of the child that reads."
+        default=2_000_000_000, ge=268_435_456, description="Address space of the child that reads."
     )
-    extract_pages: int = Field(100_000, ge=1, description="The most pages read of one file.")
-    extract_chars: int = Field(500_000_000, ge=1, description="The most characters taken from one file.")
+    extract_pages: int = Field(default=100_000, ge=1, description="The most pages read of one file.")
+    extract_chars: int = Field(default=500_000_000, ge=1, description="The most characters taken from one file.")
 
-    attempts: int = Field(8, ge=1, description="Tries per stage and shard before a document fails.")
-    lease_seconds: int = Field(120, ge=5, description="Length of a lease; a live worker renews it at a third.")
-    visibility_seconds: int = Field(120, ge=5, description="Visibility a Celery worker asks for when it receives.")
-    resend_seconds: int = Field(600, ge=1, description="When the sweep first looks for a message that was lost.")
+    attempts: int = Field(default=8, ge=1, description="Tries per stage and shard before a document fails.")
+    lease_seconds: int = Field(default=120, ge=5, description="Length of a lease; a live worker renews it at a third.")
+    visibility_seconds: int = Field(
+        default=120, ge=5, description="Visibility a Celery worker asks for when it receives."
+    )
+    resend_seconds: int = Field(
+        default=600, ge=1, description="When the sweep first looks for a message that was lost."
+    )
 
-    worker_concurrency: int = Field(2, ge=1, description="Celery's name: processes of one worker.")
-    worker_prefetch_multiplier: int = Field(2, ge=1, description="Celery's name: messages held per process.")
-    wait_seconds: int = Field(20, ge=0, le=20, description="How long a receive request waits for a message.")
-    stop_seconds: float = Field(25, ge=0, description="How long running tasks may go on after SIGTERM.")
+    worker_concurrency: int = Field(default=2, ge=1, description="Celery's name: processes of one worker.")
+    worker_prefetch_multiplier: int = Field(default=2, ge=1, description="Celery's name: messages held per process.")
+    wait_seconds: int = Field(default=20, ge=0, le=20, description="How long a receive request waits for a message.")
+    stop_seconds: float = Field(default=25, ge=0, description="How long running tasks may go on after SIGTERM.")
 
-    api_host: str = Field("127.0.0.1", description="Where `penstock serve` listens.")
-    api_port: int = Field(8080, ge=1, le=65535, description="The API's port.")
-    emulator_port: int = Field(4566, ge=1, le=65535, description="The AWS emulator's port in the local stack.")
+    api_host: str = Field(default="127.0.0.1", description="Where `penstock serve` listens.")
+    api_port: int = Field(default=8080, ge=1, le=65535, description="The API's port.")
+    emulator_port: int = Field(default=4566, ge=1, le=65535, description="The AWS emulator's port in the local stack.")

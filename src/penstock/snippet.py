@@ -17,6 +17,8 @@ LENGTH = 240
 BEFORE = 60
 """How many of them may stand before the first match."""
 
+SHORTEST_STEMMED = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
@@ -65,8 +67,11 @@ class Highlighter:
         return matches
 
     def _stem(self, word: str) -> str:
+        """As the index does it, which follows Porter's own later changes to his algorithm."""
+        if len(word) < SHORTEST_STEMMED:
+            return word
         stem: str = self._stemmer.stemWord(word)
-        return stem
+        return stem.removesuffix("i") if stem.endswith(("logi", "bli")) else stem
 
 
 def _densest(matches: Sequence[Match]) -> Sequence[Match]:

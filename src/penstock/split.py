@@ -1,4 +1,4 @@
-"""Split: cut pages into overlapping chunks at places that depend on nearby text alone, so that an edit moves few cuts."""
+"""Split: cut pages into overlapping chunks where nearby text alone decides, so that an edit moves few cuts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ _PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
 _SENTENCE = re.compile(r"[.!?…][\"'”’»)\]]*\s+|[。！？][”’」』）]*\s*")
 _LINE = re.compile(r"\n\s*")
 _WORD = re.compile(r"\s+")
-_ENDS_SENTENCE = re.compile(r"[.!?…。！？][\"'”’»)\]」』）]*\Z")
 
 _LEVELS = range(5)
 """Headings, paragraphs, sentences, lines, words: the best boundaries first."""
@@ -36,12 +35,13 @@ def split(pages: Iterable[Page], *, largest: int, overlap: int, fits: Callable[[
 
     What follows the repeated part is the chunk's core. The cores, joined, are the text of the pages, with a line end
     between two pages that have no white space there. A core is at most `largest - overlap` long and ends at a landmark:
-    a boundary that is the best of all within two fifths of that length on either side. A heading is better than a
-    paragraph's end, that than a sentence's, a line's and a word's; among equals a hash of the text around decides.
+    a boundary that is the best of all within two fifths of that length on either side. A heading is better than the end
+    of a paragraph or page, that than a sentence's, a line's and a word's; among equals a hash of the text around
+    decides.
     Where no landmark is in reach, it ends at the best boundary that is. So the cuts depend on nearby text alone, and
     those of an edited text are the old ones again right after the edit.
 
-    A chunk that does not fit is cut smaller; `fits` must take every single character. Chunks of white space alone are
+    A chunk that does not fit is cut smaller; `fits` must take every single character. Cores of white space alone are
     left out. A chunk's pages are those that its text stands on, its section is the one that its core begins in.
     Memory is bounded by the largest page and a constant, whatever the number of pages.
     """
@@ -52,7 +52,7 @@ def split(pages: Iterable[Page], *, largest: int, overlap: int, fits: Callable[[
     for start, end in _cores(window, least, greatest):
         for begin, core, stop in _fitting(window, start, end, overlap, fits):
             text = window.slice(begin, stop)
-            if text.isspace():
+            if text[core - begin :].isspace():
                 continue
             first, last = begin + len(text) - len(text.lstrip()), begin + len(text.rstrip()) - 1
             yield Chunk(ordinal, text, window.page(first), window.page(last), window.section(core))
@@ -185,8 +185,7 @@ class _Window:
                 continue
             if before and not before[-1].isspace() and not page.text[0].isspace():
                 position += 1
-                if _ENDS_SENTENCE.search(before):
-                    self._page_ends.append(position)
+                self._page_ends.append(position)
                 yield "\n"
             self._pages.add(position, page.number)
             for section in page.sections:
@@ -196,7 +195,7 @@ class _Window:
             for start in range(0, len(page.text), _BLOCK):
                 yield page.text[start : start + _BLOCK]
             position += len(page.text)
-            before = page.text[-_CONTEXT:]
+            before = page.text[-1]
 
     def fill(self, end: int) -> None:
         """Have the text up to this position in memory, and a block more, so that it is seldom copied."""

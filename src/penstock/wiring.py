@@ -64,7 +64,8 @@ def _check_given(settings: Settings) -> None:
     }
     missing = [name for name, value in needed.items() if not value]
     if missing:
-        raise Misconfigured(why=f"Set {', '.join(missing)}: the outputs of the stack (locally, .penstock/env has them).")
+        why = f"Set {', '.join(missing)}: the outputs of the stack (of a local run: in .penstock/env)."
+        raise Misconfigured(why=why)
 
 
 def _queue(clients: Clients, settings: Settings) -> TaskQueue:
@@ -103,4 +104,13 @@ def _limits(settings: Settings) -> Limits:
         chunk=settings.chunk_chars,
         overlap=settings.overlap_chars,
         shard=settings.shard_chunks,
+    )
+
+
+def _read_limits(settings: Settings) -> ReadLimits:
+    return ReadLimits(
+        seconds=settings.extract_seconds,
+        memory=settings.extract_memory_bytes,
+        pages=settings.extract_pages,
+        characters=settings.extract_chars,
     )

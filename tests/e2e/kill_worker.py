@@ -97,8 +97,12 @@ def main() -> int:
         with running_stack(Path(folder) / "state", **SETTINGS, **key) as stack:
             counts = kill_and_count(stack, server, asked.pages)
     print(f"{counts.status} {counts.seconds:.1f} s after kill -9 of the worker")
-    print(f"chunks on the receipt {counts.chunks}, in the index {counts.entries}, of them different {counts.ordinals}, with vector {counts.vectors}")
-    print(f"texts embedded {counts.sent}, of them different {counts.sent_once}, so twice {counts.twice} (in flight: at most {BATCH * CONCURRENCY})")
+    print(
+        f"chunks on the receipt {counts.chunks}, in the index {counts.entries}, of them different {counts.ordinals}, with vector {counts.vectors}"
+    )
+    print(
+        f"texts embedded {counts.sent}, of them different {counts.sent_once}, so twice {counts.twice} (in flight: at most {BATCH * CONCURRENCY})"
+    )
     return 0 if counts.right else 1
 
 

@@ -6,6 +6,8 @@ import math
 import threading
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from penstock.chunk import Candidate, Candidates, Count, Entry, IndexQuery, Space, TextHash, Vector
 from penstock.document import DocumentId, Pair, TenantId
 from penstock.errors import EmbedderChanged
@@ -113,7 +115,7 @@ def _best(scores: Mapping[str, float], admitted: Mapping[str, Entry], depth: int
 
 
 def _dot(one: Vector, other: Vector) -> float:
-    return round(float(one @ other), 6)
+    return float((one.astype(np.float64) * other).sum())
 
 
 def _bm25(question: str, entries: Sequence[Entry]) -> dict[str, float]:

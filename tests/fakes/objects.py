@@ -66,10 +66,10 @@ class FakeObjectStore:
         _check_owner(tenant, key)
         with self._lock:
             versions = self.objects.get(key, [])
-            ids = [each.stored.version for each in versions]
-            end = len(ids) if version is None else ids.index(version) + 1 if version in ids else 0
+            ends = {each.stored.version: end for end, each in enumerate(versions, 1) if each.content is not None}
+            end = len(versions) if version is None else ends.get(version, 0)
             kept = versions[end:]
-            if kept:
+            if any(each.content is not None for each in kept):
                 self.objects[key] = kept
             else:
                 self.objects.pop(key, None)

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from penstock.local.emulator import emulator
-from penstock.task import QUEUES, Stage
-
 from tests.integration.faulty_gateway import Fault, answers, faulty_gateway, is_silent, resets
 from tests.integration.worker_program import Journal
+
+from penstock.local.emulator import emulator
+from penstock.task import QUEUES, Stage
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -293,9 +293,10 @@ def test_a_task_longer_than_the_visibility_runs_once(steady: tuple[Stack, Proces
     assert stack.runs("sleep-8-long") == 1
 
 
-def test_a_task_that_raises_is_run_again_from_the_same_message(steady: tuple[Stack, Process]) -> None:
+def test_a_task_that_raises_is_run_again_from_the_same_message(stack: Stack) -> None:
     """I5: what is neither Permanent nor Transient is a bug, and is treated as transient."""
-    stack, worker = steady
+    stack.visibility = 600
+    worker = stack.worker()
     stack.send("raise-0-bug")
     eventually("it ran to its end", lambda: stack.ended("raise-0-bug"))
     assert stack.runs("raise-0-bug") == 2
@@ -303,25 +304,31 @@ def test_a_task_that_raises_is_run_again_from_the_same_message(steady: tuple[Sta
     eventually("its message is deleted", lambda: stack.left() == 0)
 
 
-def test_a_pool_process_that_is_killed_costs_one_try(steady: tuple[Stack, Process]) -> None:
-    stack, worker = steady
+def test_a_pool_process_that_is_killed_costs_one_try(stack: Stack) -> None:
+    stack.visibility = 600
+    worker = stack.worker()
     stack.send("die-0-child")
-    eventually("it ran to its end", lambda: stack.ended("die-0-child"), 60)
+    eventually("it ran to its end", lambda: stack.ended("die-0-child"))
     assert stack.runs("die-0-child") == 2
     assert worker.popen.poll() is None
 
 
-def test_a_message_handed_back_comes_after_its_delay_as_the_same_message(stack: Stack) -> None:
-    """I4: SQS alone redelivers. The delay outlives the heartbeat, and neither overtakes the other."""
-    sent = stack.send("back-4-later")
+@pytest.mark.parametrize(("visibility", "delay"), [(600, 3), (5, 8)])
+def test_a_message_handed_back_comes_after_its_delay_as_the_same_message(
+    visibility: int, delay: int, stack: Stack
+) -> None:
+    """I4: SQS alone redelivers. The delay is neither cut nor lengthened by the heartbeat."""
+    stack.visibility = visibility
+    document = f"back-{delay}-later"
+    sent = stack.send(document)
     worker = stack.worker()
-    began = eventually("it ran", lambda: stack.journal.read("began", "back-4-later"))[0]["at"]
-    eventually("it was handed back", lambda: worker.says("again in 4 s: asked to"))
+    began = eventually("it ran", lambda: stack.journal.read("began", document))[0]["at"]
+    eventually("it was handed back", lambda: worker.says(f"again in {delay} s: asked to"))
     worker.ask_to_stop()
     assert worker.exit_status() == 0
 
     again = eventually("it is visible again", lambda: stack.receive(stack.queues[QUEUE]))
-    assert time.time() - began >= 4
+    assert time.time() - began >= delay
     assert again["MessageId"] == sent
     assert again["Attributes"]["ApproximateReceiveCount"] == "2"
 
@@ -369,12 +376,12 @@ def test_stopping_is_bounded_and_hands_back_what_did_not_end(stack: Stack) -> No
         stack.send(f"sleep-600-{number}")
     eventually("two run", lambda: sum(stack.runs(f"sleep-600-{number}") for number in range(6)) == 2)
     stopping.ask_to_stop()
-    stopping.exit_status(15)
+    assert stopping.exit_status(15) == 0
     assert not stopping.members()
     seen = set()
     eventually(
         "all are visible again, long before their time",
-        lambda: (found := stack.receive(stack.queues[QUEUE])) and seen.add(found["MessageId"]) or len(seen) == 6,
+        lambda: ((found := stack.receive(stack.queues[QUEUE])) and seen.add(found["MessageId"])) or len(seen) == 6,
     )
 
 
@@ -389,7 +396,8 @@ FAULTS: dict[str, Fault] = {
     "a list": answers(200, b"[]"),
     "a word": answers(200, b'"hello"'),
     "messages that are none": answers(200, b'{"Messages": "many"}'),
-    "messages without a receipt": answers(200, b'{"Messages": [{"Body": "{}"}, {}, 7, null]}'),
+    "messages of no shape": answers(200, b'{"Messages": [7, null, "x"]}'),
+    "messages without a receipt": answers(200, b'{"Messages": [{"Body": "{}"}, {"ReceiptHandle": "x"}, {}]}'),
     "reset": resets,
     "silence": is_silent,
 }

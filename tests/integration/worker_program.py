@@ -40,7 +40,7 @@ class Journal:
 
 def run(journal, message, keep):
     """The id is `verb-argument-anything`."""
-    verb, argument, *_ = message.document.split("-") + [""]
+    verb, argument, *_ = [*message.document.split("-"), ""]
     journal.write("began", message.document)
     first = len(journal.read("began", message.document)) == 1
     if verb == "sleep":

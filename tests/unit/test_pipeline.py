@@ -44,7 +44,7 @@ def test_a_document_of_several_shards_is_published_once_all_are_done(world: Worl
     assert len(shards) >= 3
     for message in reversed(shards[1:]):
         world.run(message)
-        assert world.search("Paragraph").hits == [], "a part of a document is never shown"
+        assert world.search("Paragraph").hits == (), "a part of a document is never shown"
     world.run(shards[0])
     record = world.record(received)
     assert record.status is Status.INDEXED
@@ -60,7 +60,7 @@ def test_shards_that_are_done_before_the_total_is_declared_are_published_by_extr
     message = world.queue.take()
     assert message is not None
 
-    def embed_all_that_is_sent(count: int) -> None:
+    def embed_all_that_is_sent() -> None:
         while (shard := world.queue.take()) is not None:
             assert world.run(shard) == Done()
 
@@ -291,7 +291,7 @@ def test_an_index_that_lost_chunks_is_filled_again_before_readers_see_it(world: 
     shards = [world.take() for _ in range(len(world.queue.sent))]
     for message in shards[:-1]:
         world.run(message)
-    world.index.lose(TENANT, 1)
+    world.lose_chunk()
     world.run(shards[-1])
     assert world.record(received).status is Status.EMBEDDING
     world.drain()

@@ -156,7 +156,7 @@ def test_a_removal_from_the_folder_deletes_the_document(world: World) -> None:
     assert received is not None
     world.drain()
     world.receive(world.removal("drop/acme/wiki/b.txt", "06"))
-    assert world.search("some text").hits == []
+    assert world.search("some text").hits == ()
     world.drain()
     assert world.record(received).status is Status.DELETED
     assert world.receive(world.drop("drop/acme/wiki/b.txt", "late text", "055")) is None, "older than the removal"

@@ -22,7 +22,7 @@ def test_a_deleted_document_is_gone_from_search_at_once(world: World) -> None:
     received = world.upload("The weir was opened in spring.")
     world.drain()
     world.delete(received)
-    assert world.search("weir").hits == []
+    assert world.search("weir").hits == ()
     assert world.pairs(received.document.id), "its chunks are still there"
 
 
@@ -52,7 +52,7 @@ def test_a_removal_waits_until_no_worker_writes_any_more(world: World) -> None:
     (outcome,) = outcomes
     assert isinstance(outcome, HandBack)
     assert world.record(received).status is Status.DELETING
-    assert world.search("Paragraph").hits == []
+    assert world.search("Paragraph").hits == ()
 
 
 def test_a_removal_waits_for_the_leases_of_shards(world: World) -> None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:  # takes 0.7 s to import, and only this embedder needs it
     import openai
 
 WINDOW_BYTES = 8191
-"""OpenAI's models take 8,192 tokens (API reference, "Create embeddings", `input`; 8,191 in earlier editions). A token is
-of one byte or more, so a text of so many bytes of UTF-8 fits, and need not be tokenized here to know."""
+"""OpenAI's models take 8,192 tokens (API reference, "Create embeddings", `input`; 8,191 in earlier editions). A token
+is of one byte or more, so a text of so many bytes of UTF-8 fits, and need not be tokenized here to know."""
 REQUEST_BYTES = 600_000
 """A request takes 300,000 tokens (same place). Most languages have less than one token in two bytes; a batch that has
 more is refused whole, and halved."""
@@ -100,14 +100,13 @@ class OpenAIEmbedder:
                 encoding_format="base64",
                 timeout=openai.Timeout(seconds, connect=CONNECT_SECONDS),
             )
-        except openai.APIStatusError as error:
-            raise _translated(error) from error
-        except openai.OpenAIError as error:  # no connection, no answer in time, or none that can be read
-            raise Transient(why=f"the embedding provider did not answer ({error})") from error
-        try:
             data = sorted(answer.data, key=lambda each: each.index)
             vectors = [_decoded(each.embedding) for each in data]
-        except (AttributeError, TypeError, ValueError) as error:
+        except openai.APIStatusError as error:
+            raise _translated(error) from error
+        except openai.OpenAIError as error:
+            raise Transient(why=f"the embedding provider did not answer ({error})") from error
+        except (AttributeError, TypeError, ValueError) as error:  # the package hands on what it cannot make sense of
             raise Transient(why=f"the embedding provider's answer cannot be read ({error})") from error
         if [each.index for each in data] != list(range(len(texts))):
             raise Transient(why=f"the embedding provider gave {len(data)} vectors for {len(texts)} texts")
@@ -151,10 +150,18 @@ def _by_size(texts: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _decoded(embedding: str | Sequence[float]) -> Vector:
-    """Some servers give lists of numbers whatever was asked for."""
+    """Some servers give lists of numbers whatever was asked for.
+
+    Raises:
+        TypeError, ValueError: it is no vector.
+    """
     if isinstance(embedding, str):
-        return np.frombuffer(base64.b64decode(embedding), "<f4").astype(np.float32)
-    return np.asarray(embedding, np.float32)
+        vector: Vector = np.frombuffer(base64.b64decode(embedding, validate=True), "<f4").astype(np.float32)
+    else:
+        vector = np.asarray(embedding, np.float32)
+    if vector.ndim != 1 or not vector.size:
+        raise ValueError(f"{str(embedding)[:20]!r} is no vector")
+    return vector
 
 
 def _unit(vector: Vector) -> Vector | None:

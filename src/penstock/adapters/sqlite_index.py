@@ -102,20 +102,23 @@ class SqliteIndex:
 
     def candidates(self, tenant: TenantId, query: IndexQuery) -> Candidates:
         """One transaction, so that words, vectors and entries are of one state of the file."""
-        file = self._file(tenant)
-        with file.reading() as db:
-            if db is None:
+        with self._file(tenant).searching() as state:
+            if state is None:
                 return Candidates((), 0.0)
-            matrix = file.vectors.read(db)
-            cosines = None if query.vector is None else matrix.cosines(query.vector)
-            near = [] if cosines is None else nearest(db, matrix, cosines, query)
+            db, matrix = state
+            near = [] if query.vector is None else nearest(db, matrix, query.vector, query)
             bm25 = worded(db, query, near)
-            places = matrix.places(np.array(sorted({*near, *bm25}), np.int64))
-            found = []
-            for row, entry in _entries(db, {*near, *bm25}):
-                cosine = float(cosines[places[row]]) if cosines is not None and row in places else None
-                found.append(Candidate(entry, bm25.get(row, 0.0), cosine))
-            return Candidates(tuple(found), 0.0 if query.vector is None else matrix.mean_cosine(query.vector))
+            rows = sorted({*near, *bm25})
+            cosines: dict[int, float] = {}
+            mean = 0.0
+            if query.vector is not None:
+                places = matrix.places_of(np.array(rows, np.int64))
+                measured = matrix.cosines(places, query.vector)
+                cosines = dict(zip(matrix.rows[places].tolist(), measured.tolist(), strict=True))
+                mean = matrix.mean_cosine(query.vector)
+            return Candidates(
+                tuple(Candidate(entry, bm25.get(row, 0.0), cosines.get(row)) for row, entry in _entries(db, rows)), mean
+            )
 
     def check(self) -> None:
         for path in sorted(self._folder.glob("*.sqlite")):
@@ -168,36 +171,21 @@ def _row(entry: Entry) -> tuple[object, ...]:
 
 
 def _entries(db: sqlite3.Connection, rows: Collection[int]) -> Iterator[tuple[int, Entry]]:
-    found = db.execute(_SELECT, (json.dumps(list(rows)),))
-    for (
-        row,
-        document,
-        generation,
-        build,
-        ordinal,
-        first,
-        last,
-        paged,
-        hash_,
-        source,
-        name,
-        section,
-        text,
-        blob,
-    ) in found:
-        yield (
-            row,
-            Entry(
-                document=DocumentId(document),
-                pair=Pair(generation, build),
-                chunk=Chunk(ordinal, text, first, last, tuple(json.loads(section))),
-                hash=TextHash(hash_),
-                vector=None if blob is None else _vector(blob),
-                name=name,
-                source=source,
-                paged=bool(paged),
-            ),
+    cursor = db.cursor()
+    cursor.row_factory = sqlite3.Row
+    for row in cursor.execute(_SELECT, (json.dumps(list(rows)),)):
+        section = tuple(json.loads(row["section"]))
+        entry = Entry(
+            document=DocumentId(row["document"]),
+            pair=Pair(row["generation"], row["build"]),
+            chunk=Chunk(row["ordinal"], row["text"], row["first_page"], row["last_page"], section),
+            hash=TextHash(row["hash"]),
+            vector=None if row["vector"] is None else _vector(row["vector"]),
+            name=row["name"],
+            source=row["source"],
+            paged=bool(row["paged"]),
         )
+        yield row["row"], entry
 
 
 def _vector(blob: bytes) -> Vector:

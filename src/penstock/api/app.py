@@ -13,10 +13,13 @@ from penstock.api.access import AccessLog
 from penstock.api.auth import KeyRing
 from penstock.api.given import Connected
 from penstock.api.problems import Problem, answer_errors
+from penstock.api.room import Room
 from penstock.ports import Services
 from penstock.settings import Settings
 
 VERSION = "1"
+MOST_OPEN = 200
+"""Requests at once, in one process."""
 
 _DESCRIPTION = """
 Documents in, findable and cited by page.
@@ -46,7 +49,8 @@ def create_app(services_factory: Callable[[], Services], settings: Settings) -> 
     app.state.services = Connected(services_factory)
     app.state.settings = settings
     app.state.keys = KeyRing()
-    app.add_middleware(AccessLog)
+    app.add_middleware(Room, most=MOST_OPEN)
+    app.add_middleware(AccessLog)  # the outermost: it sees every answer
     answer_errors(app)
     app.include_router(health.alive)
     for part in (adding, documents, tasks, search, health):
@@ -56,10 +60,17 @@ def create_app(services_factory: Callable[[], Services], settings: Settings) -> 
 
 
 def _described(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's description, with the schema of problems, which no route returns as its model."""
+    """FastAPI's description, with the schema of problems, which no route returns as its model, and without its own
+    form of a 422, which is never sent here."""
     told = get_openapi(
         title=app.title, version=app.version, description=app.description, tags=app.openapi_tags, routes=app.routes
     )
+    for path in told["paths"].values():
+        for operation in path.values():
+            if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                del operation["responses"]["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        told["components"]["schemas"].pop(name, None)
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     told["components"]["schemas"] |= {**problem.pop("$defs"), "Problem": problem}
     app.openapi_schema = told

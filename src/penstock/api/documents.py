@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from penstock.api.auth import Caller
@@ -84,6 +84,7 @@ _SUMMARY = DocumentSummary(
     chunks=31,
     error=None,
 )
+Id = Annotated[str, Path(description="The document's id.", examples=["handbook"])]
 _ABSENT = NotFound(what="document", id="handbook")
 
 
@@ -135,7 +136,7 @@ def get_documents(
     summary="Look at a document",
     responses=answers(HTTPStatus.OK, "How it stands.", _DETAIL, _ABSENT),
 )
-def get_document(document: str, tenant: Caller, services: Given) -> DocumentDetail:
+def get_document(document: Id, tenant: Caller, services: Given) -> DocumentDetail:
     """Its status, how far it is, its receipt or its error, and what readers find of it now."""
     record = _read(services, tenant, document)
     task = TaskId(Operation.INGEST, record.generation, record.id)
@@ -159,7 +160,7 @@ def get_document(document: str, tenant: Caller, services: Given) -> DocumentDeta
     ),
 )
 def get_file(
-    document: str,
+    document: Id,
     tenant: Caller,
     services: Given,
     settings: Configured,
@@ -198,9 +199,7 @@ def get_file(
         _ABSENT,
     ),
 )
-def delete_document(
-    document: str, request: Request, response: Response, tenant: Caller, services: Given
-) -> TaskStarted:
+def delete_document(document: Id, request: Request, response: Response, tenant: Caller, services: Given) -> TaskStarted:
     """Hide a document from readers at once, then remove it from the index, the bucket and the table."""
     task = str(request_removal(services, tenant, _known_id(document)))
     url = str(request.url_for("get_task", task=task))

@@ -13,7 +13,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 
 from penstock.api.auth import Caller
-from penstock.api.given import Connected, Given
+from penstock.api.given import Given
 from penstock.api.models import Alive, Pong, Ready
 from penstock.api.problems import Dependency, answer, headers_of, problem_of
 from penstock.api.told import answers, invalid, problems, together
@@ -60,12 +60,7 @@ async def healthz() -> Alive:
 )
 async def readyz(request: Request) -> Response | Ready:
     """Asks each dependency, by name. The embedder is only loaded, not called: a call may cost money."""
-    found: dict[str, Dependency] = {}
-    connected: Connected = request.app.state.services
-    async with anyio.create_task_group() as asking:
-        for name, check in _CHECKS.items():
-            asking.start_soon(_ask, found, name, lambda check=check: check(connected()))
-    states = {name: found[name] for name in _CHECKS}
+    states = await check_all(request.app.state.services, _ANSWER_WITHIN)
     wrong = [name for name, state in states.items() if not state.ok]
     if not wrong:
         return Ready(status="ready", dependencies=states)
@@ -74,9 +69,18 @@ async def readyz(request: Request) -> Response | Ready:
     return answer(problem, request.state.request_id, headers_of(error))
 
 
-async def _ask(found: dict[str, Dependency], name: str, check: Callable[[], object]) -> None:
-    found[name] = Dependency(ok=False, code=Transient.code, problem=f"No answer within {_ANSWER_WITHIN:g} seconds.")
-    with anyio.move_on_after(_ANSWER_WITHIN):
+async def check_all(connected: Callable[[], Services], seconds: float) -> dict[str, Dependency]:
+    """All dependencies at once; one that has not answered after so many seconds is not waited for."""
+    found: dict[str, Dependency] = {}
+    async with anyio.create_task_group() as asking:
+        for name, check in _CHECKS.items():
+            asking.start_soon(_ask, found, name, lambda check=check: check(connected()), seconds)
+    return {name: found[name] for name in _CHECKS}
+
+
+async def _ask(found: dict[str, Dependency], name: str, check: Callable[[], object], seconds: float) -> None:
+    found[name] = Dependency(ok=False, code=Transient.code, problem=f"No answer within {seconds:g} seconds.")
+    with anyio.move_on_after(seconds):
         try:
             await to_thread.run_sync(check, abandon_on_cancel=True)
         except PenstockError as error:

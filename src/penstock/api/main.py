@@ -11,7 +11,6 @@ from penstock.api.app import create_app
 from penstock.ports import Services
 from penstock.settings import Settings
 
-_OPEN_REQUESTS = 200  # beyond these it answers 503 at once, rather than all of them late
 _BACKLOG = 512
 _IDLE_SECONDS = 30
 _STOP_SECONDS = 10
@@ -27,7 +26,6 @@ def run_api(settings: Settings, services_factory: Callable[[], Services], host: 
             port=port,
             log_config=None,
             access_log=False,
-            limit_concurrency=_OPEN_REQUESTS,
             backlog=_BACKLOG,
             timeout_keep_alive=_IDLE_SECONDS,
             timeout_graceful_shutdown=_STOP_SECONDS,

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from penstock.errors import (
     BadRequest,
@@ -143,8 +144,18 @@ def answer_errors(app: FastAPI) -> None:
             HTTPStatus.NOT_FOUND: f"There is nothing at {request.url.path}. /openapi.json lists all that is here.",
             HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible at {request.url.path}.",
         }.get(status, error.detail)
+        headers = dict(error.headers or {})
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(sorted(_methods_at(request)))
         code = status.phrase.lower().replace(" ", "_").replace("-", "_")
-        return answer(_problem(status, code, detail), request.state.request_id, error.headers)
+        return answer(_problem(status, code, detail), request.state.request_id, headers)
+
+
+def _methods_at(request: Request) -> set[str]:
+    """All that the path of this request takes; Starlette names those of one route only."""
+    scope = dict(request.scope)
+    here = [route for route in request.app.routes if route.matches(scope)[0] is not Match.NONE]
+    return {method for route in here for method in getattr(route, "methods", None) or ()}
 
 
 def invalid_request(errors: Sequence[Mapping[str, object]]) -> Problem:

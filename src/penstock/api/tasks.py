@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 
 from penstock.api.auth import Caller
 from penstock.api.given import Given
@@ -14,6 +15,8 @@ from penstock.document import Status
 from penstock.errors import NotFound
 from penstock.follow import task as follow
 from penstock.task import Operation, TaskId, TaskState
+
+Id = Annotated[str, Path(description="The task's id.", examples=["ingest-1772357400000-handbook"])]
 
 router = APIRouter(tags=["tasks"])
 
@@ -41,6 +44,6 @@ _EXAMPLE = Task(
         NotFound(what="task", id="ingest-1772357400000-handbook"),
     ),
 )
-def get_task(task: str, tenant: Caller, services: Given) -> Task:
+def get_task(task: Id, tenant: Caller, services: Given) -> Task:
     """The state of an ingest or a removal, how far it is, and its result; for a failed one, what to do next."""
     return Task.of(follow(services, tenant, TaskId.parse(task)))

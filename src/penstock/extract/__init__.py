@@ -1,1 +1,1 @@
-"""Extract: read files. One module per format; `child` is the only process that opens them, `reader` its parent (I11)."""
+"""Extract: one module per format; `child` is the only process that opens files, `reader` is its parent (I11)."""

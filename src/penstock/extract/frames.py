@@ -1,4 +1,4 @@
-"""Frames: what the child tells its parent, one length and one JSON object each. Light, so that the child starts fast."""
+"""Frames: what the child tells its parent, each a length and a JSON object. Light, so that the child starts fast."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from penstock.extract.format import Format
 from penstock.extract.frames import Opened, Read, Text
-from penstock.extract.text import encoding_of, match, opened, parts, undecodable
+from penstock.extract.text import encoding_of, guessed, match, opened, parts, undecodable
 
 _HEADING = re.compile(r" {0,3}(#{1,6})(?=[ \t]|$)")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
@@ -22,6 +22,7 @@ _LONGEST_TITLE = 200
 def read(path: Path) -> Iterator[Read]:
     encoding = encoding_of(path)
     yield Opened("markdown", encoding.codec, paged=False)
+    yield from guessed(encoding)
     outline = Outline()
     with opened(path, encoding) as stream:
         for number, part in enumerate(parts(stream), 1):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from penstock.errors import PasswordRequired, Permanent, Unreadable
 from penstock.extract.characters import legible
@@ -17,7 +17,7 @@ from penstock.extract.frames import LONGEST_PAGE, Opened, Read, Text, Warned
 _TITLE = "PDF"
 
 
-class _Engine(Protocol):
+class Engine(Protocol):
     """A library with the document open."""
 
     name: str
@@ -35,20 +35,15 @@ def match(head: bytes) -> Match:
 
 
 def read(path: Path) -> Iterator[Read]:
-    with ExitStack() as stack:
-        second = _SecondOpinion(path, stack)
+    with SecondOpinion(path) as second, ExitStack() as first:
         try:
-            engine: _Engine = stack.enter_context(closing(_Pdfium(path)))
+            engine: Engine = first.enter_context(closing(_Pdfium(path)))
         except Permanent as error:
             engine = second.instead_of(error)
-        frames, has_text = _looked_ahead(_frames(engine, second))
-        if not has_text and second.finds_fonts():
-            others, has_text = _looked_ahead(_frames(second.opened(), second))
-            if has_text:
-                engine, frames = second.opened(), others
+        engine, found = best_reading(engine, second)
         yield Opened("pdf", engine.name, paged=True, pages=engine.pages)
         damaged = 0
-        for frame in frames:
+        for frame in found:
             if isinstance(frame, Text) and frame.problem is not None and not frame.text:
                 damaged += 1
                 if damaged == engine.pages:
@@ -56,35 +51,48 @@ def read(path: Path) -> Iterator[Read]:
             yield frame
 
 
-def _looked_ahead(frames: Iterator[Read]) -> tuple[Iterator[Read], bool]:
+def best_reading(engine: Engine, second: SecondOpinion) -> tuple[Engine, Iterator[Read]]:
+    """What this engine reads; but what pypdf reads, where this one finds no text, fonts are used, and pypdf does."""
+    found, has_text = _looked_ahead(frames(engine, second))
+    if not has_text and second.finds_fonts():
+        other, has_text = _looked_ahead(frames(second.opened(), second))
+        if has_text:
+            return second.opened(), other
+    return engine, found
+
+
+def _looked_ahead(found: Iterator[Read]) -> tuple[Iterator[Read], bool]:
     """The same frames, and whether any has text: read up to the first that does."""
     seen: list[Read] = []
-    for frame in frames:
+    for frame in found:
         seen.append(frame)
         if isinstance(frame, Text) and frame.text:
-            return chain(seen, frames), True
+            return chain(seen, found), True
     return iter(seen), False
 
 
-def _frames(engine: _Engine, second: _SecondOpinion) -> Iterator[Read]:
-    for index in range(engine.pages):
+def frames(engine: Engine, second: SecondOpinion) -> Iterator[Read]:
+    """All pages; one that this engine fails to read is read by the second, or has a problem."""
+    for number in range(1, engine.pages + 1):
         try:
-            text, warning = engine.text(index), None
+            drawn = engine.text(number - 1)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - a damaged page can raise anything, and costs that page alone
-            other = second.text(index)
+            other = second.text(number - 1, of=engine.pages)
             if other is None:
-                yield Text(index + 1, "", problem=_reason(error))
+                yield Text(number, "", problem=_reason(error))
                 continue
-            text, warning = other, f"Page {index + 1} was read by pypdf, as pypdfium2 could not ({_reason(error)})."
-        text = legible(text).strip()
+            drawn = other
+            yield Warned(f"Page {number} was read by pypdf, as pypdfium2 could not ({_reason(error)}).")
+        text = legible(drawn).strip()
+        if not text and (unknown := drawn.strip()):
+            text = "\ufffd" * len(unknown)
+            yield Warned(f"Page {number} has text in a font that does not tell which characters it shows.")
         problem = None
         if len(text) > LONGEST_PAGE:
             text, problem = text[:LONGEST_PAGE], f"it has more than {LONGEST_PAGE} characters; the rest was left out"
-        yield Text(index + 1, text, problem=problem)
-        if warning:
-            yield Warned(warning)
+        yield Text(number, text, problem=problem)
 
 
 def _reason(error: Exception) -> str:
@@ -110,7 +118,8 @@ class _Pdfium:
         except pypdfium2.PdfiumError as error:
             if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
                 raise PasswordRequired from error
-            raise Unreadable(kind=_TITLE, why=_reason(error)) from error
+            told = error.err_code not in {None, pypdfium2.raw.FPDF_ERR_SUCCESS}
+            raise Unreadable(kind=_TITLE, why=_reason(error) if told else "it does not open") from error
         if not self.pages:
             raise Unreadable(kind=_TITLE, why="it has no pages")
 
@@ -141,13 +150,14 @@ class _Pypdf:
         logging.getLogger("pypdf").setLevel(logging.CRITICAL)
         try:
             self._reader = pypdf.PdfReader(path)
-            if self._reader.is_encrypted and not self._reader.decrypt(""):
-                raise PasswordRequired
-            self.pages = len(self._reader.pages)
-        except (MemoryError, PasswordRequired):
+            locked = self._reader.is_encrypted and not self._reader.decrypt("")
+            self.pages = 0 if locked else len(self._reader.pages)
+        except MemoryError:
             raise
         except Exception as error:
             raise Unreadable(kind=_TITLE, why=_reason(error)) from error
+        if locked:
+            raise PasswordRequired
         if not self.pages:
             raise Unreadable(kind=_TITLE, why="it has no pages")
 
@@ -160,9 +170,12 @@ class _Pypdf:
     def _has_fonts(self, index: int) -> bool:
         """Whether the page, or a form drawn on it, names a font."""
         try:
-            own: Any = self._reader.pages[index].get("/Resources", {})
-            drawn = [form.get_object() for form in own.get_object().get("/XObject", {}).get_object().values()]
-            return any("/Font" in part.get_object() for part in (own, *(form.get("/Resources", {}) for form in drawn)))
+            page = self._reader.pages[index]
+            # Not `get`, which does not follow references.
+            own: Any = page["/Resources"] if "/Resources" in page else {}  # noqa: SIM401
+            drawn: Any = own["/XObject"] if "/XObject" in own else {}  # noqa: SIM401
+            forms = [drawn[name]["/Resources"] for name in drawn if "/Resources" in drawn[name]]
+            return any("/Font" in part for part in (own, *forms))
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 - what cannot be looked into may well have fonts
@@ -172,13 +185,20 @@ class _Pypdf:
         self._reader.close()
 
 
-class _SecondOpinion:
+class SecondOpinion:
     """pypdf, opened when it is first asked."""
 
-    def __init__(self, path: Path, stack: ExitStack) -> None:
-        self._path, self._stack = path, stack
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._engine: _Pypdf | None = None
         self._error: Permanent | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._engine is not None:
+            self._engine.close()
 
     def opened(self) -> _Pypdf:
         """
@@ -189,7 +209,7 @@ class _SecondOpinion:
             raise self._error
         if self._engine is None:
             try:
-                self._engine = self._stack.enter_context(closing(_Pypdf(self._path)))
+                self._engine = _Pypdf(self._path)
             except Permanent as error:
                 self._error = error
                 raise
@@ -209,10 +229,11 @@ class _SecondOpinion:
                 raise Unreadable(kind=_TITLE, why=why) from error
             raise first from error
 
-    def text(self, index: int) -> str | None:
-        """None where it can read no text of this page either."""
+    def text(self, index: int, *, of: int) -> str | None:
+        """None where it can read no text of this page either, or counts other pages: then its second is not ours."""
         try:
-            return self.opened().text(index) or None
+            engine = self.opened()
+            return engine.text(index) or None if engine.pages == of else None
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 - the first opinion stands, whatever this one ran into

@@ -116,18 +116,35 @@ class ChildReading:
                     yield Page(number, text, tuple(Section(offset, path) for offset, path in sections), problem)
                 case Warned(text):
                     self._warn(text)
-                case Failed(code, facts) if code in _ERRORS:
-                    raise _ERRORS[code](**facts)
-                case Failed(code):
-                    raise ReaderDied(why=f"it spoke of an unknown error, {code!r}")
+                case Failed():
+                    raise error_of(frame)
 
     def _warn(self, text: str) -> None:
         if len(self._warnings) < _WARNINGS:
             self._warnings.append(text)
 
 
+def frame_of(body: bytes) -> Frame:
+    """
+    Raises:
+        ReaderDied: it is no frame. What the child says is not trusted: the file may have taken it over.
+    """
+    try:
+        return _FRAMES.validate_json(body)
+    except ValidationError as error:
+        raise ReaderDied(why="its answer made no sense") from error
+
+
+def error_of(failed: Failed) -> Permanent:
+    """The error that the child met."""
+    try:
+        return _ERRORS[failed.code](**failed.facts)
+    except (KeyError, TypeError):
+        return ReaderDied(why=f"it told of an unknown error, {failed.code!r}")
+
+
 class _Child:
-    """The process, seen from its parent. What it says is not trusted: the file may have taken it over."""
+    """The process, seen from its parent."""
 
     def __init__(self, folder: str, limits: ReadLimits) -> None:
         self._limits = limits
@@ -138,7 +155,7 @@ class _Child:
         own_path = [place for place in sys.path if Path(place).is_absolute()]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - nothing of it is an outsider's
-                [sys.executable, "-I", "-B", "-c", _START, *own_path],
+                [sys.executable, "-I", "-c", _START, *own_path],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -173,10 +190,7 @@ class _Child:
         length = int.from_bytes(self._take(LENGTH_BYTES))
         if length > LONGEST_FRAME:
             raise ReaderDied(why=f"it announced an answer of {length} bytes")
-        try:
-            return _FRAMES.validate_json(self._take(length))
-        except ValidationError as error:
-            raise ReaderDied(why="its answer made no sense") from error
+        return frame_of(self._take(length))
 
     def _take(self, count: int) -> bytes:
         while len(self._heard) < count:

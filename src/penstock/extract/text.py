@@ -25,6 +25,10 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_WESTERN = "cp1252"
+_DOUBT = 0.1
+"""Of charset-normalizer's measure of chaos: as good as equal. It names central European codecs first, where western
+ones are far more common."""
 _CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\v\f\r\b\x1b")) + b"\x7f"
 
 
@@ -47,6 +51,7 @@ def match(head: bytes) -> Match:
 def read(path: Path) -> Iterator[Read]:
     encoding = encoding_of(path)
     yield Opened("text", encoding.codec, paged=False)
+    yield from guessed(encoding)
     with opened(path, encoding) as stream:
         for number, part in enumerate(parts(stream), 1):
             yield Text(number, part)
@@ -56,6 +61,11 @@ def read(path: Path) -> Iterator[Read]:
 
 def opened(path: Path, encoding: Encoding) -> TextIO:
     return path.open(encoding=encoding.codec, errors="replace")
+
+
+def guessed(encoding: Encoding) -> Iterator[Warned]:
+    if encoding.guessed and encoding.codec != "utf-8":
+        yield Warned(f"The text is not Unicode; it was taken for {encoding.codec}.")
 
 
 def undecodable(number: int, encoding: Encoding) -> Warned:
@@ -118,8 +128,15 @@ def _guess(*samples: bytes) -> str:
     broken, whole = decoded.count("\ufffd"), sum(character > "\x7f" for character in decoded)
     if whole > 10 * broken:
         return "utf-8"
-    best = from_bytes(text).best()
-    return best.encoding if best is not None else "cp1252"
+    matches = from_bytes(text)
+    best = matches.best()
+    if best is None:
+        return _WESTERN
+    western = any(
+        _WESTERN in {other.encoding, *other.could_be_from_charset} and other.chaos <= best.chaos + _DOUBT
+        for other in matches
+    )
+    return _WESTERN if western else best.encoding
 
 
 FORMAT = Format(

@@ -38,7 +38,7 @@ def _received(services: Services, body: str) -> bool:
     try:
         for event in object_events(body):
             _receive(services, event)
-    except Exception as error:  # noqa: BLE001 - I5: whatever it is, the message comes again; the others are not held up
+    except Exception as error:
         trace = not isinstance(error, PenstockError)
         log.warning("not received, comes again: %s", error, exc_info=trace)
         return False

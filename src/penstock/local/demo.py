@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +13,8 @@ from typing import Any
 import httpx
 import orjson
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from penstock.adapters.aws.clients import aws_clients
 from penstock.document import PUBLISHED, derived_id
@@ -20,6 +23,7 @@ from penstock.local.run import TENANT, Stack
 
 _SOURCE = "samples"
 _SECONDS = 120.0
+_WIDTH = 60  # characters of a column
 _FINAL = {status.value for status in PUBLISHED} | {"failed", "cancelled", "deleted"}
 
 
@@ -62,21 +66,24 @@ def enter(stack: Stack, client: httpx.Client, files: Sequence[Path], *, run: str
     Args:
         run: not empty, it becomes part of every id and key: the same bytes as new documents.
     """
-    for file in files:
-        named = {"document_id": f"{file.stem}-{run}"} if run else {}
-        with file.open("rb") as content:
-            answer = client.post("/v1/documents", files={"files": (file.name, content)}, data={"source": _SOURCE, **named})
-        _raise_for(answer)
-        (entered,) = answer.json()["documents"]
-        yield Entered("HTTPS", file.name, entered["document_id"], not entered["already_here"])
-    s3 = aws_clients().s3
-    bucket = stack.environment["PENSTOCK_BUCKET"]
+    yield from _by_https(client, files, run=run)
+    s3, bucket = aws_clients().s3, stack.environment["PENSTOCK_BUCKET"]
     for file in files:
         key = f"drop/{TENANT}/{_SOURCE}/{run + '/' if run else ''}{file.name}"
         document = derived_id(TENANT, key)
         there = client.get(f"/v1/documents/{document}").is_success
         s3.upload_file(str(file), bucket, key)
         yield Entered("S3 drop folder", file.name, document, not there)
+
+
+def _by_https(client: httpx.Client, files: Sequence[Path], *, run: str) -> Iterator[Entered]:
+    for file in files:
+        fields = {"source": _SOURCE, **({"document_id": f"{run}-{file.name}"} if run else {})}
+        with file.open("rb") as content:
+            answer = client.post("/v1/documents", files={"files": (file.name, content)}, data=fields)
+        _raise_for(answer)
+        (entered,) = answer.json()["documents"]
+        yield Entered("HTTPS", file.name, entered["document_id"], not entered["already_here"])
 
 
 def await_final(client: httpx.Client, document: str) -> dict[str, Any]:
@@ -131,7 +138,7 @@ def demo(stack: Stack, folder: Path, console: Console, *, new_ids: bool) -> None
     table = Table("door", "document", "status", "pages", "chunks", "seconds", "texts embedded", title="Documents")
     ids: dict[str, list[str]] = {}
     embedded = 0
-    with httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {stack.key}"}, timeout=60) as client:
+    with _client(stack) as client:
         for entered in enter(stack, client, files, run=run):
             found = await_final(client, entered.document)
             ids.setdefault(entered.name, []).append(entered.document)
@@ -149,6 +156,20 @@ def demo(stack: Stack, folder: Path, console: Console, *, new_ids: bool) -> None
         show_answers(console, client, questions, ids)
 
 
+def show_samples(stack: Stack, folder: Path, console: Console) -> None:
+    """Put the samples in by HTTPS, unless they are there, and ask for them.
+
+    Raises:
+        DemoFailed: a sample did not get in, or is not found.
+    """
+    files, questions = samples(folder)
+    with _client(stack) as client:
+        entered = list(_by_https(client, files, run=""))
+        for each in entered:
+            await_final(client, each.document)
+        show_answers(console, client, questions, {each.name: [each.document] for each in entered})
+
+
 def show_answers(
     console: Console, client: httpx.Client, questions: Sequence[Question], ids: dict[str, list[str]]
 ) -> None:
@@ -156,15 +177,32 @@ def show_answers(
     Raises:
         DemoFailed: a sample is not found.
     """
-    table = Table("asked", "found in", "page", "says", title="Answers")
+    table = Table(*(Column(name, max_width=_WIDTH) for name in ("asked", "found in", "page", "says")), title="Answers")
     for question in questions:
         hit = ask(client, question, ids[question.document])[0]
-        pages = hit["pages"]
-        page = "–" if pages is None else f"{pages['first']}" if pages["first"] == pages["last"] else f"{pages['first']}–{pages['last']}"
-        table.add_row(question.query, hit["name"], page, hit["snippet"])
+        table.add_row(question.query, hit["name"], _pages(hit["pages"]), _marked(hit["snippet"]))
     console.print(table)
+
+
+def _pages(pages: dict[str, int] | None) -> str:
+    if pages is None:
+        return "–"
+    return "–".join(str(page) for page in sorted({pages["first"], pages["last"]}))
+
+
+def _marked(snippet: str) -> Text:
+    """HTML with <mark>, as a terminal shows it."""
+    text = Text()
+    for number, part in enumerate(re.split(r"</?mark>", snippet)):
+        text.append(html.unescape(part), style="bold" if number % 2 else "")
+    return text
+
+
+def _client(stack: Stack) -> httpx.Client:
+    return httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {stack.key}"}, timeout=60)
 
 
 def _raise_for(answer: httpx.Response) -> None:
     if not answer.is_success:
-        raise DemoFailed(why=f"{answer.request.method} {answer.request.url.path} answered {answer.status_code}: {answer.text[:500]}")
+        asked = f"{answer.request.method} {answer.request.url.path}"
+        raise DemoFailed(why=f"{asked} answered {answer.status_code}: {answer.text[:500]}")

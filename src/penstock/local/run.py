@@ -27,8 +27,11 @@ from penstock.wiring import services
 
 TENANT = TenantId("local")
 _STACK = "penstock"
+_SHORT = {"StageVisibility": "30", "ArrivalsVisibility": "30"}
+"""Of the template's parameters: no message waits long for a process that was killed."""
 _READY_SECONDS = 60.0
-_PATIENCE = 20.0
+_PATIENCE = 30.0
+_WATCH_SECONDS = 0.5
 
 _PROGRAMS: Mapping[str, list[str]] = {
     "worker": ["-m", "penstock.worker"],
@@ -49,6 +52,10 @@ class Place:
     emulator_port: int
 
     @property
+    def logs(self) -> Path:
+        return self.state / "logs"
+
+    @property
     def key_file(self) -> Path:
         return self.state / "api-key"
 
@@ -60,6 +67,7 @@ class Stack:
     place: Place
     environment: Mapping[str, str]
     key: str
+    emulator: subprocess.Popen[bytes]
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
@@ -70,12 +78,20 @@ class Stack:
     def drop_folder(self) -> str:
         return f"s3://{self.environment['PENSTOCK_BUCKET']}/drop/{TENANT}/"
 
-    def revive(self) -> list[str]:
-        """Start again what has ended by itself; the names of it."""
-        ended = [name for name, process in self.processes.items() if process.poll() is not None]
-        for name in ended:
-            self.processes[name] = _start(self.place, name, self.environment)
-        return ended
+    def watch(self) -> Iterator[str]:
+        """For ever: what has ended by itself is started again, and named.
+
+        Raises:
+            Misconfigured: the emulator has ended, and with it what it held since the last clean stop.
+        """
+        while True:
+            time.sleep(_WATCH_SECONDS)
+            if self.emulator.poll() is not None:
+                raise Misconfigured(why=f"The AWS emulator has ended; see {self.place.logs}. Start the stack again.")
+            for name, process in self.processes.items():
+                if process.poll() is not None:
+                    self.processes[name] = _start(self.place, name, self.environment)
+                    yield name
 
 
 @contextmanager
@@ -95,15 +111,15 @@ def local_stack(place: Place) -> Iterator[Stack]:
             emulator(
                 place.emulator_python,
                 place.emulator_port,
-                place.state / "logs" / "emulator.log",
+                place.logs / "emulator.log",
                 state=place.state / "emulator",
             )
         )
         environment = _environment(place, running.url)
         os.environ.update(environment)
-        environment |= provision(aws_clients(), place.template, _STACK).environment()
+        environment |= provision(aws_clients(), place.template, _STACK, _SHORT).environment()
         os.environ.update(environment)
-        stack = Stack(place, environment, _key(place))
+        stack = Stack(place, environment, _key(place), running.process)
         _leave_word(place, stack)
         parts.callback(_end_all, stack.processes)
         for name in _PROGRAMS:
@@ -151,7 +167,7 @@ def _leave_word(place: Place, stack: Stack) -> None:
 
 
 def _start(place: Place, name: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    log = place.state / "logs" / f"{name}.log"
+    log = place.logs / f"{name}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - no shell, and nothing a user typed
             [sys.executable, *_PROGRAMS[name]],
@@ -167,7 +183,7 @@ def _start(place: Place, name: str, environment: Mapping[str, str]) -> subproces
 
 
 def _end_all(processes: Mapping[str, subprocess.Popen[bytes]]) -> None:
-    for process in reversed(processes.values()):
+    for process in reversed(list(processes.values())):
         end(process, _PATIENCE)
 
 
@@ -187,17 +203,25 @@ def _await_ready(stack: Stack) -> None:
                 except httpx.TransportError as error:
                     said = str(error)
                 if time.monotonic() > deadline:
-                    logs = stack.place.state / "logs"
-                    raise Misconfigured(why=f"The local stack is not ready: {path} says {said}. See {logs}.")
+                    why = f"The local stack is not ready: {path} says {said}. See {stack.place.logs}."
+                    raise Misconfigured(why=why)
                 time.sleep(0.05)
 
 
 def _check_alive(stack: Stack) -> None:
     for name, process in stack.processes.items():
         if process.poll() is not None:
-            log = stack.place.state / "logs" / f"{name}.log"
+            log = stack.place.logs / f"{name}.log"
             words = log.read_text(errors="replace")[-1500:].strip()
             raise Misconfigured(why=f"The {name} ended ({process.returncode}): {words} (all of it is in {log})")
+
+
+def free_port() -> int:
+    """One that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _check_port(port: int) -> None:

@@ -38,7 +38,7 @@ def _configuration(settings: Settings, options: WorkerOptions) -> dict[str, obje
         "broker_connection_retry_on_startup": True,
         "broker_transport_options": {
             "predefined_queues": {name: {"url": url} for name, url in settings.queues.items()},
-            "polling_interval": 0,  # long polls wait long enough
+            "polling_interval": 0 if options.wait else options.pause,  # a long poll waits long enough
             "wait_time_seconds": options.wait,
             "region": os.environ.get("AWS_REGION"),  # boto3 itself knows AWS_DEFAULT_REGION only
             "client-config": {
@@ -71,6 +71,5 @@ def _configuration(settings: Settings, options: WorkerOptions) -> dict[str, obje
         "worker_proc_alive_timeout": 30,
         "worker_enable_remote_control": False,
         "worker_send_task_events": False,
-        "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
     }

@@ -25,6 +25,8 @@ LONGEST = 12 * 60 * 60
 """Seconds that SQS allows a message to be invisible."""
 _BATCH = 10
 _TRIES = 3
+_PATIENCE = 5
+"""Seconds that the end of a worker waits for SQS to take back what was held; else it comes back by itself."""
 
 
 class Heartbeat:
@@ -66,7 +68,7 @@ class Heartbeat:
         self._told.put({receipt: (queue, 0) for receipt, queue in held.items()})
         self._told.put(None)
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_PATIENCE)
 
     def _beat(self) -> None:
         every = self._visibility / 3

@@ -10,7 +10,7 @@ class WorkerOptions:
     """All times are seconds."""
 
     wait: int = 20
-    """How long one receive request waits for a message; SQS allows 0 to 20. Where a stopped worker's abandoned request
+    """How long one receive request waits for a message: SQS allows 0 to 20. Where a stopped worker's abandoned request
     still takes messages, as on emulators, 1 is right."""
     answer: float = 10
     """How long, beyond `wait`, a request may stay without an answer before it is given up."""

@@ -7,14 +7,17 @@ import os
 import signal
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from threading import Thread
 from typing import Any
 
+from billiard import active_children, get_logger
 from celery import Celery, signals
 from celery.apps import worker
 from celery.apps.worker import install_worker_term_handler  # type: ignore[attr-defined]  # the stubs lack it
 from celery.exceptions import SecurityWarning
+
+from penstock.task import Lane, Stage, queue_name
 
 logger = logging.getLogger(__name__)
 
@@ -26,15 +29,14 @@ class Worker(worker.Worker):
     finish, with their messages kept invisible. What has not ended when the time is up, or when a second signal comes,
     is killed and its message handed back."""
 
+    hub: Any
+    consumer: Any
+
     def __init__(self, stop: float, **options: Any) -> None:
         """`stop`: seconds that running tasks are given."""
         self._stop = stop
         self._stopping = False
         super().__init__(**options)
-
-    hub: Any
-    pool: Any
-    consumer: Any
 
     def install_platform_tweaks(self, worker: Any) -> None:
         for name in ("SIGTERM", "SIGINT"):
@@ -54,12 +56,23 @@ class Worker(worker.Worker):
             self.hub.call_soon(lambda: None)  # the loop looks for signals when it wakes
         time.sleep(seconds)
         logger.warning("stopping: tasks that still run are killed, their messages handed back")
-        for pid in self.pool.info["processes"] if self.pool is not None else ():
-            os.kill(pid, signal.SIGKILL)
-        consumer = self.consumer.task_consumer
-        if consumer is not None:
-            consumer.channel.heartbeat.end()
-        os._exit(0)
+        try:
+            for child in active_children():
+                if child.pid is not None:
+                    os.kill(child.pid, signal.SIGKILL)
+            if self.consumer.task_consumer is not None:
+                self.consumer.task_consumer.channel.heartbeat.end()
+        finally:
+            os._exit(0)
+
+
+def queues_of(lanes: Iterable[Lane]) -> list[str]:
+    """The queues of these lanes, by name. Delete has one for all lanes."""
+    lanes = tuple(lanes)
+    return list(dict.fromkeys(queue_name(stage, lane) for stage in Stage for lane in lanes))
+
+
+def _keep_log(**_: object) -> None: ...
 
 
 def start(app: Celery, queues: Sequence[str], stop: float) -> int:
@@ -69,6 +82,8 @@ def start(app: Celery, queues: Sequence[str], stop: float) -> int:
     logging.getLogger("celery").setLevel(logging.WARNING)
     logging.getLogger("celery.app.trace").setLevel(logging.ERROR)  # the tasks say themselves how they went
     warnings.simplefilter("ignore", SecurityWarning)  # root is dangerous with pickle, and JSON alone is accepted
+    signals.setup_logging.connect(_keep_log)  # else Celery sets up one of its own
+    get_logger().propagate = True  # which pool process died, and of what
     parent = os.getpid()
 
     def die_with_parent(**_: object) -> None:
@@ -77,6 +92,6 @@ def start(app: Celery, queues: Sequence[str], stop: float) -> int:
             os._exit(1)
 
     signals.worker_process_init.connect(die_with_parent)
-    program = Worker(app=app, stop=stop, queues=queues, loglevel="INFO", quiet=True)
+    program = Worker(app=app, stop=stop, queues=queues, quiet=True)
     program.start()
     return program.exitcode or 0

@@ -150,7 +150,8 @@ class Channel(SQS.Channel):
         """How many were received. Never raises: the queue would not be polled again."""
         if answer is None:
             return _FAILED
-        messages = answer.get("Messages") or ()
+        # What comes without its receipt handle cannot be answered for, and comes again.
+        messages = [each for each in answer.get("Messages") or () if "ReceiptHandle" in each and "Body" in each]
         deliver = (self.connection._callbacks or {}).get(queue)
         for message in messages:
             try:

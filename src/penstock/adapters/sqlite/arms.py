@@ -7,18 +7,17 @@ import sqlite3
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from penstock.adapters.sqlite.matrix import Matrix, Rows, Vectors
-from penstock.chunk import IndexQuery
+from penstock.adapters.sqlite.matrix import QUICK_ERROR, Matrix, Rows
+from penstock.chunk import IndexQuery, Vector
 from penstock.words import words_of
 
 MOST_WORDS = 256
 """Of a question. An FTS5 expression has its limits, and whoever asks more means a document, not a question."""
-
-
 _WITHOUT = """
     SELECT row FROM entries WHERE (document, generation, build) IN (
         SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
@@ -56,22 +55,29 @@ class Filter:
         )
 
 
-def nearest(db: sqlite3.Connection, matrix: Matrix, cosines: Vectors, query: IndexQuery) -> list[int]:
-    """The rows of the best `depth` cosines, in no order. `cosines`: of each row of the matrix, shape (n,)."""
+def nearest(db: sqlite3.Connection, matrix: Matrix, vector: Vector, query: IndexQuery) -> list[int]:
+    """The rows of the best `depth` cosines with the vector, in no order."""
     rows_that = Filter.of(query)
     admitted = matrix.alive
     if rows_that.among is not None:
         admitted = admitted & np.isin(matrix.rows, _select(db, rows_that.among, rows_that.values))
     if rows_that.without is not None:
         admitted = admitted & ~np.isin(matrix.rows, _select(db, rows_that.without, rows_that.values))
-    rows, cosines = matrix.rows[admitted], cosines[admitted]
-    if len(rows) <= query.depth:
-        return [int(row) for row in rows]
-    least = np.partition(cosines, len(cosines) - query.depth)[len(cosines) - query.depth]
-    above, level = rows[cosines > least], rows[cosines == least]
+    places = np.flatnonzero(admitted)
+    if len(places) > query.depth:
+        quick = matrix.quick_cosines(vector)[places]
+        places = places[quick >= _least_of_best(quick, query.depth) - QUICK_ERROR]
+    cosines = matrix.cosines(places, vector)
+    least = _least_of_best(cosines, query.depth)
+    above, level = (matrix.rows[places[which]].tolist() for which in (cosines > least, cosines == least))
     first = "SELECT row FROM entries WHERE row IN (SELECT value FROM json_each(:level)) ORDER BY id LIMIT :room"
-    ties = _select(db, first, {"level": json.dumps(level.tolist()), "room": query.depth - len(above)})
-    return [*above.tolist(), *ties.tolist()]
+    ties = _select(db, first, {"level": json.dumps(level), "room": query.depth - len(above)})
+    return [*above, *ties.tolist()]
+
+
+def _least_of_best(cosines: npt.NDArray[np.floating[Any]], depth: int) -> float:
+    """The least of the best `depth`, or of all where there are fewer."""
+    return float(np.partition(cosines, -depth)[-depth]) if len(cosines) > depth else float(np.min(cosines, initial=1))
 
 
 def worded(db: sqlite3.Connection, query: IndexQuery, others: Collection[int]) -> dict[int, float]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from penstock.adapters.sqlite.matrix import REMOVALS_KEPT, VectorCache
+from penstock.adapters.sqlite.matrix import REMOVALS_KEPT, Matrix, VectorCache
 from penstock.chunk import Space
 from penstock.errors import EmbedderChanged, Misconfigured, Transient
 
@@ -76,11 +76,12 @@ class TenantFile:
     """Connections to one file, each used by one thread at a time, and the vectors in it. Belongs to the process that
     made it: neither may be carried over a fork."""
 
-    def __init__(self, path: Path, space: Space) -> None:
+    def __init__(self, path: Path, space: Space, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.path = path
-        self.vectors = VectorCache(space.dimensions)
+        self._vectors = VectorCache(space.dimensions)
         self._space = space
         self._idle: list[sqlite3.Connection] = []
+        self._busy_seconds = busy_seconds
         self._closed = False
 
     def exists(self) -> bool:
@@ -96,6 +97,17 @@ class TenantFile:
             with self._connection() as db:
                 db.execute("BEGIN")
                 yield db
+                db.execute("COMMIT")
+
+    @contextmanager
+    def searching(self) -> Iterator[tuple[sqlite3.Connection, Matrix] | None]:
+        """As `reading`, together with the vectors of that state."""
+        with self._errors_translated():
+            if not self.exists():
+                yield None
+                return
+            with self._connection() as db:
+                yield db, self._vectors.begin(db)
                 db.execute("COMMIT")
 
     @contextmanager
@@ -120,12 +132,16 @@ class TenantFile:
     def close(self) -> None:
         """Forget the connections; those in use close when they are given back."""
         self._closed = True
-        while self._idle:
-            self._idle.pop().close()
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        db = self._idle.pop() if self._idle else self._open()
+        try:
+            db = self._idle.pop()
+        except IndexError:
+            db = self._open()
         try:
             yield db
         except BaseException:
@@ -140,7 +156,7 @@ class TenantFile:
         db = sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode=rw",
             uri=True,
-            timeout=BUSY_SECONDS,
+            timeout=self._busy_seconds,
             isolation_level=None,
             check_same_thread=False,
         )
@@ -199,10 +215,10 @@ class TenantFile:
                     "the file and its folder."
                 ) from error
             raise
-        except PermissionError as error:
+        except (PermissionError, FileExistsError, NotADirectoryError) as error:
             raise Misconfigured(
-                why=f"The index folder {self.path.parent} may not be written ({error}). Give this user the right to, "
-                "or set PENSTOCK_INDEX_PATH."
+                why=f"The index folder {self.path.parent} cannot be used ({error}). Let it be a folder that this user "
+                "may write to, or set PENSTOCK_INDEX_PATH to another."
             ) from error
         except OSError as error:
             raise Transient(why=f"the index folder {self.path.parent} did not answer ({error})") from error

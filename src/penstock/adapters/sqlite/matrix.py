@@ -13,11 +13,12 @@ import numpy.typing as npt
 from penstock.chunk import Vector
 
 Rows = npt.NDArray[np.int64]
+Places = npt.NDArray[np.int64]
+"""Indices into a Matrix."""
 Vectors = npt.NDArray[np.float32]
 
-PLACES = 6
-"""To which cosines are rounded: float32 sums of the same numbers may differ in the last bits with their place in the
-matrix, and equal texts shall score equally."""
+QUICK_ERROR = 1e-4
+"""By how much `Matrix.quick_cosines` may be off; in truth it is less for any number of dimensions that models have."""
 READ_AT_ONCE = 2000
 REMOVALS_KEPT = 100_000
 """In the file, for those who have to catch up; who is further behind reads all vectors anew."""
@@ -50,23 +51,25 @@ class Matrix:
         """Shape (n, dimensions)."""
         return self.room[: len(self.rows)]
 
-    def cosines(self, vector: Vector) -> Vector:
-        """Of each row with the vector, rounded, shape (n,)."""
-        return np.round(self.vectors @ vector, PLACES)
+    def quick_cosines(self, vector: Vector) -> Vectors:
+        """Of each row with the vector, shape (n,). For equal rows they may differ in the last bits, with the place of
+        the row: good for a first choice, not for an order."""
+        return self.vectors @ vector
+
+    def cosines(self, places: Places, vector: Vector) -> npt.NDArray[np.float64]:
+        """Of the rows in these places with the vector, equal for equal rows, shape (len(places),)."""
+        return (self.vectors[places].astype(np.float64) * vector).sum(axis=1)
 
     def mean_cosine(self, vector: Vector) -> float:
         """Of the vector with the mean of the living; 0 where there are none."""
         living = int(np.count_nonzero(self.alive))
         return float(self.total @ vector) / living if living else 0.0
 
-    def places(self, rows: Rows) -> dict[int, int]:
-        """Where these rows stand; those without a vector are left out."""
-        if not len(self.rows):
-            return {}
+    def places_of(self, rows: Rows) -> Places:
+        """Where those of these rows stand that have a vector."""
         at = np.searchsorted(self.rows, rows)
-        at[at == len(self.rows)] = 0
-        found = (self.rows[at] == rows) & self.alive[at]
-        return dict(zip(rows[found].tolist(), at[found].tolist(), strict=True))
+        at = at[at < len(self.rows)]
+        return at[np.isin(self.rows[at], rows) & self.alive[at]]
 
     def without(self, db: sqlite3.Connection, removed: int) -> Self:
         """This, as it is after removals: marked as dead or, once those are more than half, left out."""
@@ -115,11 +118,13 @@ class VectorCache:
         self._lock = threading.Lock()
         self._newest = Matrix.empty(dimensions)
 
-    def read(self, db: sqlite3.Connection) -> Matrix:
-        """The vectors as this transaction sees them, or as a newer one did."""
-        seen = dict(db.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
-        last, removed = seen.get("entries", 0), seen.get("removed", 0)
+    def begin(self, db: sqlite3.Connection) -> Matrix:
+        """Begin a read transaction; the vectors exactly as it sees them. Transactions begin one after the other, so
+        that none meets a Matrix of a later state than its own."""
         with self._lock:
+            db.execute("BEGIN")
+            seen = dict(db.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
+            last, removed = seen.get("entries", 0), seen.get("removed", 0)
             newest = self._newest
             if removed > newest.removed + REMOVALS_KEPT:
                 newest = replace(Matrix.empty(newest.room.shape[1]), removed=removed)

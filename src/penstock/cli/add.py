@@ -1,0 +1,181 @@
+"""`penstock add`: upload files and folders, and follow them until they can be found."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from penstock.cli.client import Api, Refused, connected
+from penstock.cli.local_run import address
+from penstock.cli.outcome import Outcome, as_json, exit_code, of_task, print_outcomes
+from penstock.cli.printing import JSON_HELP, aside, out, print_json, readable
+from penstock.cli.stop import Exit, Stop
+from penstock.cli.wait import ENDED, wait_for
+from penstock.task import Lane
+
+
+def add(
+    paths: Annotated[
+        list[Path], typer.Argument(exists=True, help="Files; folders with all that is in them, hidden files apart.")
+    ],
+    *,
+    document_id: Annotated[
+        str | None, typer.Option("--id", help="The document's id, with one file: what is there already is replaced.")
+    ] = None,
+    source: Annotated[str, typer.Option(help="Where they come from; search can filter by it.")] = "api",
+    lane: Annotated[Lane, typer.Option(help="Their priority.")] = Lane.STANDARD,
+    metadata: Annotated[
+        list[str] | None, typer.Option("--meta", metavar="NAME=VALUE", help="Kept with each; may be repeated.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Until each is searchable, or has failed.")] = True,
+    timeout: Annotated[float, typer.Option(min=0, help="The longest to wait, in seconds.")] = 3600,
+    json_out: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+) -> None:
+    """Add files, or all files of folders, and follow them until they can be found.
+
+    With PENSTOCK_EAGER=1 the whole pipeline runs in this process, without API and worker, for a debugger.
+    """
+    files = list(files_in(paths))
+    if not files:
+        raise Stop("There is no file in what was named.")
+    if document_id is not None and len(files) > 1:
+        raise Stop(f"--id goes with one file; there are {len(files)}.", Exit.USAGE)
+    fields = _pairs(metadata or [])
+    if os.environ.get("PENSTOCK_EAGER", "0") not in {"", "0"}:
+        from penstock.cli.eager import eager_add  # noqa: PLC0415 - imports boto3, which others need not wait for
+
+        outcomes = eager_add(files, document=document_id, source=source, lane=lane, metadata=fields)
+    else:
+        form = _form(document_id, source, lane, fields)
+        outcomes = _add_by_api(files, form, timeout if wait else None, quiet=json_out)
+    if json_out:
+        print_json(as_json(outcomes))
+    else:
+        print_outcomes(out(), outcomes)
+    raise typer.Exit(exit_code(outcomes))
+
+
+_ROOM = 40  # characters of a name beside a bar
+
+
+def files_in(paths: Sequence[Path]) -> Iterator[Path]:
+    """The files among these paths, and under the folders among them in order; hidden ones only where they are named."""
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        for folder, folders, names in os.walk(path):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            inside = (Path(folder) / name for name in sorted(names) if not name.startswith("."))
+            yield from (file for file in inside if file.is_file())
+
+
+def _form(document_id: str | None, source: str, lane: Lane, metadata: Mapping[str, str]) -> dict[str, str]:
+    form = {"source": source, "lane": lane.value, "metadata": json.dumps(metadata, ensure_ascii=False)}
+    return form | ({"document_id": document_id} if document_id is not None else {})
+
+
+def _pairs(metadata: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for each in metadata:
+        name, equals, value = each.partition("=")
+        if not name or not equals:
+            raise Stop(f"--meta is NAME=VALUE; {each!r} is not.", Exit.USAGE)
+        pairs[name] = value
+    return pairs
+
+
+def _add_by_api(files: Sequence[Path], form: Mapping[str, str], seconds: float | None, *, quiet: bool) -> list[Outcome]:
+    """Upload one after the other, while the first are worked on already; then wait, unless `seconds` is None."""
+    with connected(address()) as api, _bars(quiet) as bars:
+        entered = _upload(api, bars, files, form)
+        waiting: dict[str, str] = {}
+        for file, outcome in entered:
+            if outcome.task_id is not None:
+                waiting.setdefault(outcome.task_id, file.name)
+        if seconds is None:
+            return [outcome for _, outcome in entered]
+        rows = _Rows(bars, waiting)
+        ended = wait_for(api, waiting, seconds, rows.show)
+    return [
+        outcome
+        if outcome.task_id is None
+        else of_task(outcome.file, ended[outcome.task_id], already_here=outcome.already_here)
+        for _, outcome in entered
+    ]
+
+
+def _upload(api: Api, bars: Progress, files: Sequence[Path], form: Mapping[str, str]) -> list[tuple[Path, Outcome]]:
+    bar = bars.add_task("uploading", total=sum(file.stat().st_size for file in files), unit="bytes")
+    entered: list[tuple[Path, Outcome]] = []
+    done = 0
+    for file in files:
+        bars.update(bar, description=f"uploading {_short(file.name)}")
+        try:
+            added = api.add(file, form, lambda sent: bars.advance(bar, sent))
+        except (Refused, OSError) as error:
+            problem = error.problem if isinstance(error, Refused) else {"code": "unreadable_file"}
+            outcome = Outcome(readable(file), "refused", code=problem.get("code"), message=str(error))
+        else:
+            outcome = Outcome(readable(file), "accepted", added["document_id"], added["task_id"], added["already_here"])
+        done += file.stat().st_size if file.exists() else 0
+        bars.update(bar, completed=done)  # where a file was sent twice, or not to its end
+        entered.append((file, outcome))
+    bars.update(bar, description="uploaded")
+    return entered
+
+
+class _Rows:
+    """A bar for each document that moves, and one that counts those at their end."""
+
+    _MOST = 8
+
+    def __init__(self, bars: Progress, names: Mapping[str, str]) -> None:
+        self._bars = bars
+        self._names = names
+        self._rows: dict[str, TaskID] = {}
+        self._ended: set[str] = set()
+        self._all = bars.add_task("processing", total=len(names), unit="documents")
+
+    def show(self, task: str, seen: Mapping[str, Any]) -> None:
+        if seen["state"] in ENDED:
+            self._ended.add(task)
+            self._bars.update(self._all, completed=len(self._ended))
+            if (row := self._rows.pop(task, None)) is not None:
+                self._bars.remove_task(row)
+            return
+        if seen["state"] == "PENDING":
+            return
+        if task not in self._rows and len(self._rows) < self._MOST:
+            self._rows[task] = self._bars.add_task(_short(self._names[task]), total=None, unit="")
+        if task in self._rows:
+            come = seen["progress"]
+            words = f"{seen['document_status']} {_short(self._names[task])}"
+            self._bars.update(
+                self._rows[task], description=words, completed=come["current"], total=come["total"], unit=come["unit"]
+            )
+
+
+@contextmanager
+def _bars(quiet: bool) -> Iterator[Progress]:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.completed:,.0f} {task.fields[unit]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=aside(), disable=quiet, transient=True) as bars:
+        yield bars
+
+
+def _short(name: str) -> str:
+    name = readable(name)
+    return name if len(name) <= _ROOM else name[: _ROOM // 2 - 1] + "…" + name[-_ROOM // 2 :]

@@ -1,0 +1,104 @@
+"""Eager: the whole pipeline in the calling process, for a debugger. No API, no worker and no SQS takes part; bucket,
+table and index are the configured ones."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import itertools
+import os
+import time
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from io import BufferedReader
+from pathlib import Path
+
+from penstock.api.filename import accepted_type, clean_name
+from penstock.api.models import Task
+from penstock.cli.local_run import tenant_or_local
+from penstock.cli.outcome import Outcome, of_task
+from penstock.cli.printing import readable
+from penstock.document import TenantId, document_id, tenant_id
+from penstock.errors import PenstockError, TooLarge
+from penstock.follow import task
+from penstock.pipeline import HandBack, run
+from penstock.ports import Services
+from penstock.receive import Upload, receive_upload
+from penstock.settings import Settings
+from penstock.task import Lane, Message
+from penstock.wiring import services
+from penstock.worker.renewal import renewing
+
+
+class EagerQueue:
+    """Keeps what is sent until `drain` runs it here."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count()
+        self._waiting: list[tuple[float, int, Message]] = []
+
+    def send(self, message: Message, lane: Lane, *, delay: timedelta = timedelta(0)) -> None:  # noqa: ARG002
+        heapq.heappush(self._waiting, (time.monotonic() + delay.total_seconds(), next(self._numbers), message))
+
+    def bury(self, message: Message, reason: str) -> None:
+        """The record says what failed, and this process ends with it."""
+
+    def ping(self, tenant: TenantId, ping: str, lane: Lane) -> None:
+        """Nobody asks a process that runs to its end."""
+
+    def check(self) -> None:
+        """Always here."""
+
+    def drain(self, services: Services) -> None:
+        """Run what was sent, and what that sends, each when its time has come, until nothing is left."""
+        while self._waiting:
+            due, _, message = heapq.heappop(self._waiting)
+            time.sleep(max(0.0, due - time.monotonic()))
+            outcome = run(services, message, renewing)
+            if isinstance(outcome, HandBack):
+                self.send(message, Lane.STANDARD, delay=outcome.delay)
+
+
+def eager_add(
+    files: Iterable[Path], *, document: str | None, source: str, lane: Lane, metadata: Mapping[str, str]
+) -> list[Outcome]:
+    """Receive and process each file, one after the other. For the tenant of PENSTOCK_TENANT, or of the local run.
+
+    Raises:
+        Misconfigured: the environment does not say where bucket and table are.
+    """
+    tenant = tenant_id(tenant_or_local(os.environ.get("PENSTOCK_TENANT")))
+    settings, queue = Settings(), EagerQueue()
+    wired = services(settings, queue=queue)
+    named = None if document is None else document_id(document)
+
+    def add(file: Path) -> Outcome:
+        try:
+            with file.open("rb") as content:
+                upload = _upload(settings, file.name, content)
+                received = receive_upload(
+                    wired, tenant, upload, document=named, source=source, lane=lane, metadata=metadata
+                )
+        except (PenstockError, OSError) as error:
+            code = error.code if isinstance(error, PenstockError) else "unreadable_file"
+            return Outcome(readable(file), "refused", code=code, message=str(error))
+        queue.drain(wired)
+        seen = Task.of(task(wired, tenant, received.task)).model_dump(mode="json")
+        return of_task(readable(file), seen, already_here=received.already_here)
+
+    return [add(file) for file in files]
+
+
+def _upload(settings: Settings, name: str, content: BufferedReader) -> Upload:
+    """What the API's door makes of a file.
+
+    Raises:
+        TooLarge, TypeNotAccepted: as that door says.
+    """
+    digest = hashlib.file_digest(content, "sha256").hexdigest()
+    size = content.tell()
+    if size > settings.max_file_bytes:
+        raise TooLarge(limit=settings.max_file_bytes)
+    content.seek(0)
+    cleaned = clean_name(readable(name))
+    return Upload(content, cleaned, size, digest, accepted_type(cleaned, None, settings.accepted_types))

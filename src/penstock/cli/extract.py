@@ -1,0 +1,39 @@
+"""`penstock extract`: read a file here, with no server at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from penstock.cli.printing import JSON_HELP, aside, print_json
+
+
+def extract(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A file.")],
+    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+) -> None:
+    """Read a file as the worker would, in a child process with its limits, and print its text.
+
+    Needs no server. The limits are PENSTOCK_EXTRACT_SECONDS, _MEMORY_BYTES, _PAGES and _CHARS.
+    """
+    from penstock.extract.reader import ChildReader, ReadLimits  # noqa: PLC0415 - pydantic: not for --help
+    from penstock.extract.report import report  # noqa: PLC0415
+    from penstock.settings import Settings  # noqa: PLC0415
+
+    settings = Settings()
+    limits = ReadLimits(
+        seconds=settings.extract_seconds,
+        memory=settings.extract_memory_bytes,
+        pages=settings.extract_pages,
+        characters=settings.extract_chars,
+    )
+    found = report(ChildReader(limits), file)
+    if as_json:
+        print_json(found)
+        return
+    for page in found["pages"]:
+        typer.echo(f"── {page['number']} ──\n{page['text']}\n")
+    for warning in found["warnings"]:
+        aside().print(f"warning: {warning}", markup=False)

@@ -1,0 +1,97 @@
+"""`penstock`: the commands, and the one place where what went wrong becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib.metadata import version as installed
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from penstock import errors
+from penstock.cli.add import add
+from penstock.cli.drop import drop
+from penstock.cli.extract import extract
+from penstock.cli.keys import keys
+from penstock.cli.list import list_documents
+from penstock.cli.rm import rm
+from penstock.cli.search import search
+from penstock.cli.serve import serve, worker
+from penstock.cli.status import status
+from penstock.cli.stop import EXIT_CODES, Exit, Stop
+from penstock.cli.up import demo, provision, up
+
+_DEBUG = "PENSTOCK_DEBUG"
+
+
+class Program(TyperGroup):
+    """A user never sees a traceback, unless PENSTOCK_DEBUG is set."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (Stop, errors.PenstockError) as error:
+            _end(str(error), error.code if isinstance(error, Stop) else _exit_of(error), error)
+        except Exception as error:
+            # Typer's own ways to end carry an exit code; a reader that closed the pipe is not our business.
+            if hasattr(error, "exit_code") or isinstance(error, typer.Abort | BrokenPipeError):
+                raise
+            _end(f"{type(error).__name__}: {error}", _exit_of(error), error)
+
+
+def _exit_of(error: Exception) -> Exit:
+    if isinstance(error, errors.Transient | errors.Misconfigured | errors.EmbedderChanged):
+        return Exit.UNREACHABLE
+    if isinstance(error, errors.BadRequest):
+        return Exit.USAGE
+    return Exit.FAILED if isinstance(error, errors.Permanent | OSError) else Exit.BUG
+
+
+def _end(message: str, code: Exit, error: Exception) -> None:
+    if os.environ.get(_DEBUG):
+        raise error
+    if code is Exit.BUG:
+        message = f"{message}\nThis is a bug in Penstock; {_DEBUG}=1 shows where."
+    typer.echo(f"penstock: {message}", err=True)
+    raise typer.Exit(code) from error
+
+
+app = typer.Typer(
+    cls=Program,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    epilog=EXIT_CODES,
+    help="Documents in, findable and cited by page.\n\nSpeaks to the API at PENSTOCK_URL with PENSTOCK_API_KEY or, in "
+    "the folder of a local run (`make run`), to that.",
+)
+
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "add": add,
+    "status": status,
+    "list": list_documents,
+    "search": search,
+    "rm": rm,
+    "drop": drop,
+    "extract": extract,
+    "serve": serve,
+    "worker": worker,
+    "up": up,
+    "demo": demo,
+    "provision": provision,
+}
+for name, command in _COMMANDS.items():
+    app.command(name, epilog=EXIT_CODES)(command)
+app.add_typer(keys, name="keys")
+
+
+@app.command()
+def version() -> None:
+    """The version of this program."""
+    typer.echo(installed("penstock"))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,66 @@
+"""`penstock search`: ask, and get cited hits."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from penstock.cli.client import connected
+from penstock.cli.local_run import address
+from penstock.cli.printing import JSON_HELP, out, print_json
+from penstock.cli.stop import Exit
+
+
+def search(
+    query: Annotated[list[str], typer.Argument(help="Words, or a question.")],
+    *,
+    k: Annotated[int, typer.Option("-k", min=1, max=100, help="The most hits.")] = 5,
+    source: Annotated[list[str] | None, typer.Option(help="Only these; may be repeated.")] = None,
+    document: Annotated[list[str] | None, typer.Option(help="Only these ids; may be repeated.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+) -> None:
+    """Find text, and the page it stands on. Ends with 1 where nothing was found."""
+    with connected(address()) as api:
+        answer = api.search(" ".join(query), k=k, source=source or [], document=document or [])
+    if as_json:
+        print_json(answer)
+    else:
+        _print_answer(answer)
+    raise typer.Exit(Exit.DONE if answer["hits"] else Exit.FAILED)
+
+
+def _print_answer(answer: dict[str, Any]) -> None:
+    console = out()
+    for number, hit in enumerate(answer["hits"], 1):
+        title = (
+            Text(f"{number}. ").append(hit["name"], "bold").append(_where(hit)).append(f"  {hit['score']:.2f}", "dim")
+        )
+        console.print(title)
+        console.print(_marked(hit["snippet"]))
+        console.print(Text(hit["url"], "dim"), soft_wrap=True)
+        console.print()
+    if not answer["hits"]:
+        console.print("Nothing was found.")
+    if answer["incomplete"]:
+        console.print("Documents were changing meanwhile: there may be more. Ask again.")
+
+
+def _where(hit: dict[str, Any]) -> str:
+    pages, section = hit["pages"], " › ".join(hit["section"])
+    page = ""
+    if pages:
+        one = pages["first"] == pages["last"]
+        page = f", page {pages['first']}" if one else f", pages {pages['first']}–{pages['last']}"
+    return page + (f", {section}" if section else "")
+
+
+def _marked(snippet: str) -> Text:
+    """The snippet's HTML as the terminal shows it."""
+    text = Text()
+    for place, piece in enumerate(re.split(r"</?mark>", snippet)):
+        text.append(html.unescape(piece), "bold yellow" if place % 2 else "")
+    return text

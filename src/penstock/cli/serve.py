@@ -1,0 +1,46 @@
+"""`penstock serve` and `penstock worker`: the two processes, configured by the environment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from penstock.cli.local_run import load_environment
+from penstock.cli.stop import Exit, Stop
+from penstock.task import Lane
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Where to listen; PENSTOCK_API_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="PENSTOCK_API_PORT.")] = None,
+) -> None:
+    """The API, until SIGINT or SIGTERM. In the folder of a local run, of its settings."""
+    load_environment()
+    from penstock.api.main import run_api  # noqa: PLC0415 - FastAPI and boto3: not for --help
+    from penstock.settings import Settings  # noqa: PLC0415
+    from penstock.wiring import services  # noqa: PLC0415
+
+    settings = Settings()
+    run_api(settings, lambda: services(settings), host or settings.api_host, port or settings.api_port)
+
+
+def worker(
+    lanes: Annotated[str, typer.Option(help=f"Which to work on, separated by commas: {', '.join(Lane)}.")] = ",".join(
+        Lane
+    ),
+) -> None:
+    """A Celery worker, until SIGINT or SIGTERM. In the folder of a local run, of its settings."""
+    chosen = [_lane(name.strip()) for name in lanes.split(",")]
+    load_environment()
+    from penstock.settings import Settings  # noqa: PLC0415 - Celery and boto3: not for --help
+    from penstock.worker.main import run_worker  # noqa: PLC0415
+
+    run_worker(Settings(), list(dict.fromkeys(chosen)))
+
+
+def _lane(name: str) -> Lane:
+    try:
+        return Lane(name)
+    except ValueError:
+        raise Stop(f"{name!r} is no lane; there are {', '.join(Lane)}.", Exit.USAGE) from None

@@ -1,0 +1,313 @@
+"""What every Embedder promises; and what is the OpenAI embedder's own, against a server that speaks its protocol."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
+
+import numpy as np
+import pytest
+
+from penstock.adapters.openai_embedder import REQUEST_BYTES, WINDOW_BYTES, OpenAIEmbedder
+from penstock.adapters.wordllama_embedder import WordllamaEmbedder
+from penstock.chunk import Vector
+from penstock.document import TenantId
+from penstock.errors import EmbeddingMisconfigured, Transient
+from penstock.ports import Embedder
+from tests.fakes.embedder import FakeEmbedder
+from tests.stubs.openai_server import Failure, OpenAIServer
+
+ACME = TenantId("acme")
+ODD = ["", " ", "\n\t", "\0", "§§§ ---", "😀", "文書", "a" * 3000, "word " * 800, "الماء", "\u200b"]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
+    with OpenAIServer() as server:
+        monkeypatch.setenv("OPENAI_API_KEY", server.key)
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        yield server
+
+
+@pytest.fixture
+def openai(server: OpenAIServer) -> OpenAIEmbedder:
+    return OpenAIEmbedder("text-embedding-3-small", 64, batch=16)
+
+
+@pytest.fixture(scope="module")
+def wordllama() -> WordllamaEmbedder:
+    return WordllamaEmbedder()
+
+
+@pytest.fixture(params=["wordllama", "openai", "fake"])
+def embedder(request: pytest.FixtureRequest) -> Embedder:
+    found: Embedder = FakeEmbedder() if request.param == "fake" else request.getfixturevalue(request.param)
+    return found
+
+
+def is_unit(vector: Vector | None, embedder: Embedder) -> bool:
+    return (
+        vector is not None
+        and vector.dtype == np.float32
+        and vector.shape == (embedder.space.dimensions,)
+        and float(np.linalg.norm(vector)) == pytest.approx(1, abs=1e-5)
+    )
+
+
+# Every embedder
+
+
+def test_each_text_gets_a_vector_of_unit_length_in_order(embedder: Embedder) -> None:
+    texts = ["The keeper reads the gauge.", "Salmon climb the ladder.", "The bridge toll was abolished."]
+    vectors = embedder.embed(ACME, texts)
+    assert [is_unit(vector, embedder) for vector in vectors] == [True] * 3
+    for text, vector in zip(texts, vectors, strict=True):
+        (alone,) = embedder.embed(ACME, [text])
+        np.testing.assert_allclose(alone, vector, atol=1e-6)
+
+
+def test_a_full_batch_is_taken(embedder: Embedder) -> None:
+    vectors = embedder.embed(ACME, [f"line {n}" for n in range(embedder.batch)])
+    assert len(vectors) == embedder.batch
+    assert all(is_unit(vector, embedder) for vector in vectors)
+
+
+def test_no_texts_are_no_vectors(embedder: Embedder) -> None:
+    assert list(embedder.embed(ACME, [])) == []
+
+
+def test_a_question_is_nearest_to_the_text_that_has_its_words(embedder: Embedder) -> None:
+    vectors = embedder.embed(ACME, ["The keeper reads the water gauge.", "Salmon climb the ladder in autumn."])
+    question = embedder.embed_query(ACME, "who reads the water gauge")
+    assert is_unit(question, embedder)
+    assert vectors[0] @ question > vectors[1] @ question
+
+
+@pytest.mark.parametrize("text", ODD, ids=lambda text: ascii(text[:8]))
+def test_an_odd_text_gets_a_vector_or_is_refused_but_is_never_nan(embedder: Embedder, text: str) -> None:
+    odd, plain = embedder.embed(ACME, [text, "plain"])
+    assert odd is None or is_unit(odd, embedder)
+    assert is_unit(plain, embedder), "the others of its batch are none the worse"
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n"], ids=ascii)
+def test_a_blank_question_has_no_vector(embedder: Embedder, text: str) -> None:
+    assert embedder.embed_query(ACME, text) is None
+
+
+def test_ordinary_chunks_fit(embedder: Embedder) -> None:
+    assert embedder.fits("word " * 800)
+
+
+def test_threads_may_embed_at_once(embedder: Embedder) -> None:
+    texts = [f"text number {n} of {n * n}" for n in range(40)]
+    expected = [embedder.embed(ACME, [text])[0] for text in texts]
+    with ThreadPoolExecutor(8) as threads:
+        vectors = list(threads.map(lambda text: embedder.embed(ACME, [text])[0], texts))
+    for vector, wanted in zip(vectors, expected, strict=True):
+        np.testing.assert_allclose(vector, wanted, atol=1e-6)
+
+
+# wordllama's own
+
+
+def test_wordllama_takes_no_notice_of_case(wordllama: WordllamaEmbedder) -> None:
+    upper, lower = wordllama.embed(ACME, ["The WATER Gauge", "the water gauge"])
+    np.testing.assert_array_equal(upper, lower)
+
+
+def test_wordllama_cuts_nothing_off(wordllama: WordllamaEmbedder) -> None:
+    """What stands at the end of a long text changes its vector."""
+    long = "water gauge " * 20_000
+    one, other = wordllama.embed(ACME, [long, long + "salmon " * 20_000])
+    assert float(one @ other) < 0.99
+
+
+def test_neither_embedder_is_imported_or_logs_before_it_is_used() -> None:
+    """I9: and wordllama's import, which would set the root logger to INFO, leaves it as it was."""
+    program = (
+        "import logging, sys\n"
+        "from penstock.adapters.openai_embedder import OpenAIEmbedder\n"
+        "from penstock.adapters.wordllama_embedder import WordllamaEmbedder\n"
+        "embedder = WordllamaEmbedder(); OpenAIEmbedder('m', 8)\n"
+        "assert not {'wordllama', 'openai', 'tokenizers'} & sys.modules.keys()\n"
+        "embedder.embed('acme', ['x'])\n"
+        "root = logging.getLogger()\n"
+        "assert (root.level, root.handlers) == (logging.WARNING, []), (root.level, root.handlers)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    assert logging.getLogger().level == logging.WARNING
+
+
+# OpenAI's own
+
+
+def test_openai_asks_once_for_a_batch_in_the_configured_dimensions(
+    openai: OpenAIEmbedder, server: OpenAIServer
+) -> None:
+    openai.embed(ACME, [f"line {n}" for n in range(16)])
+    assert (server.requests, len(server.texts)) == (1, 16)
+
+
+def test_openai_takes_lists_of_numbers_where_a_server_gives_them(openai: OpenAIEmbedder, server: OpenAIServer) -> None:
+    (coded,) = openai.embed(ACME, ["water gauge"])
+    server.floats = True
+    (plain,) = openai.embed(ACME, ["water gauge"])
+    np.testing.assert_array_equal(coded, plain)
+
+
+def test_openai_divides_a_batch_that_is_too_large_for_a_request(openai: OpenAIEmbedder, server: OpenAIServer) -> None:
+    texts = [f"{n:02} " + "é" * (WINDOW_BYTES // 2 - 10) for n in range(100)]
+    vectors = OpenAIEmbedder("m", 64, batch=100).embed(ACME, texts)
+    assert all(is_unit(vector, openai) for vector in vectors)
+    assert server.texts == texts
+    assert server.requests == -(-sum(len(text.encode()) for text in texts) // REQUEST_BYTES)
+
+
+def test_openai_counts_the_window_in_bytes(openai: OpenAIEmbedder) -> None:
+    assert openai.fits("a" * WINDOW_BYTES)
+    assert not openai.fits("a" * (WINDOW_BYTES + 1))
+    assert not openai.fits("é" * (WINDOW_BYTES // 2 + 1))
+    assert not openai.fits("\ud800" * (WINDOW_BYTES + 1))
+
+
+@pytest.mark.parametrize("bad", [{0}, {15}, {3, 4, 11}], ids=str)
+def test_openai_finds_the_refused_texts_and_embeds_the_others(
+    openai: OpenAIEmbedder, server: OpenAIServer, bad: set[int]
+) -> None:
+    """A text that the provider refuses costs its batch mates nothing, and none of them is paid for twice."""
+    texts = [f"line {n}" + " forbidden" * (n in bad) for n in range(16)]
+    server.refuse = lambda text: "forbidden" in text
+    vectors = openai.embed(ACME, texts)
+    assert {n for n, vector in enumerate(vectors) if vector is None} == bad
+    assert all(is_unit(vector, openai) for n, vector in enumerate(vectors) if n not in bad)
+    paid = [text for text in server.texts if text in texts]
+    assert sorted(paid) == sorted(text for n, text in enumerate(texts) if n not in bad)
+
+
+def test_openai_refusing_every_text_of_a_batch_is_not_an_error_of_the_call(
+    openai: OpenAIEmbedder, server: OpenAIServer
+) -> None:
+    server.refuse = lambda text: "forbidden" in text
+    assert list(openai.embed(ACME, ["forbidden"] * 4)) == [None] * 4
+
+
+def test_a_call_that_openai_refuses_whatever_the_text_is_told_at_once(
+    openai: OpenAIEmbedder, server: OpenAIServer
+) -> None:
+    """A wrong parameter is a 400 too: it must not make every chunk 'refused', nor cost a request for each."""
+    server.refuse = lambda text: True
+    with pytest.raises(EmbeddingMisconfigured, match="PENSTOCK_OPENAI_DIMENSIONS"):
+        openai.embed(ACME, [f"line {n}" for n in range(16)])
+    assert server.requests == 2
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_the_user_must_mend_is_permanent_and_says_what(
+    openai: OpenAIEmbedder, server: OpenAIServer, status: int
+) -> None:
+    """I5."""
+    server.fail = [Failure(status)]
+    with pytest.raises(EmbeddingMisconfigured, match="OPENAI_API_KEY") as caught:
+        openai.embed(ACME, ["x"])
+    assert str(status) in str(caught.value)
+
+
+def test_a_wrong_key_is_told_without_showing_it(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    with pytest.raises(EmbeddingMisconfigured) as caught:
+        OpenAIEmbedder("m", 8).embed(ACME, ["x"])
+    assert "sk-secret" not in str(caught.value)
+
+
+def test_no_key_at_all_is_told_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    embedder = OpenAIEmbedder("m", 8)
+    with pytest.raises(EmbeddingMisconfigured, match="no API key"):
+        embedder.embed(ACME, ["x"])
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 529])
+def test_what_may_pass_is_transient_and_tried_once(openai: OpenAIEmbedder, server: OpenAIServer, status: int) -> None:
+    """I4: the queue alone tries again. I9: no error of the SDK leaves."""
+    server.fail = [Failure(status)]
+    with pytest.raises(Transient, match=str(status)) as caught:
+        openai.embed(ACME, ["x"])
+    assert caught.value.retry_after is None
+    assert server.requests == 1
+    (vector,) = openai.embed(ACME, ["x"])
+    assert is_unit(vector, openai)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "7"}, 7),
+        ({"Retry-After": "7", "retry-after-ms": "1500"}, 1.5),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": formatdate(0, usegmt=True)}, 0),
+    ],
+    ids=str,
+)
+def test_retry_after_is_passed_on(
+    openai: OpenAIEmbedder, server: OpenAIServer, headers: dict[str, str], seconds: float | None
+) -> None:
+    server.fail = [Failure(429, headers)]
+    with pytest.raises(Transient) as caught:
+        openai.embed(ACME, ["x"])
+    assert caught.value.retry_after == seconds
+
+
+def test_retry_after_may_be_a_date(openai: OpenAIEmbedder, server: OpenAIServer) -> None:
+    server.fail = [Failure(429, {"Retry-After": formatdate(time.time() + 3600, usegmt=True)})]
+    with pytest.raises(Transient) as caught:
+        openai.embed(ACME, ["x"])
+    assert caught.value.retry_after is not None
+    assert 3500 < caught.value.retry_after <= 3600
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Failure(0),
+        Failure(200, body="<html>gateway</html>"),
+        Failure(200, body="{}"),
+        Failure(200, body='{"object": "list", "model": "m", "data": []}'),
+        Failure(200, body='{"data": [{"index": 0, "embedding": "!!!!"}]}'),
+        Failure(200, body='{"data": [{"index": 0, "embedding": null}]}'),
+        Failure(500, body="not json"),
+    ],
+    ids=lambda failure: failure.body[:50] if failure.status else "closed",
+)
+def test_no_answer_or_one_that_cannot_be_read_is_transient(
+    openai: OpenAIEmbedder, server: OpenAIServer, failure: Failure
+) -> None:
+    server.fail = [failure]
+    with pytest.raises(Transient):
+        openai.embed(ACME, ["x"])
+
+
+def test_a_server_that_is_not_there_is_transient(monkeypatch: pytest.MonkeyPatch) -> None:
+    with OpenAIServer() as gone:
+        monkeypatch.setenv("OPENAI_BASE_URL", gone.url)
+        monkeypatch.setenv("OPENAI_API_KEY", gone.key)
+    with pytest.raises(Transient):
+        OpenAIEmbedder("m", 8).embed(ACME, ["x"])
+
+
+def test_vectors_of_other_dimensions_than_asked_for_are_refused(openai: OpenAIEmbedder, server: OpenAIServer) -> None:
+    server.dimensions = 32
+    with pytest.raises(EmbeddingMisconfigured, match="32 dimensions where 64"):
+        openai.embed(ACME, ["x"])
+
+
+def test_a_question_beyond_the_window_has_no_vector_and_asks_nobody(
+    openai: OpenAIEmbedder, server: OpenAIServer
+) -> None:
+    assert openai.embed_query(ACME, "word " * 2000) is None
+    assert server.requests == 0

@@ -1,0 +1,446 @@
+"""What every SearchIndex promises."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from penstock.adapters.sqlite_index import SqliteIndex
+from penstock.chunk import Candidate, Chunk, Count, Entry, IndexQuery, Space, Vector
+from penstock.document import DocumentId, Pair, TenantId
+from penstock.errors import EmbedderChanged
+from penstock.ports import SearchIndex
+from tests.fakes.index import FakeSearchIndex
+
+SPACE = Space("letters", 32)
+ACME, GLOBEX = TenantId("acme"), TenantId("globex")
+DOC = DocumentId("doc")
+PAIR = Pair(1, 1)
+NONSENSE = [
+    '"',
+    '"" OR',
+    "AND OR NOT NEAR(",
+    "text:word",
+    "a* ^b {c} (d",
+    "- + ! \\ ; --",
+    "one\0two",
+    "😀 👩‍👩‍👧",
+    "\ud800",
+    "١٢٣ 文書 ﷽",
+    "' OR 1=1 --",
+    "%_?",
+    "\n\t",
+    "x" * 100_000,
+    "word " * 20_000,
+]
+
+
+@pytest.fixture(params=["sqlite", "fake"])
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Space], SearchIndex]:
+    """Opens the same index, each time anew."""
+    fake = FakeSearchIndex(SPACE)
+    return {
+        "sqlite": lambda space: SqliteIndex(tmp_path / "index", space),
+        "fake": lambda space: FakeSearchIndex(space, fake.shelves, fake.spaces),
+    }[request.param]
+
+
+@pytest.fixture
+def index(reopen: Callable[[Space], SearchIndex]) -> SearchIndex:
+    return reopen(SPACE)
+
+
+def direction(*numbers: float) -> Vector:
+    vector = np.zeros(SPACE.dimensions, np.float32)
+    vector[: len(numbers)] = numbers
+    return vector / np.linalg.norm(vector)
+
+
+def vector_of(text: str) -> Vector:
+    return direction(*(byte - 127 for byte in hashlib.sha256(text.encode()).digest()[: SPACE.dimensions]))
+
+
+def entry(
+    text: str,
+    ordinal: int = 0,
+    document: str = DOC,
+    pair: Pair = PAIR,
+    *,
+    vector: Vector | None = None,
+    refused: bool = False,
+    source: str = "api",
+) -> Entry:
+    return Entry(
+        document=DocumentId(document),
+        pair=pair,
+        chunk=Chunk(ordinal, text, first_page=ordinal + 1, last_page=ordinal + 2, section=("Part", "Chapter")),
+        hash=SPACE.text_hash(text),
+        vector=None if refused else vector_of(text) if vector is None else vector,
+        name="report.pdf",
+        source=source,
+        paged=True,
+    )
+
+
+def put(index: SearchIndex, *entries: Entry, tenant: TenantId = ACME) -> None:
+    index.put(tenant, entries)
+    index.refresh(tenant)
+
+
+def found(index: SearchIndex, text: str = "", *, tenant: TenantId = ACME, **asked: object) -> dict[str, Candidate]:
+    """Candidates by id."""
+    query = IndexQuery(**{"text": text, "vector": None, "depth": 10, **asked})  # type: ignore[arg-type]
+    candidates = index.candidates(tenant, query).found
+    assert len({each.entry.id for each in candidates}) == len(candidates), "an entry was found twice"
+    return {each.entry.id: each for each in candidates}
+
+
+def texts(candidates: dict[str, Candidate]) -> set[str]:
+    return {each.entry.chunk.text for each in candidates.values()}
+
+
+# Tenants
+
+
+def test_a_tenant_never_sees_the_chunks_or_vectors_of_another(index: SearchIndex) -> None:
+    """I10."""
+    put(index, entry("salmon ladder"), tenant=GLOBEX)
+    put(index, entry("water gauge"))
+    assert texts(found(index, "salmon water", vector=vector_of("salmon ladder"))) == {"water gauge"}
+    assert index.known_vectors(ACME, [SPACE.text_hash("salmon ladder")]) == {}
+    assert index.count(ACME, DOC, PAIR) == Count(1, 1)
+    assert index.clear(ACME, DOC) == 1
+    assert index.count(GLOBEX, DOC, PAIR) == Count(1, 1)
+
+
+def test_scores_of_a_tenant_do_not_depend_on_the_chunks_of_another(index: SearchIndex) -> None:
+    """I10: not even the frequency of a word is told."""
+    put(index, entry("salmon ladder", 0), entry("water gauge", 1))
+    before = {each: (c.bm25, c.cosine) for each, c in found(index, "salmon", vector=direction(1)).items()}
+    put(index, *(entry(f"salmon {n}", n) for n in range(20)), tenant=GLOBEX)
+    assert {each: (c.bm25, c.cosine) for each, c in found(index, "salmon", vector=direction(1)).items()} == before
+
+
+def test_a_tenant_without_chunks_gets_empty_answers(index: SearchIndex) -> None:
+    assert found(index, "water", vector=direction(1)) == {}
+    assert index.candidates(ACME, IndexQuery("water", direction(1), 10)).mean_cosine == 0
+    assert index.known_vectors(ACME, [SPACE.text_hash("water")]) == {}
+    assert index.count(ACME, DOC, PAIR) == Count(0, 0)
+    assert list(index.without_vector(ACME, DOC, PAIR, 10)) == []
+    assert index.clear(ACME, DOC) == 0
+    index.refresh(ACME)
+    index.check()
+
+
+# What is stored
+
+
+def test_an_entry_comes_back_as_it_was_put(index: SearchIndex) -> None:
+    whole = entry("Zürich «gauge» \0 with NUL, 文書 and 😀", 3)
+    put(index, whole)
+    (candidate,) = found(index, "gauge", vector=vector_of("x")).values()
+    stored = candidate.entry
+    assert (stored.id, stored.chunk, stored.hash) == (whole.id, whole.chunk, whole.hash)
+    assert (stored.name, stored.source, stored.paged) == (whole.name, whole.source, whole.paged)
+
+
+def test_an_entry_put_again_overwrites_itself(index: SearchIndex) -> None:
+    """I3: a redelivery leaves nothing twice."""
+    put(index, entry("old words", vector=direction(1)))
+    put(index, entry("new words", vector=direction(0, 1)))
+    assert index.count(ACME, DOC, PAIR) == Count(1, 1)
+    assert found(index, "old") == {}
+    (candidate,) = found(index, "new", vector=direction(0, 1)).values()
+    assert candidate.entry.chunk.text == "new words"
+    assert candidate.cosine == pytest.approx(1)
+
+
+def test_of_an_id_put_twice_at_once_the_last_stays(index: SearchIndex) -> None:
+    put(index, entry("first"), entry("last"))
+    assert index.count(ACME, DOC, PAIR) == Count(1, 1)
+    assert texts(found(index, "first last")) == {"last"}
+
+
+def test_thousands_of_entries_are_put_counted_and_cleared(index: SearchIndex) -> None:
+    put(index, *(entry(f"line {n}", n) for n in range(2345)))
+    assert index.count(ACME, DOC, PAIR) == Count(2345, 2345)
+    assert index.clear(ACME, DOC) == 2345
+    assert index.count(ACME, DOC, PAIR) == Count(0, 0)
+    assert found(index, "line", vector=direction(1)) == {}
+
+
+def test_known_vectors_are_those_of_texts_that_have_one(index: SearchIndex) -> None:
+    put(index, entry("known"), entry("refused", 1, refused=True), entry("known", 2))
+    hashes = [SPACE.text_hash(text) for text in ("known", "refused", "unheard of")]
+    known = index.known_vectors(ACME, hashes)
+    assert list(known) == hashes[:1]
+    assert known[hashes[0]].dtype == np.float32
+    np.testing.assert_array_equal(known[hashes[0]], vector_of("known"))
+
+
+def test_a_vector_stays_known_while_any_chunk_of_its_text_is_left(index: SearchIndex) -> None:
+    put(index, entry("shared", document="a"), entry("shared", document="b"))
+    index.clear(ACME, DocumentId("a"))
+    index.refresh(ACME)
+    assert SPACE.text_hash("shared") in index.known_vectors(ACME, [SPACE.text_hash("shared")])
+    index.clear(ACME, DocumentId("b"))
+    index.refresh(ACME)
+    assert index.known_vectors(ACME, [SPACE.text_hash("shared")]) == {}
+
+
+def test_counts_are_of_exactly_one_pair(index: SearchIndex) -> None:
+    put(
+        index,
+        entry("a", 0),
+        entry("b", 1, refused=True),
+        entry("a", 0, pair=Pair(1, 2)),
+        entry("a", 0, pair=Pair(2, 1)),
+        entry("a", 0, document="doc2"),
+    )
+    assert index.count(ACME, DOC, PAIR) == Count(2, 1)
+
+
+def test_chunks_without_a_vector_are_named_in_order(index: SearchIndex) -> None:
+    put(index, *(entry(f"t{n}", n, refused=n in {12, 2, 7}) for n in range(15)))
+    put(index, entry("other", 0, pair=Pair(1, 2), refused=True))
+    assert list(index.without_vector(ACME, DOC, PAIR, 10)) == [2, 7, 12]
+    assert list(index.without_vector(ACME, DOC, PAIR, 2)) == [2, 7]
+
+
+def test_clear_removes_older_pairs_alone(index: SearchIndex) -> None:
+    pairs = [Pair(1, 1), Pair(1, 9), Pair(2, 1), Pair(2, 2), Pair(10, 1)]
+    put(index, *(entry(f"word {pair}", pair=pair) for pair in pairs), entry("word", document="doc2"))
+    assert index.clear(ACME, DOC, older_than=Pair(2, 2)) == 3
+    index.refresh(ACME)
+    assert {each.entry.pair for each in found(index, "word", documents=(DOC,)).values()} == {Pair(2, 2), Pair(10, 1)}
+    assert index.clear(ACME, DOC) == 2
+    index.refresh(ACME)
+    assert {each.entry.document for each in found(index, "word").values()} == {"doc2"}
+
+
+def test_clear_includes_what_was_not_refreshed_yet(index: SearchIndex) -> None:
+    index.put(ACME, [entry("late")])
+    assert index.clear(ACME, DOC) == 1
+    index.refresh(ACME)
+    assert found(index, "late", vector=direction(1)) == {}
+
+
+# Words
+
+
+def test_more_matching_words_score_higher_and_none_scores_nothing(index: SearchIndex) -> None:
+    put(index, entry("salmon ladder weir", 0), entry("salmon soup", 1), entry("bridge toll", 2), entry("tower", 3))
+    scores = {c.entry.chunk.ordinal: c.bm25 for c in found(index, "salmon weir", vector=direction(1)).values()}
+    assert scores[0] > scores[1] > 0
+    assert scores[2] == scores[3] == 0
+
+
+def test_a_word_asked_twice_weighs_more(index: SearchIndex) -> None:
+    put(index, entry("salmon soup", 0), entry("bridge toll", 1), entry("tower", 2))
+    once, twice = (found(index, text) for text in ("salmon bridge", "salmon salmon bridge"))
+    salmon = entry("", 0).id
+    assert twice[salmon].bm25 > once[salmon].bm25
+
+
+def test_words_match_whatever_their_case_and_accents(index: SearchIndex) -> None:
+    put(index, entry("The CAFÉ near the nai\u0308ve painter", 0), entry("elsewhere", 1))
+    for asked in ("cafe", "Café", "cafe\u0301", "NAÏVE", "naive"):
+        assert len(found(index, asked)) == 1, asked
+
+
+def test_without_words_and_vector_nothing_is_found(index: SearchIndex) -> None:
+    put(index, entry("water"))
+    assert found(index, "") == {}
+
+
+@pytest.mark.parametrize("text", NONSENSE, ids=lambda text: ascii(text[:12]))
+def test_no_text_is_taken_for_syntax(index: SearchIndex, text: str) -> None:
+    put(index, entry("water one two word"))
+    assert set(found(index, text)) <= {entry("").id}
+    assert len(found(index, f"{text[:50]} water")) == 1
+
+
+# Vectors
+
+
+def test_cosines_are_exact_and_nearest_come_first(index: SearchIndex) -> None:
+    rng = np.random.default_rng(7)
+    vectors = [direction(*rng.normal(size=SPACE.dimensions)) for _ in range(300)]
+    put(index, *(entry(f"t{n}", n, vector=vector) for n, vector in enumerate(vectors)))
+    asked = direction(*rng.normal(size=SPACE.dimensions))
+    nearest = sorted(range(300), key=lambda n: -float(vectors[n] @ asked))[:10]
+    candidates = found(index, vector=asked)
+    assert {each.entry.chunk.ordinal for each in candidates.values()} == set(nearest)
+    for each in candidates.values():
+        assert each.cosine == pytest.approx(float(vectors[each.entry.chunk.ordinal] @ asked), abs=2e-6)
+
+
+def test_the_mean_cosine_is_that_of_all_vectors_stored_now(index: SearchIndex) -> None:
+    def mean() -> float:
+        return index.candidates(ACME, IndexQuery("", direction(1), 1)).mean_cosine
+
+    put(index, entry("a", 0, vector=direction(1)), entry("b", 1, vector=direction(0, 1)))
+    assert mean() == pytest.approx(0.5)
+    put(index, entry("c", 0, "other", vector=direction(-1)), entry("d", 1, "other", refused=True))
+    assert mean() == pytest.approx(0)
+    index.clear(ACME, DOC)
+    index.refresh(ACME)
+    assert mean() == pytest.approx(-1)
+
+
+def test_a_chunk_without_vector_is_found_by_words(index: SearchIndex) -> None:
+    put(index, entry("salmon", 0, refused=True), entry("bridge", 1, vector=direction(1)))
+    candidates = {c.entry.chunk.text: c for c in found(index, "salmon", vector=direction(1)).values()}
+    assert candidates["salmon"].cosine is None
+    assert candidates["salmon"].bm25 > 0
+    assert candidates["bridge"].cosine == pytest.approx(1)
+
+
+def test_without_a_question_vector_there_are_no_cosines(index: SearchIndex) -> None:
+    put(index, entry("salmon"))
+    (candidate,) = found(index, "salmon").values()
+    assert candidate.cosine is None
+
+
+# Both arms
+
+
+def test_each_arm_gives_its_best_and_each_candidate_is_scored_by_both(index: SearchIndex) -> None:
+    put(
+        index,
+        entry("salmon salmon salmon", 0, vector=direction(-1)),
+        entry("salmon and much else besides", 1, vector=direction(1)),
+        entry("bridge", 2, vector=direction(1, 0.5)),
+        entry("tower", 3, vector=direction(0, 1)),
+    )
+    candidates = {c.entry.chunk.ordinal: c for c in found(index, "salmon", vector=direction(1), depth=1).values()}
+    assert set(candidates) == {0, 1}
+    assert candidates[0].cosine == pytest.approx(-1)
+    assert 0 < candidates[1].bm25 < candidates[0].bm25
+
+
+@pytest.mark.parametrize("arm", ["words", "vectors"])
+def test_exact_ties_are_resolved_by_id(index: SearchIndex, arm: str) -> None:
+    """Equal texts score equally wherever they lie, so that an answer is the same each time."""
+    rng = np.random.default_rng(3)
+    vector = direction(*rng.normal(size=SPACE.dimensions))
+    put(index, *(entry(f"other {n}", n, "zzz", vector=-vector) for n in range(4)))
+    put(index, *(entry("same text", n, vector=vector) for n in reversed(range(43))))
+    for _ in range(10):
+        question = direction(*(vector + rng.normal(size=SPACE.dimensions) / 10))
+        asked = {"text": "same"} if arm == "words" else {"vector": question}
+        assert sorted(found(index, depth=7, **asked)) == sorted(entry("", n).id for n in range(43))[:7]
+
+
+@pytest.mark.parametrize("arm", ["words", "vectors"])
+def test_filters_apply_before_the_best_are_taken(index: SearchIndex, arm: str) -> None:
+    put(index, *(entry("salmon salmon", n, "best", source="web", vector=direction(1)) for n in range(30)))
+    put(index, entry("salmon and some other words", 0, "wanted", vector=direction(1, 1)))
+    put(index, entry("salmon and even more other words", 0, "third", pair=Pair(2, 1), vector=direction(1, 2)))
+    asked = {"text": "salmon"} if arm == "words" else {"vector": direction(1)}
+
+    def documents(**filters: object) -> set[str]:
+        return {each.entry.document for each in found(index, depth=2, **asked, **filters).values()}
+
+    assert documents() == {"best"}
+    assert documents(sources=("api",)) == {"wanted", "third"}
+    assert documents(sources=("web", "api")) == {"best"}
+    assert documents(sources=("nowhere",)) == set()
+    assert documents(documents=(DocumentId("wanted"),)) == {"wanted"}
+    assert documents(documents=(DocumentId("wanted"), DocumentId("absent"))) == {"wanted"}
+    assert documents(without=frozenset({(DocumentId("best"), PAIR)})) == {"wanted", "third"}
+    assert documents(without=frozenset({(DocumentId("best"), Pair(2, 1))})) == {"best"}
+    both = frozenset({(DocumentId("best"), PAIR), (DocumentId("third"), Pair(2, 1))})
+    assert documents(without=both) == {"wanted"}
+    assert documents(without=both, sources=("web",)) == set()
+
+
+def test_a_filtered_candidate_is_still_scored_by_both_arms(index: SearchIndex) -> None:
+    put(index, entry("salmon", 0, vector=direction(1)), entry("toll", 0, "x", source="web", vector=direction(1)))
+    candidates = found(index, "salmon", vector=direction(1), sources=("api",))
+    assert [(c.bm25 > 0, c.cosine is not None) for c in candidates.values()] == [(True, True)]
+
+
+def test_answers_follow_each_change(index: SearchIndex) -> None:
+    """Whatever the index keeps in memory is brought up to date by the next question."""
+    rng = np.random.default_rng(11)
+    expected: dict[str, Vector] = {}
+    for step in range(60):
+        document = f"d{rng.integers(6)}"
+        if rng.random() < 0.35:
+            index.clear(ACME, DocumentId(document))
+            index.refresh(ACME)
+            expected = {each: v for each, v in expected.items() if not each.startswith(f"{document}:")}
+        else:
+            new = [
+                entry(f"s{step} {n}", n, document, vector=direction(*rng.normal(size=SPACE.dimensions)))
+                for n in range(rng.integers(9))
+            ]
+            put(index, *new)
+            expected |= {each.id: each.vector for each in new}
+        asked = direction(*rng.normal(size=SPACE.dimensions))
+        candidates = index.candidates(ACME, IndexQuery("", asked, 1000))
+        assert {c.entry.id: c.cosine for c in candidates.found} == {
+            each: pytest.approx(float(vector @ asked), abs=2e-6) for each, vector in expected.items()
+        }
+        if expected:
+            mean = sum(float(vector @ asked) for vector in expected.values()) / len(expected)
+            assert candidates.mean_cosine == pytest.approx(mean, abs=1e-5)
+
+
+# Threads, and opening again
+
+
+def test_threads_may_write_and_search_at_once(index: SearchIndex) -> None:
+    """Words, vectors and entries of an answer are of one state of the index."""
+    names = ("a", "b", "c")
+
+    def write(name: str) -> None:
+        for generation in range(1, 6):
+            put(index, *(entry(f"water {name} {n}", n, name, Pair(generation, 1)) for n in range(20)))
+            index.clear(ACME, DocumentId(name), older_than=Pair(generation, 1))
+            index.refresh(ACME)
+
+    def read(writing: Sequence[Future[None]]) -> None:
+        while not all(each.done() for each in writing):
+            for each in found(index, "water", vector=direction(1), depth=50).values():
+                assert each.cosine is not None
+                assert each.bm25 > 0
+
+    with ThreadPoolExecutor(6) as threads:
+        writing = [threads.submit(write, name) for name in names]
+        for work in [*writing, *(threads.submit(read, writing) for _ in range(3))]:
+            work.result()
+    assert [index.count(ACME, DocumentId(name), Pair(5, 1)) for name in names] == [Count(20, 20)] * 3
+    assert len(found(index, "water", vector=direction(1), depth=100)) == 60
+
+
+def test_what_was_put_is_there_when_opened_again(reopen: Callable[[Space], SearchIndex]) -> None:
+    put(reopen(SPACE), entry("salmon"))
+    assert texts(found(reopen(SPACE), "salmon", vector=direction(1))) == {"salmon"}
+
+
+@pytest.mark.parametrize("other", [Space("letters", 16), Space("numbers", 32)], ids=str)
+def test_an_index_of_another_embedder_is_refused(reopen: Callable[[Space], SearchIndex], other: Space) -> None:
+    """Vectors of two models are never mixed, and the message names both."""
+    put(reopen(SPACE), entry("salmon"))
+    opened = reopen(other)
+    refused: list[Callable[[], object]] = [
+        opened.check,
+        lambda: opened.put(ACME, [entry("x", refused=True)]),
+        lambda: opened.count(ACME, DOC, PAIR),
+        lambda: opened.known_vectors(ACME, [other.text_hash("salmon")]),
+        lambda: opened.candidates(ACME, IndexQuery("salmon", None, 10)),
+    ]
+    for call in refused:
+        with pytest.raises(EmbedderChanged) as caught:
+            call()
+        assert str(SPACE) in str(caught.value)
+        assert str(other) in str(caught.value)
+    reopen(SPACE).check()
+    assert reopen(SPACE).count(ACME, DOC, PAIR) == Count(1, 1)

@@ -1,0 +1,55 @@
+"""A reader that reads what it is told to have read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from penstock.chunk import Page
+from penstock.errors import EmptyFile
+
+
+@dataclass
+class FakeReader:
+    """`pages` given: of whatever file. Else the file's own text, one page for each that a form feed ends. `fail`
+    given: that is raised instead of the page at which `fail_at` pages were read."""
+
+    pages: Sequence[Page] | None = None
+    fail: Exception | None = None
+    fail_at: int = 0
+    kind: str = "text"
+    paged: bool = False
+    warnings: Sequence[str] = ()
+    read_files: list[tuple[str, str | None]] = field(default_factory=list)
+    """Name and declared type of each file that was asked for."""
+
+    @contextmanager
+    def read(self, path: Path, *, name: str, declared: str | None) -> Iterator[FakeReading]:
+        self.read_files.append((name, declared))
+        yield FakeReading(self, path)
+
+
+class FakeReading:
+    def __init__(self, reader: FakeReader, path: Path) -> None:
+        self._reader, self._path = reader, path
+        self.kind = self.engine = ""
+        self.paged = False
+        self.pages = 0
+        self.warnings: Sequence[str] = ()
+
+    def __iter__(self) -> Iterator[Page]:
+        reader = self._reader
+        content = self._path.read_bytes()
+        if not content:
+            raise EmptyFile
+        pages = reader.pages
+        if pages is None:
+            pages = [Page(number, text) for number, text in enumerate(content.decode(errors="replace").split("\f"), 1)]
+        self.kind, self.engine, self.paged, self.pages = reader.kind, "fake", reader.paged, len(pages)
+        if reader.fail is not None:
+            yield from pages[: reader.fail_at]
+            raise reader.fail
+        yield from pages
+        self.warnings = reader.warnings

@@ -1,0 +1,77 @@
+"""Search over HTTP: hits with citations."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.door import Door, is_problem
+
+
+@pytest.fixture
+def door() -> Door:
+    return Door()
+
+
+def test_a_hit_names_document_page_score_snippet_and_a_link_to_the_page(door):
+    id_ = door.indexed("The pump stands in the cellar.\fThe valve is opened by turning the wheel.", source="manuals")
+    answer = door.client().get("/v1/search", params={"q": "valve"}).json()
+    hit = answer["hits"][0]
+    assert (answer["query"], answer["incomplete"]) == ("valve", False)
+    assert (hit["document_id"], hit["name"], hit["source"]) == (id_, "file.txt", "manuals")
+    assert "<mark>valve</mark>" in hit["snippet"]
+    assert hit["pages"]["first"] <= 2 <= hit["pages"]["last"]
+    generation = door.client().get(f"/v1/documents/{id_}").json()["generation"]
+    base = f"http://testserver/v1/documents/{id_}/file?generation={generation}"
+    assert hit["url"] == f"{base}#page={hit['pages']['first']}"
+    assert door.client().get(hit["url"]).status_code == 307
+
+
+def test_search_is_narrowed_by_sources_and_documents(door):
+    one = door.indexed("The valve of the first.", source="left")
+    two = door.indexed("The valve of the second.", source="right")
+    client = door.client()
+
+    def found(**params):
+        hits = client.get("/v1/search", params={"q": "valve", **params}).json()["hits"]
+        return {hit["document_id"] for hit in hits}
+
+    assert found() == {one, two}
+    assert found(source="left") == {one}
+    assert found(source=["left", "right"]) == {one, two}
+    assert found(document=two) == {two}
+    assert len(client.get("/v1/search", params={"q": "valve", "k": 1}).json()["hits"]) == 1
+
+
+def test_another_tenants_text_is_never_found(door):
+    """I10: the tenant is the first argument of every call that touches data."""
+    id_ = door.indexed("The valve of the first.")
+    params = {"q": "valve", "document": id_}
+    assert door.stranger().get("/v1/search", params=params).json()["hits"] == []
+
+
+@pytest.mark.parametrize("query", ["", "   ", "\n"])
+def test_an_empty_question_is_400(door, query):
+    is_problem(door.client().get("/v1/search", params={"q": query}), 400, "bad_request")
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({}, "query.q"),
+        ({"q": "x" * 10_001}, "query.q"),
+        ({"q": "x", "k": 0}, "query.k"),
+        ({"q": "x", "k": 101}, "query.k"),
+        ({"q": "x", "k": "many"}, "query.k"),
+        ({"q": "x", "source": ["s"] * 51}, "query.source"),
+        ({"q": "x", "document": ["d" * 129]}, "query.document.0"),
+    ],
+)
+def test_parameters_that_are_not_as_they_should_be_are_named_in_a_422(door, params, field):
+    problem = is_problem(door.client().get("/v1/search", params=params), 422, "invalid_request")
+    assert [each["field"] for each in problem["errors"]] == [field]
+
+
+@pytest.mark.parametrize("query", ["'\"; DROP TABLE x; --", "NEAR(a b)", "a AND (", "*", "\x00", "😀", "the of and"])
+def test_absurd_questions_have_an_answer(door, query):
+    door.indexed("The valve.")
+    assert door.client().get("/v1/search", params={"q": query}).status_code == 200

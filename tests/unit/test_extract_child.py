@@ -1,0 +1,216 @@
+"""The child process that opens files: its limits, its end, and what its parent believes of it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from penstock.errors import LimitHit, ReaderDied, Unreadable
+from penstock.extract.child import answer
+from penstock.extract.frames import Failed
+from penstock.extract.reader import ChildReader, ChildReading, ReadLimits, error_of, frame_of
+from penstock.extract.report import report
+from tests.documents import bomb_pdf, long_pdf, pdf
+
+WAIT = 30
+"""Seconds that anything here may take at most."""
+
+
+def read(path: Path, **limits: float) -> int:
+    """How many pages were read."""
+    reader = ChildReader(ReadLimits(**({"seconds": WAIT} | limits)))  # type: ignore[arg-type]
+    with reader.read(path, name=path.name, declared=None) as reading:
+        return sum(1 for _ in reading)
+
+
+def saved(folder: Path, content: bytes, name: str = "a.pdf") -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def pipe(folder: Path) -> Path:
+    """A file that whoever opens it waits for."""
+    path = folder / "pipe.pdf"
+    os.mkfifo(path)
+    return path
+
+
+def is_alive(process: int) -> bool:
+    found = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False)
+    return found.stdout.strip()[:1] not in {"", "Z"}
+
+
+def process_of(reading: ChildReading) -> int:
+    return reading._child._process.pid
+
+
+def test_a_long_document_comes_page_by_page(tmp_path: Path) -> None:
+    path = saved(tmp_path, long_pdf(40))
+    with ChildReader().read(path, name="a.pdf", declared=None) as reading:
+        for number, page in enumerate(reading, 1):
+            assert page.number == number
+            assert f"page-{number:05}-mark" in page.text
+    assert reading.pages == 40
+
+
+def test_a_file_that_takes_too_long_hits_the_limit_that_is_named(tmp_path: Path) -> None:
+    """I11: wall time."""
+    with pytest.raises(LimitHit, match="PENSTOCK_EXTRACT_SECONDS"):
+        read(pipe(tmp_path), seconds=0.5)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no limit of the address space")
+def test_a_file_that_takes_too_much_memory_hits_the_limit_that_is_named(tmp_path: Path) -> None:
+    """I11: memory."""
+    path = saved(tmp_path, bomb_pdf(600 << 20))
+    assert path.stat().st_size < 10_000
+    with pytest.raises(LimitHit, match="PENSTOCK_EXTRACT_MEMORY_BYTES"):
+        read(path, memory=268_435_456)
+
+
+def test_the_least_memory_that_can_be_set_is_enough_for_a_plain_file(tmp_path: Path) -> None:
+    assert read(saved(tmp_path, long_pdf(20)), memory=268_435_456) == 20
+
+
+def test_more_pages_than_allowed_hit_the_limit_that_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LimitHit, match=r"2 pages .*PENSTOCK_EXTRACT_PAGES"):
+        read(saved(tmp_path, pdf(["one", "two", "three"])), pages=2)
+
+
+def test_more_characters_than_allowed_hit_the_limit_that_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LimitHit, match=r"10 characters .*PENSTOCK_EXTRACT_CHARS"):
+        read(saved(tmp_path, b"eleven char", "a.txt"), characters=10)
+
+
+def test_a_child_that_is_killed_costs_one_document(tmp_path: Path) -> None:
+    reader = ChildReader(ReadLimits(seconds=WAIT))
+    with reader.read(pipe(tmp_path), name="pipe.pdf", declared=None) as reading:
+        os.kill(process_of(reading), signal.SIGKILL)
+        with pytest.raises(ReaderDied, match="SIGKILL"):
+            list(reading)
+    assert read(saved(tmp_path, pdf(["next"]))) == 1
+
+
+def test_leaving_ends_the_child_whatever_it_was_doing(tmp_path: Path) -> None:
+    with ChildReader().read(pipe(tmp_path), name="pipe.pdf", declared=None) as reading:
+        process = process_of(reading)
+        assert is_alive(process)
+    assert not is_alive(process)
+
+
+READ_FOR_EVER = """
+import sys
+from pathlib import Path
+from penstock.extract.reader import ChildReader
+
+with ChildReader().read(Path(sys.argv[1]), name="pipe.pdf", declared=None) as reading:
+    print(reading._child._process.pid, flush=True)
+    list(reading)
+"""
+
+
+def test_no_child_outlives_its_parent(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", READ_FOR_EVER, str(pipe(tmp_path))]
+    own_temporary = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=own_temporary) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.kill()
+    deadline = time.monotonic() + WAIT
+    while is_alive(child):
+        assert time.monotonic() < deadline, "the child is still there"
+        time.sleep(0.01)
+
+
+def test_a_daemonic_process_can_read(tmp_path: Path) -> None:
+    """As those of Celery's pool are, which may have no children of multiprocessing."""
+    path = saved(tmp_path, pdf(["one", "two"]))
+    process = multiprocessing.get_context("spawn").Process(target=_read_and_exit, args=(path,), daemon=True)
+    process.start()
+    process.join(WAIT)
+    assert process.exitcode == 2
+
+
+def _read_and_exit(path: Path) -> None:
+    sys.exit(read(path))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the environment of a process is shown by Linux alone")
+def test_the_child_has_no_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I11."""
+    monkeypatch.setenv("OPENAI_API_KEY", "not for files")
+    with ChildReader().read(saved(tmp_path, pdf(["text"])), name="a.pdf", declared=None) as reading:
+        next(iter(reading))
+        assert Path(f"/proc/{process_of(reading)}/environ").read_bytes() == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this flag")
+def test_a_worker_can_make_itself_undumpable() -> None:
+    """I11: so that a child of the same user cannot read its environment or memory."""
+    program = """
+import ctypes
+from penstock.extract.reader import undumpable
+print(ctypes.CDLL(None).prctl(3))
+undumpable()
+print(ctypes.CDLL(None).prctl(3))
+"""
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["1", "0"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"frame": "other"}',
+        b'{"frame": "text", "number": 1}',
+        b'{"frame": "text", "number": "many", "text": ""}',
+        b'{"frame": "text", "number": 1, "text": "\\ud800"}',
+        b'{"frame": "text", "number": 1, "text": "\xff"}',
+    ],
+)
+def test_an_answer_that_makes_no_sense_is_not_believed(body: bytes) -> None:
+    with pytest.raises(ReaderDied):
+        frame_of(body)
+
+
+def test_an_error_that_no_file_can_cause_is_not_believed() -> None:
+    assert error_of(Failed("conflict", {})).code == "reader_died"
+    assert error_of(Failed("limit_hit", {})).code == "reader_died"
+    assert error_of(Failed("unsupported_type", {"found": "x", "accepted": "y"})).code == "unsupported_type"
+
+
+def test_a_library_that_fails_in_an_unforeseen_way_is_told_without_a_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = {"path": str(saved(tmp_path, b"text")), "name": None, "declared": None}
+    (frame,) = answer(request)
+    assert isinstance(frame, Failed)
+    assert frame.code == "unreadable"
+    assert "Traceback" not in str(error_of(frame))
+    assert "Traceback" in capsys.readouterr().err, "the log has it"
+
+
+def test_a_file_that_is_not_there_is_told_as_an_error() -> None:
+    with pytest.raises(Unreadable, match="No such file"):
+        read(Path("nowhere.pdf"))
+
+
+def test_a_report_holds_all_that_reading_gave(tmp_path: Path) -> None:
+    path = saved(tmp_path, pdf(["One.", "Two."]), "named.txt")
+    assert report(ChildReader(), path) == {
+        "kind": "pdf",
+        "engine": "pypdfium2",
+        "pages": [{"number": 1, "text": "One."}, {"number": 2, "text": "Two."}],
+        "warnings": ["The name ends in .txt, but the content is PDF."],
+    }

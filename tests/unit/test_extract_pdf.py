@@ -1,0 +1,127 @@
+"""PDFs: true pages, the second opinion, and damage that costs only what is damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from penstock.errors import PasswordRequired, Unreadable
+from penstock.extract import pdf as module
+from penstock.extract.frames import Opened, Read, Text, Warned
+from tests.documents import pdf, raw_pdf, scanned_pdf
+
+
+def frames(folder: Path, content: bytes) -> list[Read]:
+    path = folder / "a.pdf"
+    path.write_bytes(content)
+    return list(module.read(path))
+
+
+def texts(found: list[Read]) -> list[tuple[int, str]]:
+    return [(frame.number, frame.text) for frame in found if isinstance(frame, Text)]
+
+
+def test_each_page_has_its_number_and_its_text(tmp_path: Path) -> None:
+    found = frames(tmp_path, pdf(["First page.\nTwo lines.", "Second page.", "Third page."]))
+    assert found[0] == Opened("pdf", "pypdfium2", paged=True, pages=3)
+    assert texts(found) == [(1, "First page.\nTwo lines."), (2, "Second page."), (3, "Third page.")]
+
+
+def test_blank_pages_keep_their_numbers(tmp_path: Path) -> None:
+    assert texts(frames(tmp_path, pdf(["", "Text.", ""]))) == [(1, ""), (2, "Text."), (3, "")]
+
+
+def test_a_document_without_text_is_no_error(tmp_path: Path) -> None:
+    found = frames(tmp_path, scanned_pdf(2))
+    assert found[0] == Opened("pdf", "pypdfium2", paged=True, pages=2)
+    assert texts(found) == [(1, ""), (2, "")]
+
+
+def test_an_empty_user_password_opens(tmp_path: Path) -> None:
+    assert texts(frames(tmp_path, pdf(["For everyone."], password=""))) == [(1, "For everyone.")]
+
+
+def test_any_other_password_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(PasswordRequired):
+        frames(tmp_path, pdf(["For some."], password="secret"))
+
+
+@pytest.mark.parametrize("content", [b"%PDF-1.7\n", b"%PDF-1.7\n" + bytes(range(256)) * 20, pdf(["text"])[:700]])
+def test_a_file_that_neither_library_opens_says_what_both_said(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(Unreadable) as told:
+        frames(tmp_path, content)
+    assert "pypdfium2 says" in str(told.value)
+    assert "pypdf says" in str(told.value)
+    assert "Traceback" not in str(told.value)
+
+
+def test_a_document_without_pages_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match="no pages"):
+        frames(tmp_path, raw_pdf(b"", pages=0))
+
+
+def test_a_page_that_cannot_be_read_costs_that_page_alone(tmp_path: Path) -> None:
+    content = raw_pdf(b"BT /F1 12 Tf 72 700 Td (Still here) Tj ET", pages=3, kids="4 0 R 99 0 R 4 0 R")
+    found = [frame for frame in frames(tmp_path, content) if isinstance(frame, Text)]
+    assert [(frame.number, frame.text, frame.problem is None) for frame in found] == [
+        (1, "Still here", True),
+        (2, "", False),
+        (3, "Still here", True),
+    ]
+
+
+def test_where_no_page_can_be_read_the_file_cannot(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable):
+        frames(tmp_path, raw_pdf(b"", pages=2, kids="98 0 R 99 0 R"))
+
+
+def test_text_of_unknown_characters_is_shown_as_such(tmp_path: Path) -> None:
+    """Better than to pass for a page without text, but never in the midst of text that is known."""
+    path = tmp_path / "a.pdf"
+    path.write_bytes(pdf([""]))
+    with module.SecondOpinion(path) as second:
+        found = list(module.frames(_Engine(["\x04\x05\x00", "a\x04b\ufffec", " \r\n"]), second))
+    assert texts(found) == [(1, "\ufffd\ufffd\ufffd"), (2, "abc"), (3, "")]
+    assert found[0] == Warned("Page 1 has text in a font that does not tell which characters it shows.")
+
+
+class _Engine:
+    """pdfium, as it is to a document of which it makes just this. An error is raised."""
+
+    name = "pypdfium2"
+
+    def __init__(self, texts: Sequence[str | Exception]) -> None:
+        self._texts, self.pages = texts, len(texts)
+
+    def text(self, index: int) -> str:
+        found = self._texts[index]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+def test_a_page_that_pdfium_cannot_read_is_read_by_pypdf(tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(pdf(["One.", "Two."]))
+    with module.SecondOpinion(path) as second:
+        found = list(module.frames(_Engine([ValueError("broken")] * 2), second))
+    assert texts(found) == [(1, "One."), (2, "Two.")]
+    assert Warned("Page 1 was read by pypdf, as pypdfium2 could not (broken).") in found
+
+
+def test_fonts_without_text_call_for_the_second_opinion(tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(pdf(["One.", "Two."]))
+    with module.SecondOpinion(path) as second:
+        engine, found = module.best_reading(_Engine(["", ""]), second)
+        assert engine.name == "pypdf"
+        assert texts(list(found)) == [(1, "One."), (2, "Two.")]
+
+
+def test_a_scan_needs_no_second_opinion(tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(scanned_pdf(2))
+    with module.SecondOpinion(path) as second:
+        assert not second.finds_fonts()

@@ -1,0 +1,108 @@
+"""Text of any encoding, in parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from penstock.extract.characters import legible
+from penstock.extract.frames import Opened, Text, Warned
+from penstock.extract.text import PART, read
+
+GERMAN = "Die Größe der Schütze über dem Fluß beträgt fünf Meter, geöffnet werden sie früh.\n"
+FRENCH = "L'élève a été reçu à l'école où il avait déjà étudié la forêt.\n"
+RUSSIAN = "Напорный трубопровод подводит воду к турбине гидроэлектростанции.\n"
+CHINESE = "压力钢管的检查必须每年进行一次，检查员应当记录所有缺陷。\n"
+JAPANESE = "水門の操作手順について説明します。まず最初に圧力を確認してください。\n"
+
+
+def texts(path: Path) -> list[str]:
+    return [frame.text for frame in read(path) if isinstance(frame, Text)]
+
+
+def warnings(path: Path) -> list[str]:
+    return [frame.text for frame in read(path) if isinstance(frame, Warned)]
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (GERMAN, "utf-8"),
+        (GERMAN, "utf-8-sig"),
+        (GERMAN, "utf-16"),
+        (GERMAN, "utf-16-le"),
+        (GERMAN, "utf-16-be"),
+        (GERMAN, "utf-32"),
+        (GERMAN, "cp1252"),
+        (FRENCH, "latin-1"),
+        (RUSSIAN, "cp1251"),
+        (RUSSIAN, "koi8-r"),
+        (CHINESE, "gb18030"),
+        (JAPANESE, "shift-jis"),
+        (JAPANESE, "utf-8"),
+    ],
+)
+def test_the_encoding_is_found(tmp_path: Path, text: str, encoding: str) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes((text * 5).encode(encoding))
+    assert "".join(texts(path)) == text * 5
+
+
+def test_a_guessed_encoding_is_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(GERMAN.encode("cp1252"))
+    assert warnings(path) == ["The text is not Unicode; it was taken for cp1252."]
+
+
+def test_a_bad_byte_in_utf8_costs_that_byte_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes((GERMAN * 9).encode() + b"\xff" + "Ende übrig".encode())
+    assert texts(path) == [GERMAN * 9 + "\ufffdEnde übrig"]
+    assert warnings(path) == ["Part 1 has bytes that are not utf-8; each is shown as U+FFFD."]
+
+
+def test_a_file_cut_in_the_midst_of_a_character_is_still_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes("Die Tür ist gr\u00fcn und schön ü".encode()[:-1])
+    assert texts(path) == ["Die Tür ist gr\u00fcn und schön \ufffd"]
+
+
+def test_a_bad_byte_far_into_the_file_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"Plain English text.\n" * 100_000 + FRENCH.encode("cp1252") * 20)
+    assert "".join(texts(path)).endswith(FRENCH)
+
+
+def test_parts_end_with_a_line_and_joined_are_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    text = "".join(f"Line {number} of a long file.\n" for number in range(30_000))
+    path.write_text(text)
+    found = texts(path)
+    assert "".join(found) == text
+    assert len(found) > 1
+    assert all(part.endswith("\n") and len(part) <= PART for part in found)
+
+
+def test_a_line_longer_than_a_part_is_cut_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("x" * (2 * PART + 5))
+    assert [len(part) for part in texts(path)] == [PART, PART, 5]
+    path.write_text("water " * PART)
+    assert all(part.endswith(" ") and len(part) <= PART for part in texts(path))
+
+
+def test_line_ends_are_one_kind_and_controls_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"one\r\ntwo\rthree\x0cfour\x07 \x1b[31mred\n")
+    assert texts(path) == ["one\ntwo\nthree\nfour [31mred\n"]
+
+
+def test_there_are_no_pages(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("words")
+    assert next(iter(read(path))) == Opened("text", "utf-8", paged=False)
+
+
+def test_what_is_legible_can_be_stored() -> None:
+    assert legible("com\ufffepile\r\n\x00a\ud800b\udfffc\ufffdd") == "compile\nabc\ufffdd"

@@ -1,0 +1,135 @@
+"""The part of a text that shows why it was found."""
+
+from __future__ import annotations
+
+import html
+import re
+import sqlite3
+from contextlib import closing
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.snippet import LENGTH, Highlighter
+from penstock.words import content_words, words_of
+
+FILLER = "The keeper of the lower gate wrote nothing in his book that day. " * 20
+
+
+def snippet(question: str, text: str) -> str:
+    return Highlighter(question).snippet(text)
+
+
+def shown(snippet: str) -> str:
+    """As a reader sees it."""
+    return html.unescape(re.sub("</?mark>", "", snippet))
+
+
+def marked(snippet: str) -> list[str]:
+    return [html.unescape(each) for each in re.findall("<mark>(.*?)</mark>", snippet)]
+
+
+def test_a_short_text_is_shown_whole_with_its_matches_marked() -> None:
+    assert snippet("water gauge", "Read the gauge.\n\n  Then note the water.") == (
+        "Read the <mark>gauge</mark>. Then note the <mark>water</mark>."
+    )
+
+
+def test_a_match_far_into_the_text_is_shown() -> None:
+    found = snippet("salmon", FILLER + "A salmon passed the weir." + FILLER)
+    assert marked(found) == ["salmon"]
+    assert found.startswith("…")
+    assert found.endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("asked", "word"),
+    [
+        ("measuring", "measured"),
+        ("gauges", "gauge"),
+        ("GAUGE", "gauge"),
+        ("ponies", "pony's"),
+        ("naive", "Naïve"),
+        ("naïve", "nai\u0308ve"),
+        ("technological", "technology"),
+        ("assemble", "assembly"),
+        ("US", "us"),
+        ("12", "12"),
+    ],
+)
+def test_words_match_by_stem_whatever_their_case_and_accents(asked: str, word: str) -> None:
+    assert len(marked(snippet(asked, f"there is {word} here"))) == 1
+
+
+def test_stems_are_those_of_the_index() -> None:
+    """Else a hit would not show why it is one."""
+    words = list(words_of(FILLER + "technologies assembly US flies dying agreed 2nd naïve generalization"))
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.execute("CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = 'porter unicode61')")
+        db.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", enumerate(words))
+        for number, word in enumerate(words):
+            found = db.execute("SELECT rowid FROM words WHERE words MATCH ?", (f'"{word}"',)).fetchall()
+            alike = {words[other] for (other,) in found}
+            assert alike == {other for other in words if marked(snippet(word, other))}
+            assert number in {other for (other,) in found}
+
+
+def test_stop_words_are_not_marked_unless_there_are_no_others() -> None:
+    assert marked(snippet("what is the gauge", "What is the gauge?")) == ["gauge"]
+    assert marked(snippet("to be or not", "To be, or not to be")) == ["To", "be", "or", "not", "to", "be"]
+
+
+def test_the_passage_with_most_different_words_is_preferred() -> None:
+    text = "salmon salmon salmon salmon. " + FILLER + "One salmon at the weir." + FILLER
+    assert marked(snippet("salmon weir", text)) == ["salmon", "weir"]
+
+
+def test_a_text_without_match_is_shown_from_its_beginning() -> None:
+    found = snippet("xylophone", FILLER)
+    assert found.startswith("The keeper of the lower gate")
+    assert found.endswith("…")
+    assert LENGTH - 20 < len(found) <= LENGTH + 1
+
+
+def test_words_are_not_cut() -> None:
+    words = set(FILLER.split()) | {"salmon"}
+    assert set(shown(snippet("salmon", FILLER + "salmon " + FILLER)).strip("…").split()) <= words
+
+
+def test_markup_in_the_text_is_shown_not_obeyed() -> None:
+    found = snippet("gauge mark", '<script>gauge("x")</script> & <mark>')
+    assert "<script>" not in found
+    assert shown(found) == '<script>gauge("x")</script> & <mark>'
+    assert marked(found) == ["gauge", "mark"]
+
+
+@pytest.mark.parametrize("text", ["", " \n ", "x" * 5000, "水位" * 1000, "gauge" + "x" * 5000, "\0" * 500])
+def test_absurd_texts_give_bounded_snippets(text: str) -> None:
+    for question in ("gauge", "x" * 5000, "水位" * 1000, "!!!", ""):
+        assert len(shown(snippet(question, text))) <= LENGTH + 2
+
+
+@given(
+    st.lists(
+        st.sampled_from(["gauge", "gauges", "salmon", "a", "<b>", "&", "keeper's", "x" * 300, "\n", "é"]), max_size=200
+    ),
+    st.sampled_from(["gauge", "salmon gauge", "xylophone", "é keeper"]),
+)
+def test_a_snippet_is_of_the_text_within_its_length_and_shows_a_match_where_there_is_one(
+    words: list[str], question: str
+) -> None:
+    text = " ".join(" ".join(words).split())
+    found = snippet(question, text)
+    visible = shown(found)
+    assert len(visible) <= LENGTH + 2
+    assert visible.strip("…") in text
+    stems = {"gauge", "gauges"} if "gauge" in question else set()
+    wanted = stems | set(question.split())
+    assert bool(marked(found)) == any(word in wanted for word in words_of(text))
+
+
+def test_content_words_keep_repetitions_and_drop_stop_words() -> None:
+    assert content_words("What is the gauge of the gauge, the 2nd one?") == ["gauge", "gauge", "2nd", "one"]
+    assert content_words("who is it") == ["who", "is", "it"]
+    assert content_words("?!") == []
