@@ -1,4 +1,4 @@
-"""A whole Penstock in memory: the real verbs over fakes, a clock that stands still, and a queue that is drained by hand."""
+"""A whole Penstock in memory: the real verbs over fakes, a clock that stands still, a queue that is drained by hand."""
 
 from __future__ import annotations
 

@@ -46,6 +46,14 @@ class Chunk:
     first_page: int
     last_page: int
     section: tuple[str, ...] = ()
+    breaks: tuple[tuple[int, int], ...] = ()
+    """Where in the text each page after the first begins: the offset in characters, and the page's number."""
+
+    def by_page(self) -> list[tuple[int, str]]:
+        """Each page's number, and the part of the text that stands on it."""
+        begins = [(0, self.first_page), *self.breaks]
+        ends = [offset for offset, _ in self.breaks] + [len(self.text)]
+        return [(page, self.text[offset:end]) for (offset, page), end in zip(begins, ends, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,9 +176,11 @@ class SearchIndex(Protocol):
     def without_vector(self, tenant: TenantId, document: DocumentId, pair: Pair, limit: int) -> Sequence[int]:
         """Ordinals of this pair's chunks that have no vector, ascending."""
 
-    def clear(self, tenant: TenantId, document: DocumentId, *, older_than: Pair | None = None) -> int:
-        """Remove the chunks of all pairs older than this (of all pairs, where None); how many there were. Includes
-        what was put and not refreshed yet."""
+    def clear(
+        self, tenant: TenantId, document: DocumentId, *, older_than: Pair | None = None, but: Pair | None = None
+    ) -> int:
+        """Remove the chunks of all pairs older than this (of all pairs, where None) except those of the pair `but`; how
+        many there were. Includes what was put and not refreshed yet."""
 
     def candidates(self, tenant: TenantId, query: IndexQuery) -> Candidates:
         """The best `depth` of each arm, every one of the union scored in both. Exact ties by id, ascending."""

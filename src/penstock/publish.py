@@ -12,7 +12,7 @@ import orjson
 
 from penstock.build import Build
 from penstock.claim import Claim, held
-from penstock.document import Document, Edition, Receipt, Status
+from penstock.document import Document, Edition, Pair, Receipt, Status
 from penstock.errors import Conflict, CountsDiffer, Fenced, Transient
 from penstock.ports import Change, Services
 from penstock.ranges import ranges, shortened
@@ -88,6 +88,7 @@ def keep_edition(services: Services, claim: Claim, *, sha256: str) -> Document:
 
     _, after = revise(services, claim.tenant, claim.document.id, decide, known=claim.document)
     assert after is not None, "keeping an edition deletes nothing"
+    _clear_now(services, after)
     return after
 
 
@@ -129,13 +130,26 @@ def _publish(
 
     _, after = revise(services, tenant, record.id, decide, known=known)
     assert after is not None, "publishing deletes nothing"
-    if after.stray:
-        try:
-            services.index.clear(tenant, record.id, older_than=pair)
-        except Transient:
-            # Readers are kept from the older pairs by the record; the sweep clears them when the record falls due.
-            log.warning("older pairs not cleared yet", extra={"tenant": tenant, "document": record.id})
+    _clear_now(services, after)
     return after
+
+
+def _clear_now(services: Services, record: Document) -> None:
+    if not record.stray:
+        return
+    try:
+        clear_stale(services, record)
+    except Transient:
+        # Readers are kept from the other pairs by the record; the sweep clears them when the record falls due.
+        log.warning("other pairs not cleared yet", extra={"tenant": record.tenant, "document": record.id})
+
+
+def clear_stale(services: Services, record: Document) -> None:
+    """Remove what no reader sees of a record that is published: older pairs, and attempts at newer ones that came to
+    nothing. What a later attempt may be writing by now is newer than all of these, and stays."""
+    assert record.active is not None, "a published record has an active pair"
+    end = Pair(record.generation, record.build + 1)
+    services.index.clear(record.tenant, record.id, older_than=end, but=record.active.pair)
 
 
 def _again(services: Services) -> datetime:

@@ -57,8 +57,9 @@ class Hit:
     name: str
     source: str
     ordinal: int
+    page: int | None
+    """On which the snippet stands; None, like the next two, where the format has no pages."""
     first_page: int | None
-    """None, like `last_page`, where the format has no pages."""
     last_page: int | None
     section: tuple[str, ...]
     score: float
@@ -130,6 +131,7 @@ def _is_visible(records: Mapping[DocumentId, Document], of: DocumentPair) -> boo
 def _hit(ranked: Ranked, highlighter: Highlighter) -> Hit:
     entry = ranked.candidate.entry
     chunk = entry.chunk
+    page, snippet = highlighter.best_of(chunk.by_page())
     return Hit(
         document=entry.document,
         generation=entry.pair.generation,
@@ -137,10 +139,11 @@ def _hit(ranked: Ranked, highlighter: Highlighter) -> Hit:
         name=entry.name,
         source=entry.source,
         ordinal=chunk.ordinal,
+        page=page if entry.paged else None,
         first_page=chunk.first_page if entry.paged else None,
         last_page=chunk.last_page if entry.paged else None,
         section=chunk.section,
         score=ranked.score,
-        snippet=highlighter.snippet(chunk.text),
+        snippet=snippet,
         text=chunk.text,
     )

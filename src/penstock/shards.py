@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from io import BytesIO
+from typing import Any
 
 import orjson
 
@@ -35,8 +36,7 @@ def load_shard(services: Services, record: Document, shard: int) -> tuple[list[C
     """
     with services.objects.get(record.tenant, _key(record, shard)) as blocks:
         body = orjson.loads(b"".join(blocks))
-    chunks = [Chunk(**{**fields, "section": tuple(fields["section"])}) for fields in body["chunks"]]
-    return chunks, body["paged"]
+    return [_chunk(**fields) for fields in body["chunks"]], body["paged"]
 
 
 def send_shards(services: Services, record: Document, build: Build) -> None:
@@ -48,6 +48,11 @@ def send_shards(services: Services, record: Document, build: Build) -> None:
 def embed_message(record: Document, shard: int) -> Message:
     """The message that asks for the embedding of this shard of the newest build."""
     return Message(Stage.EMBED, record.tenant, record.id, record.generation, record.build, shard)
+
+
+def _chunk(*, section: list[str], breaks: list[tuple[int, int]], **fields: Any) -> Chunk:
+    """JSON has no tuples."""
+    return Chunk(section=tuple(section), breaks=tuple((offset, page) for offset, page in breaks), **fields)
 
 
 def _key(record: Document, shard: int) -> str:

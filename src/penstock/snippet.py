@@ -40,6 +40,12 @@ class Highlighter:
         self._stems = {self._stem(folded(word)) for word in content_words(question)}
         self._beginnings = tuple(stem[:2] for stem in self._stems)
 
+    def best_of(self, pages: Sequence[tuple[int, str]]) -> tuple[int, str]:
+        """The number of the page that shows best why it was found, the first of those that are alike, and its snippet;
+        so that a snippet and the page that is cited for it are never of two pages."""
+        number, text = max(pages, key=lambda page: _density(_densest(self._matches(page[1]))))
+        return number, self.snippet(text)
+
     def snippet(self, text: str) -> str:
         """HTML: the text escaped, its matches in <mark>…</mark>, '…' where it was cut, white space made one blank.
 
@@ -72,6 +78,11 @@ class Highlighter:
             return word
         stem: str = self._stemmer.stemWord(word)
         return stem.removesuffix("i") if stem.endswith(("logi", "bli")) else stem
+
+
+def _density(run: Sequence[Match]) -> tuple[int, int]:
+    """How many different words, and how many words."""
+    return len({match.stem for match in run}), len(run)
 
 
 def _densest(matches: Sequence[Match]) -> Sequence[Match]:

@@ -55,7 +55,8 @@ def split(pages: Iterable[Page], *, largest: int, overlap: int, fits: Callable[[
             if text[core - begin :].isspace():
                 continue
             first, last = begin + len(text) - len(text.lstrip()), begin + len(text.rstrip()) - 1
-            yield Chunk(ordinal, text, window.page(first), window.page(last), window.section(core))
+            breaks = tuple((position - begin, number) for position, number in window.page_breaks(first, last))
+            yield Chunk(ordinal, text, window.page(first), window.page(last), window.section(core), breaks)
             ordinal += 1
         window.forget(end - max(overlap, least) - _MARGIN)
 
@@ -228,6 +229,10 @@ class _Window:
     def page(self, position: int) -> int:
         return self._pages.at(position)
 
+    def page_breaks(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Where pages begin after position `first` and up to `last`, and their numbers."""
+        return self._pages.between(first, last)
+
     def section(self, position: int) -> tuple[str, ...]:
         return self._sections.at(position)
 
@@ -274,6 +279,11 @@ class _Marks(Generic[T]):
 
     def at(self, position: int) -> T:
         return self._values[bisect_right(self._positions, position) - 1]
+
+    def between(self, first: int, last: int) -> Iterator[tuple[int, T]]:
+        """Values whose place is after `first` and not after `last`."""
+        low, high = bisect_right(self._positions, first), bisect_right(self._positions, last)
+        return zip(self._positions[low:high], self._values[low:high], strict=True)
 
     def forget(self, before: int) -> None:
         """Let go of the values that are no longer in force at this position."""

@@ -11,6 +11,7 @@ from penstock.document import FINAL, Document, DocumentId, Status, TenantId
 from penstock.errors import Fenced, PenstockError, Transient
 from penstock.onward import carry_on
 from penstock.ports import Services
+from penstock.publish import clear_stale
 from penstock.revise import revise
 from penstock.task import Message, Stage
 
@@ -52,7 +53,7 @@ def _see_to(services: Services, tenant: TenantId, document: DocumentId) -> None:
 def _clear_again(services: Services, record: Document) -> None:
     """No lease that lived at the flip is alive now: what stalled writers wrote since then goes."""
     if record.active is not None:
-        services.index.clear(record.tenant, record.id, older_than=record.active.pair)
+        clear_stale(services, record)
 
     def decide(found: Document | None) -> Document | None:
         return found if found != record else replace(record, stray=False, due=None)

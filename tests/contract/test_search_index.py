@@ -78,7 +78,14 @@ def entry(
     return Entry(
         document=DocumentId(document),
         pair=pair,
-        chunk=Chunk(ordinal, text, first_page=ordinal + 1, last_page=ordinal + 2, section=("Part", "Chapter")),
+        chunk=Chunk(
+            ordinal,
+            text,
+            first_page=ordinal + 1,
+            last_page=ordinal + 2,
+            section=("Part", "Chapter"),
+            breaks=((3, ordinal + 2),),
+        ),
         hash=SPACE.text_hash(text),
         vector=None if refused else vector_of(text) if vector is None else vector,
         name="report.pdf",
@@ -221,6 +228,13 @@ def test_clear_removes_older_pairs_alone(index: SearchIndex) -> None:
     assert index.clear(ACME, DOC) == 2
     index.refresh(ACME)
     assert {each.entry.document for each in found(index, "word").values()} == {"doc2"}
+
+
+def test_clear_leaves_the_pair_that_it_is_told_to(index: SearchIndex) -> None:
+    pairs = [Pair(1, 1), Pair(2, 1), Pair(2, 3), Pair(3, 1)]
+    put(index, *(entry(f"word {pair}", pair=pair) for pair in pairs))
+    assert index.clear(ACME, DOC, older_than=Pair(3, 1), but=Pair(2, 1)) == 2
+    assert [index.count(ACME, DOC, pair).chunks for pair in pairs] == [0, 1, 0, 1]
 
 
 def test_clear_includes_what_was_not_refreshed_yet(index: SearchIndex) -> None:

@@ -67,7 +67,7 @@ def kill_and_count(stack: RunningStack, server: OpenAIServer, pages: int) -> Cou
     found = stack.final(document, seconds=SECONDS + 30)
     seconds = time.monotonic() - killed
     with _index(stack) as index:
-        where = "SELECT count(*), count(DISTINCT ordinal), count(vector) FROM chunks WHERE document = ? AND build = ?"
+        where = "SELECT count(*), count(DISTINCT ordinal), count(vector) FROM entries WHERE document = ? AND build = ?"
         entries, ordinals, vectors = index.execute(where, (document, found["active"]["build"])).fetchone()
     texts = Counter(server.texts)
     return Counts(
@@ -76,10 +76,11 @@ def kill_and_count(stack: RunningStack, server: OpenAIServer, pages: int) -> Cou
 
 
 def _indexed(stack: RunningStack, document: str) -> int:
+    assert (found := stack.document(document))["status"] != "failed", found["error"]
     if not (stack.state / "index" / "local.sqlite").exists():
         return 0
     with _index(stack) as index:
-        count: int = index.execute("SELECT count(*) FROM chunks WHERE document = ?", (document,)).fetchone()[0]
+        count: int = index.execute("SELECT count(*) FROM entries WHERE document = ?", (document,)).fetchone()[0]
         return count
 
 
@@ -93,7 +94,7 @@ def main() -> int:
     asked = parser.parse_args()
     with OpenAIServer() as server, tempfile.TemporaryDirectory() as folder:
         server.delay = 0.1
-        key = {"OPENAI_API_KEY": "test", "OPENAI_BASE_URL": server.url}
+        key = {"OPENAI_API_KEY": server.key, "OPENAI_BASE_URL": server.url}
         with running_stack(Path(folder) / "state", **SETTINGS, **key) as stack:
             counts = kill_and_count(stack, server, asked.pages)
     print(f"{counts.status} {counts.seconds:.1f} s after kill -9 of the worker")

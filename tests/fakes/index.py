@@ -63,11 +63,13 @@ class FakeSearchIndex:
         found = self._of(tenant, document, pair)
         return sorted(entry.chunk.ordinal for entry in found if entry.vector is None)[:limit]
 
-    def clear(self, tenant: TenantId, document: DocumentId, *, older_than: Pair | None = None) -> int:
+    def clear(
+        self, tenant: TenantId, document: DocumentId, *, older_than: Pair | None = None, but: Pair | None = None
+    ) -> int:
         gone = {
             entry.id
             for entry in self.entries(tenant)
-            if entry.document == document and (older_than is None or entry.pair < older_than)
+            if entry.document == document and (older_than is None or entry.pair < older_than) and entry.pair != but
         }
         with self._lock:
             for shelf in (self.shelves.get(tenant, {}), self._waiting.get(tenant, {})):

@@ -9,6 +9,7 @@ import base64
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -43,6 +44,8 @@ class OpenAIServer:
         self.refuse: Callable[[str], bool] = lambda text: False
         self.floats = False
         self.dimensions: int | None = None
+        self.delay = 0.0
+        """Seconds before each answer."""
         self.requests = 0
         self.texts: list[str] = []
         """That were given a vector, in order of arrival."""
@@ -71,6 +74,8 @@ class OpenAIServer:
         with self._lock:
             self.requests += 1
             failure = self.fail.pop(0) if self.fail else None
+        if self.delay:
+            time.sleep(self.delay)
         if failure is not None:
             return failure
         if authorization != f"Bearer {self.key}":

@@ -312,3 +312,17 @@ def test_an_original_that_was_taken_out_of_the_folder_is_a_removal(world: World)
 
 def _down(*_: object) -> None:
     raise Transient(why="the index is down")
+
+
+def test_an_attempt_that_was_overtaken_by_a_return_to_the_old_bytes_leaves_nothing(world: World) -> None:
+    """The kept pair is older than what has to go."""
+    received = world.upload(prose("a", 1), id="one")
+    world.drain()
+    world.upload(prose("b", 9), id="one")
+    world.run(world.take())
+    world.run(world.take())
+    world.upload(prose("a", 1), id="one")
+    world.drain()
+    record = world.record(received)
+    assert record.status is Status.INDEXED
+    assert set(world.pairs(record.id)) == {record.visible}

@@ -23,15 +23,18 @@ MOST_TENANTS = 64
 """Whose files are kept open, with their vectors in memory, per process."""
 
 _COLUMNS = (
-    "document, generation, build, ordinal, first_page, last_page, paged, hash, source, name, section, text, vector"
+    "document, generation, build, ordinal, first_page, last_page, breaks, paged, hash, source, name, section, text, "
+    "vector"
 )
-_INSERT = f"INSERT INTO entries ({_COLUMNS}) VALUES ({', '.join('?' * 13)})"  # noqa: S608 - constants, as all here
+_INSERT = f"INSERT INTO entries ({_COLUMNS}) VALUES ({', '.join('?' * 14)})"  # noqa: S608 - constants, as all here
 _SELECT = f"SELECT row, {_COLUMNS} FROM entries WHERE row IN (SELECT value FROM json_each(?))"  # noqa: S608
 _DELETE = "DELETE FROM entries WHERE document = ? AND generation = ? AND build = ? AND ordinal = ?"
 _CLEAR = """
     DELETE FROM entries WHERE row IN (
         SELECT row FROM entries
-        WHERE document = :document AND (:generation IS NULL OR (generation, build) < (:generation, :build))
+        WHERE document = :document
+        AND (:generation IS NULL OR (generation, build) < (:generation, :build))
+        AND (:kept_generation IS NULL OR (generation, build) != (:kept_generation, :kept_build))
         LIMIT :limit
     )
 """
@@ -87,9 +90,17 @@ class SqliteIndex:
             found = [] if db is None else db.execute(statement, (document, pair.generation, pair.build, limit))
             return [ordinal for (ordinal,) in found]
 
-    def clear(self, tenant: TenantId, document: DocumentId, *, older_than: Pair | None = None) -> int:
-        generation, build = (older_than.generation, older_than.build) if older_than else (None, None)
-        which = {"document": document, "generation": generation, "build": build, "limit": ROWS_AT_ONCE}
+    def clear(
+        self, tenant: TenantId, document: DocumentId, *, older_than: Pair | None = None, but: Pair | None = None
+    ) -> int:
+        which = {
+            "document": document,
+            "generation": older_than and older_than.generation,
+            "build": older_than and older_than.build,
+            "kept_generation": but and but.generation,
+            "kept_build": but and but.build,
+            "limit": ROWS_AT_ONCE,
+        }
         file = self._file(tenant)
         removed = 0
         while file.exists():
@@ -160,6 +171,7 @@ def _row(entry: Entry) -> tuple[object, ...]:
         chunk.ordinal,
         chunk.first_page,
         chunk.last_page,
+        json.dumps(chunk.breaks),
         entry.paged,
         entry.hash,
         entry.source,
@@ -175,10 +187,11 @@ def _entries(db: sqlite3.Connection, rows: Collection[int]) -> Iterator[tuple[in
     cursor.row_factory = sqlite3.Row
     for row in cursor.execute(_SELECT, (json.dumps(list(rows)),)):
         section = tuple(json.loads(row["section"]))
+        breaks = tuple((offset, page) for offset, page in json.loads(row["breaks"]))
         entry = Entry(
             document=DocumentId(row["document"]),
             pair=Pair(row["generation"], row["build"]),
-            chunk=Chunk(row["ordinal"], row["text"], row["first_page"], row["last_page"], section),
+            chunk=Chunk(row["ordinal"], row["text"], row["first_page"], row["last_page"], section, breaks),
             hash=TextHash(row["hash"]),
             vector=None if row["vector"] is None else _vector(row["vector"]),
             name=row["name"],

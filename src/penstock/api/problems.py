@@ -153,9 +153,12 @@ def answer_errors(app: FastAPI) -> None:
 
 def _methods_at(request: Request) -> set[str]:
     """All that the path of this request takes; Starlette names those of one route only."""
-    scope = dict(request.scope)
-    here = [route for route in request.app.routes if route.matches(scope)[0] is not Match.NONE]
-    return {method for route in here for method in getattr(route, "methods", None) or ()}
+
+    def taken(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return {method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE") if taken(method)}
 
 
 def invalid_request(errors: Sequence[Mapping[str, object]]) -> Problem:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
+from penstock.cli.bars import DocumentBars, bars_of, short
 from penstock.cli.client import Api, Refused, connected
 from penstock.cli.local_run import address
 from penstock.cli.outcome import Outcome, as_json, exit_code, of_task, print_outcomes
-from penstock.cli.printing import JSON_HELP, aside, out, print_json, readable
+from penstock.cli.printing import JSON_HELP, out, print_json, readable
 from penstock.cli.stop import Exit, Stop
-from penstock.cli.wait import ENDED, wait_for
+from penstock.cli.wait import wait_for
 from penstock.task import Lane
 
 
@@ -62,9 +62,6 @@ def add(
     raise typer.Exit(exit_code(outcomes))
 
 
-_ROOM = 40  # characters of a name beside a bar
-
-
 def files_in(paths: Sequence[Path]) -> Iterator[Path]:
     """The files among these paths, and under the folders among them in order; hidden ones only where they are named."""
     for path in paths:
@@ -94,7 +91,7 @@ def _pairs(metadata: Sequence[str]) -> dict[str, str]:
 
 def _add_by_api(files: Sequence[Path], form: Mapping[str, str], seconds: float | None, *, quiet: bool) -> list[Outcome]:
     """Upload one after the other, while the first are worked on already; then wait, unless `seconds` is None."""
-    with connected(address()) as api, _bars(quiet) as bars:
+    with connected(address()) as api, bars_of(quiet) as bars:
         entered = _upload(api, bars, files, form)
         waiting: dict[str, str] = {}
         for file, outcome in entered:
@@ -102,7 +99,7 @@ def _add_by_api(files: Sequence[Path], form: Mapping[str, str], seconds: float |
                 waiting.setdefault(outcome.task_id, file.name)
         if seconds is None:
             return [outcome for _, outcome in entered]
-        rows = _Rows(bars, waiting)
+        rows = DocumentBars(bars, waiting)
         ended = wait_for(api, waiting, seconds, rows.show)
     return [
         outcome
@@ -117,7 +114,7 @@ def _upload(api: Api, bars: Progress, files: Sequence[Path], form: Mapping[str, 
     entered: list[tuple[Path, Outcome]] = []
     done = 0
     for file in files:
-        bars.update(bar, description=f"uploading {_short(file.name)}")
+        bars.update(bar, description=f"uploading {short(file.name)}")
         try:
             added = api.add(file, form, lambda sent: bars.advance(bar, sent))
         except (Refused, OSError) as error:
@@ -130,52 +127,3 @@ def _upload(api: Api, bars: Progress, files: Sequence[Path], form: Mapping[str, 
         entered.append((file, outcome))
     bars.update(bar, description="uploaded")
     return entered
-
-
-class _Rows:
-    """A bar for each document that moves, and one that counts those at their end."""
-
-    _MOST = 8
-
-    def __init__(self, bars: Progress, names: Mapping[str, str]) -> None:
-        self._bars = bars
-        self._names = names
-        self._rows: dict[str, TaskID] = {}
-        self._ended: set[str] = set()
-        self._all = bars.add_task("processing", total=len(names), unit="documents")
-
-    def show(self, task: str, seen: Mapping[str, Any]) -> None:
-        if seen["state"] in ENDED:
-            self._ended.add(task)
-            self._bars.update(self._all, completed=len(self._ended))
-            if (row := self._rows.pop(task, None)) is not None:
-                self._bars.remove_task(row)
-            return
-        if seen["state"] == "PENDING":
-            return
-        if task not in self._rows and len(self._rows) < self._MOST:
-            self._rows[task] = self._bars.add_task(_short(self._names[task]), total=None, unit="")
-        if task in self._rows:
-            come = seen["progress"]
-            words = f"{seen['document_status']} {_short(self._names[task])}"
-            self._bars.update(
-                self._rows[task], description=words, completed=come["current"], total=come["total"], unit=come["unit"]
-            )
-
-
-@contextmanager
-def _bars(quiet: bool) -> Iterator[Progress]:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.completed:,.0f} {task.fields[unit]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=aside(), disable=quiet, transient=True) as bars:
-        yield bars
-
-
-def _short(name: str) -> str:
-    name = readable(name)
-    return name if len(name) <= _ROOM else name[: _ROOM // 2 - 1] + "…" + name[-_ROOM // 2 :]

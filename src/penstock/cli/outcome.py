@@ -104,7 +104,7 @@ def print_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
 
 def _to_know(outcome: Outcome) -> str:
     if outcome.message:
-        return " ".join([outcome.message, *outcome.next_steps])
+        return outcome.message  # it says what to do; the steps are for programs that show them
     receipt = outcome.receipt or {}
     said = ["was here already"] if outcome.already_here else []
     what = "pages" if receipt.get("paged", True) else "parts"

@@ -33,6 +33,7 @@ CREATE TABLE entries (
     id TEXT NOT NULL AS (document || ':' || generation || ':' || build || ':' || ordinal) VIRTUAL,
     first_page INTEGER NOT NULL,
     last_page INTEGER NOT NULL,
+    breaks TEXT NOT NULL,
     paged INTEGER NOT NULL,
     hash TEXT NOT NULL,
     source TEXT NOT NULL,

@@ -67,9 +67,7 @@ class Matrix:
 
     def places_of(self, rows: Rows) -> Places:
         """Where those of these rows stand that have a vector."""
-        at = np.searchsorted(self.rows, rows)
-        at = at[at < len(self.rows)]
-        return at[np.isin(self.rows[at], rows) & self.alive[at]]
+        return np.flatnonzero(np.isin(self.rows, rows) & self.alive)
 
     def without(self, db: sqlite3.Connection, removed: int) -> Self:
         """This, as it is after removals: marked as dead or, once those are more than half, left out."""
