@@ -24,8 +24,8 @@ from tests.fakes.index import FakeSearchIndex
 from tests.fakes.keys import FakeKeyTable
 from tests.fakes.objects import FakeObjectStore
 from tests.fakes.pings import FakePingTable
-from tests.fakes.plain_reader import PlainReader
 from tests.fakes.queue import FakeTaskQueue
+from tests.fakes.reader import FakeReader
 
 TENANT = TenantId("acme")
 
@@ -78,7 +78,7 @@ class World:
     queue: FakeTaskQueue = field(default_factory=FakeTaskQueue)
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
     index: FakeSearchIndex = field(default_factory=FakeSearchIndex)
-    reader: PlainReader = field(default_factory=PlainReader)
+    reader: FakeReader = field(default_factory=lambda: FakeReader(paged=True))
     limits: Limits = field(default_factory=lambda: Limits(chunk=400, overlap=40, shard=2, attempts=3))
 
     @property

@@ -98,12 +98,10 @@ def main() -> int:
         with running_stack(Path(folder) / "state", **SETTINGS, **key) as stack:
             counts = kill_and_count(stack, server, asked.pages)
     print(f"{counts.status} {counts.seconds:.1f} s after kill -9 of the worker")
-    print(
-        f"chunks on the receipt {counts.chunks}, in the index {counts.entries}, of them different {counts.ordinals}, with vector {counts.vectors}"
-    )
-    print(
-        f"texts embedded {counts.sent}, of them different {counts.sent_once}, so twice {counts.twice} (in flight: at most {BATCH * CONCURRENCY})"
-    )
+    indexed = f"{counts.entries} in the index, {counts.ordinals} of them different, {counts.vectors} with a vector"
+    print(f"chunks: {counts.chunks} on the receipt, {indexed}")
+    print(f"texts embedded: {counts.sent}, {counts.sent_once} of them different, {counts.twice} twice", end=" ")
+    print(f"(in flight when killed: at most {BATCH * CONCURRENCY})")
     return 0 if counts.right else 1
 
 

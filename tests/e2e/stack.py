@@ -70,8 +70,8 @@ class RunningStack:
             "s3",
             endpoint_url=self.environment["AWS_ENDPOINT_URL"],
             region_name="us-east-1",
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
         )
 
     @property

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from tests.integration.faulty_gateway import Fault, answers, faulty_gateway, is_silent, resets
-from tests.integration.worker_program import Journal
 
 from penstock.local.emulator import emulator
 from penstock.task import QUEUES, Stage
+from tests.integration.faulty_gateway import Fault, answers, faulty_gateway, is_silent, resets
+from tests.integration.worker_program import Journal
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

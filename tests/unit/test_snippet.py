@@ -17,6 +17,16 @@ from penstock.words import content_words, words_of
 FILLER = "The keeper of the lower gate wrote nothing in his book that day. " * 20
 
 
+def test_a_snippet_and_the_page_cited_for_it_are_of_one_page() -> None:
+    """Where pages are alike, the first."""
+    pages = [(3, "The gate was left open."), (4, "The gate valve stands by the gate."), (6, "Nothing of the kind.")]
+    assert Highlighter("gate valve").best_of(pages) == (
+        4,
+        "The <mark>gate</mark> <mark>valve</mark> stands by the <mark>gate</mark>.",
+    )
+    assert Highlighter("weir").best_of(pages)[0] == 3
+
+
 def snippet(question: str, text: str) -> str:
     return Highlighter(question).snippet(text)
 

@@ -102,6 +102,9 @@ def test_a_chunk_is_cited_by_the_pages_that_its_text_stands_on(pages: list[Page]
     for place, chunk in zip(_places(text, found), found, strict=True):
         on = [numbers[place + at] for at, character in enumerate(chunk.text) if not character.isspace()]
         assert (chunk.first_page, chunk.last_page) == (on[0], on[-1])
+        assert "".join(text for _, text in chunk.by_page()) == chunk.text
+        said = [number for number, text in chunk.by_page() for character in text if not character.isspace()]
+        assert said == on
 
 
 @given(page_lists, sizes, st.integers(0, 30))

@@ -252,7 +252,8 @@ class Hit(BaseModel):
     name: str
     source: str
     generation: int
-    pages: PageSpan | None = Field(description="Null where the format has no pages.")
+    page: int | None = Field(description="On which the snippet stands. Null where the format has no pages.")
+    pages: PageSpan | None = Field(description="On which the whole chunk stands.")
     section: list[str] = Field(description="The headings it stands under, outermost first.")
     score: float = Field(description="Higher is better; comparable within one answer only.")
     snippet: str = Field(description="The best part of the text as HTML, the words of the query in `<mark>`.")

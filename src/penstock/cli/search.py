@@ -50,12 +50,8 @@ def _print_answer(answer: dict[str, Any]) -> None:
 
 
 def _where(hit: dict[str, Any]) -> str:
-    pages, section = hit["pages"], " › ".join(hit["section"])
-    page = ""
-    if pages:
-        one = pages["first"] == pages["last"]
-        page = f", page {pages['first']}" if one else f", pages {pages['first']}–{pages['last']}"
-    return page + (f", {section}" if section else "")
+    page = "" if hit["page"] is None else f", page {hit['page']}"
+    return page + "".join(f", {heading}" for heading in [" › ".join(hit["section"])] if heading)
 
 
 def _marked(snippet: str) -> Text:

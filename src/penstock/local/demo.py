@@ -123,9 +123,7 @@ def ask(client: httpx.Client, question: Question, documents: Sequence[str]) -> l
 
 
 def _answers(hit: dict[str, Any], question: Question) -> bool:
-    pages = hit["pages"]
-    on_page = question.page is None or (pages is not None and pages["first"] <= question.page <= pages["last"])
-    return bool(hit["name"] == question.document and on_page)
+    return bool(hit["name"] == question.document and hit["page"] == question.page)
 
 
 def demo(stack: Stack, folder: Path, console: Console, *, new_ids: bool) -> None:
@@ -180,14 +178,8 @@ def show_answers(
     table = Table(*(Column(name, max_width=_WIDTH) for name in ("asked", "found in", "page", "says")), title="Answers")
     for question in questions:
         hit = ask(client, question, ids[question.document])[0]
-        table.add_row(question.query, hit["name"], _pages(hit["pages"]), _marked(hit["snippet"]))
+        table.add_row(question.query, hit["name"], str(hit["page"] or "–"), _marked(hit["snippet"]))
     console.print(table)
-
-
-def _pages(pages: dict[str, int] | None) -> str:
-    if pages is None:
-        return "–"
-    return "–".join(str(page) for page in sorted({pages["first"], pages["last"]}))
 
 
 def _marked(snippet: str) -> Text:

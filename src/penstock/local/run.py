@@ -140,8 +140,8 @@ def _environment(place: Place, endpoint: str) -> dict[str, str]:
     return chosen | {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_ACCESS_KEY_ID": "test",  # the one that the emulator knows, where a link is signed with it
+        "AWS_SECRET_ACCESS_KEY": "test",
         "PENSTOCK_INDEX_PATH": str((place.state / "index").absolute()),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from penstock.extract.reader import undumpable
 from penstock.settings import Settings
 from penstock.task import Lane
 from penstock.wiring import services
@@ -16,6 +17,7 @@ from penstock.worker.program import queues_of, start
 def run_worker(settings: Settings, lanes: Sequence[Lane] = tuple(Lane)) -> None:
     """Work on the queues of these lanes until SIGTERM or SIGINT, then end the process. Logs a line that contains
     `ready: ` and the queues when it receives."""
+    undumpable()
     options = WorkerOptions(wait=settings.wait_seconds, stop=settings.stop_seconds)
     app = make_app(settings, lambda: services(settings), options)
     sys.exit(start(app, queues_of(lanes), options.stop))

@@ -58,7 +58,8 @@ class Matrix:
 
     def cosines(self, places: Places, vector: Vector) -> npt.NDArray[np.float64]:
         """Of the rows in these places with the vector, equal for equal rows, shape (len(places),)."""
-        return (self.vectors[places].astype(np.float64) * vector).sum(axis=1)
+        found: npt.NDArray[np.float64] = (self.vectors[places].astype(np.float64) * vector).sum(axis=1)
+        return found
 
     def mean_cosine(self, vector: Vector) -> float:
         """Of the vector with the mean of the living; 0 where there are none."""

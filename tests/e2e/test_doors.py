@@ -1,0 +1,188 @@
+"""The real stack, from outside: both doors, replace, delete, duplicate, search."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+
+import httpx
+import pytest
+
+from tests.documents import long_pdf, pdf
+from tests.e2e.stack import RunningStack, until
+
+WEIR = "The weir at Thornby was raised by {} centimetres in the dry summer."
+
+
+def hits(stack: RunningStack, query: str, document: str) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = stack.search(query, document=document)["hits"]
+    return found
+
+
+def dropped(stack: RunningStack, key: str) -> str:
+    """The id of the document of a drop-folder key of the local tenant."""
+    return hashlib.sha256(f"local\0{key}".encode()).hexdigest()[:32]
+
+
+def test_a_pdf_by_https_is_found_on_its_page(stack: RunningStack) -> None:
+    pages = ["A preface about nothing much.", WEIR.format(40), "An index of places."]
+    entered = stack.upload("report.pdf", pdf(pages))
+    assert not entered["already_here"]
+    found = stack.final(entered["document_id"])
+    assert (found["status"], found["receipt"]["pages"], found["receipt"]["kind"]) == ("indexed", 3, "pdf")
+    assert found["receipt"]["chunks"] == found["receipt"]["vectors"]
+    hit = stack.search("raised weir at Thornby", document=entered["document_id"])["hits"][0]
+    assert hit["page"] == 2
+    assert hit["url"].endswith("#page=2")
+    assert "<mark>" in hit["snippet"]
+    task = stack.client.get(entered["status_url"]).json()
+    assert task["state"] == "SUCCESS"
+
+
+def test_the_original_comes_back_byte_for_byte(stack: RunningStack) -> None:
+    content = pdf(["Bytes that must come back. " + uuid.uuid4().hex])
+    entered = stack.upload("back.pdf", content)
+    answer = stack.client.get(f"/v1/documents/{entered['document_id']}/file")
+    assert answer.status_code == 307
+    linked = httpx.get(answer.headers["location"])
+    assert linked.content == content
+
+
+def test_the_drop_folder_takes_replaces_and_removes(stack: RunningStack) -> None:
+    s3, key = stack.s3(), f"drop/local/wiki/{uuid.uuid4().hex}/notes on ä weir.md"
+    s3.put_object(Bucket=stack.bucket, Key=key, Body=("# Levels\n\n" + WEIR.format(11)).encode())
+    document = dropped(stack, key)
+    first = stack.final(document)
+    assert (first["status"], first["name"], first["source"]) == ("indexed", "notes on ä weir.md", "wiki")
+    assert hits(stack, "weir raised", document)[0]["section"] == ["Levels"]
+    s3.put_object(Bucket=stack.bucket, Key=key, Body=("# Levels\n\n" + WEIR.format(77)).encode())
+    until(lambda: _generation_after(stack, document, first["generation"]), seconds=60, what="it is replaced")
+    texts = [str(hit["snippet"]) for hit in hits(stack, "weir raised", document)]
+    assert texts
+    assert all("77" in text for text in texts)
+    s3.delete_object(Bucket=stack.bucket, Key=key)
+    until(lambda: not hits(stack, "weir raised", document) or None, seconds=60, what="it is hidden")
+    until(lambda: _is_gone(stack, document), seconds=90, what="it is deleted")
+    versions = s3.list_object_versions(Bucket=stack.bucket, Prefix=key)
+    assert not versions.get("Versions"), "no bytes are left"
+
+
+def _generation_after(stack: RunningStack, document: str, generation: int) -> bool | None:
+    found = stack.document(document)
+    return True if found["generation"] > generation and found["status"] == "indexed" else None
+
+
+def _is_gone(stack: RunningStack, document: str) -> bool | None:
+    answer = stack.client.get(f"/v1/documents/{document}")
+    return True if answer.status_code == 404 or answer.json()["status"] == "deleted" else None
+
+
+def test_a_document_id_again_replaces_and_the_same_bytes_are_no_work(stack: RunningStack) -> None:
+    name = f"level-{uuid.uuid4().hex[:8]}"
+    first = stack.upload("level.txt", WEIR.format(21).encode(), document_id=name)
+    assert stack.final(name)["status"] == "indexed"
+    again = stack.upload("level.txt", WEIR.format(21).encode(), document_id=name)
+    assert (again["already_here"], again["task_id"]) == (True, first["task_id"])
+    stack.upload("level.txt", WEIR.format(22).encode(), document_id=name)
+    assert stack.final(name)["receipt"]["embedded"] == 1
+    assert ["22" in str(hit["snippet"]) for hit in hits(stack, "weir Thornby", name)] == [True]
+
+
+def test_the_same_bytes_under_another_id_are_not_embedded_again(stack: RunningStack) -> None:
+    text = (WEIR.format(5) + uuid.uuid4().hex).encode()
+    for name, embedded in (("first", 1), ("second", 0)):
+        entered = stack.upload("t.txt", text, document_id=f"{name}-{uuid.uuid4().hex[:8]}")
+        assert stack.final(entered["document_id"])["receipt"]["embedded"] == embedded
+
+
+def test_a_deleted_document_is_gone_at_once_and_then_altogether(stack: RunningStack) -> None:
+    entered = stack.upload("gone.txt", (WEIR.format(3) + uuid.uuid4().hex).encode())
+    document = entered["document_id"]
+    stack.final(document)
+    assert hits(stack, "weir", document)
+    answer = stack.client.delete(f"/v1/documents/{document}")
+    assert answer.status_code == 202
+    assert hits(stack, "weir", document) == []
+    assert stack.task(answer.json()["task_id"])["state"] == "SUCCESS"
+    assert not stack.s3().list_object_versions(Bucket=stack.bucket, Prefix=f"files/local/{document}").get("Versions")
+
+
+def test_a_long_pdf_of_several_shards_cites_the_right_page(stack: RunningStack) -> None:
+    entered = stack.upload("long.pdf", long_pdf(120))
+    found = stack.final(entered["document_id"])
+    assert (found["status"], found["receipt"]["pages_with_text"]) == ("indexed", 120)
+    assert found["receipt"]["chunks"] > 32, "several shards"
+    hit = stack.search("page-00077-mark", document=entered["document_id"])["hits"][0]
+    assert hit["page"] == 77
+
+
+def test_a_locked_pdf_fails_with_what_to_do(stack: RunningStack) -> None:
+    entered = stack.upload("locked.pdf", pdf(["secret"], password="x"))
+    found = stack.final(entered["document_id"])
+    assert (found["status"], found["error"]["code"]) == ("failed", "password_required")
+    task = stack.client.get(entered["status_url"]).json()
+    assert task["state"] == "FAILURE"
+    assert task["next_steps"]
+
+
+def test_another_tenants_document_is_not_there(stack: RunningStack) -> None:
+    """I10: 404, never 403."""
+    entered = stack.upload("mine.txt", (WEIR.format(9) + uuid.uuid4().hex).encode())
+    stack.final(entered["document_id"])
+    made = stack.penstock("keys", "create", "--tenant", "other", "--json", **stack.environment)
+    with httpx.Client(
+        base_url=stack.client.base_url, headers={"Authorization": f"Bearer {json.loads(made.stdout)['key']}"}
+    ) as other:
+        for path in ("", "/file"):
+            answer = other.get(f"/v1/documents/{entered['document_id']}{path}")
+            assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert other.get("/v1/search", params={"q": "weir"}).json()["hits"] == []
+        assert other.get("/v1/documents").json()["documents"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "status", "code"),
+    [
+        ("big.txt", b"x" * 3_000_001, 413, "file_too_large"),
+        ("tool.exe", b"MZ", 415, "type_not_accepted"),
+        ("empty.txt", b"", 422, "empty_file"),
+    ],
+)
+def test_what_is_not_taken_is_refused_with_a_reason(
+    stack: RunningStack, name: str, content: bytes, status: int, code: str
+) -> None:
+    answer = stack.client.post("/v1/documents", files={"files": (name, content)})
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_no_op_goes_through_the_queue_and_back(stack: RunningStack) -> None:
+    answer = stack.client.post("/v1/health/task")
+    assert answer.status_code == 200, answer.text
+
+
+def test_the_command_line_adds_finds_and_removes(stack: RunningStack) -> None:
+    file = stack.state / "cli.pdf"
+    file.write_bytes(pdf(["First page.", "The command line has put the turbine's song on page two."]))
+    added = json.loads(stack.penstock("add", str(file), "--json").stdout)
+    assert [each["status"] for each in added["documents"]] == ["indexed"]
+    document = added["documents"][0]["document_id"]
+    found = json.loads(stack.penstock("search", "song of the turbine", "--document", document, "--json").stdout)
+    assert found["hits"][0]["page"] == 2
+    assert document in stack.penstock("list", "--json").stdout
+    assert stack.penstock("rm", document).returncode == 0
+    assert stack.penstock("search", "song", "--document", document, check=False).returncode == 1
+
+
+def test_eager_add_runs_the_whole_pipeline_in_the_calling_process(stack: RunningStack) -> None:
+    file = stack.state / "eager.txt"
+    file.write_text("An eager reader of river gauges. " + uuid.uuid4().hex)
+    added = json.loads(
+        stack.penstock(
+            "add", str(file), "--json", PENSTOCK_EAGER="1", PENSTOCK_TENANT="local", **stack.environment
+        ).stdout
+    )
+    document = added["documents"][0]["document_id"]
+    assert stack.document(document)["status"] == "indexed"
+    assert hits(stack, "eager river gauges", document)
