@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 
+import orjson
+
 from penstock.build import Build
 from penstock.document import PUBLISHED, Document, DocumentId, Failure, Receipt, Status, TenantId
 from penstock.errors import (
@@ -72,6 +74,32 @@ class TaskView:
 def progress(services: Services, document: Document) -> Progress:
     """How far the newest attempt of this document is."""
     return _progress(document, _build_of(services, document))
+
+
+def whole(services: Services, document: Document) -> Document:
+    """The document with the lists of its receipt as long as they are, where the record has them cut.
+
+    Raises:
+        Transient: the bucket did not answer.
+    """
+    receipt = document.receipt
+    if receipt is None or receipt.explained is None:
+        return document
+    try:
+        with services.objects.get(document.tenant, receipt.explained) as blocks:
+            lists: dict[str, str] = orjson.loads(b"".join(blocks))
+    except OriginalMissing:
+        return document  # somebody removed it from the bucket; what the record has is still true
+    return replace(
+        document,
+        receipt=replace(
+            receipt,
+            pages_without_text=lists["pages_without_text"],
+            pages_damaged=lists["pages_damaged"],
+            refused=lists["refused"],
+            explained=None,
+        ),
+    )
 
 
 def task(services: Services, tenant: TenantId, id: TaskId) -> TaskView:  # noqa: A002 - its name everywhere

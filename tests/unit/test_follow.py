@@ -10,7 +10,7 @@ import pytest
 from penstock.build import Build
 from penstock.document import Status, TenantId, Work
 from penstock.errors import NotFound, PasswordRequired, Transient
-from penstock.follow import progress, task
+from penstock.follow import progress, task, whole
 from penstock.ports import Change
 from penstock.task import Operation, TaskId, TaskState
 from tests.world import TENANT, World, prose
@@ -165,3 +165,20 @@ def test_a_build_whose_shards_are_held_goes_on_though_an_earlier_try_failed(worl
     build = Build(TENANT, record.id, record.pair, written=1, pages_read=4, pages=4, total=1, work={0: held})
     world.documents.items[TENANT, record.id, record.pair] = build
     assert view(world, received.task).state is TaskState.PROGRESS
+
+
+def test_long_lists_of_a_receipt_are_kept_beside_the_record_and_shown_whole():
+    """The record stays under 4 KB, whatever the number of pages."""
+    world = World()
+    received = world.upload("\f".join("" if page % 2 else f"Page {page} tells of water." for page in range(1, 401)))
+    world.drain()
+    record = world.record(received)
+    assert record.receipt is not None
+    assert len(record.receipt.pages_without_text) <= 502
+    assert record.receipt.pages_without_text.endswith(",…")
+    shown = whole(world.services, record).receipt
+    assert shown is not None
+    assert shown.pages_without_text == ",".join(str(page) for page in range(1, 401, 2))
+    world.delete(received)
+    world.drain()
+    assert world.objects.objects == {}

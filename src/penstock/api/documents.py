@@ -27,7 +27,7 @@ from penstock.api.told import answers, invalid, moment, together
 from penstock.browse import Place, list_documents
 from penstock.document import Document, DocumentId, Original, Status, TenantId, document_id
 from penstock.errors import BadRequest, NotFound
-from penstock.follow import progress
+from penstock.follow import progress, whole
 from penstock.ports import Services
 from penstock.remove import request_removal
 from penstock.task import Lane, Operation, TaskId
@@ -138,7 +138,7 @@ def get_documents(
 )
 def get_document(document: Id, tenant: Caller, services: Given) -> DocumentDetail:
     """Its status, how far it is, its receipt or its error, and what readers find of it now."""
-    record = _read(services, tenant, document)
+    record = whole(services, _read(services, tenant, document))
     task = TaskId(Operation.INGEST, record.generation, record.id)
     return DocumentDetail.of(record, progress(services, record), str(task))
 
