@@ -25,6 +25,7 @@ from penstock.ports import Embedder, SearchIndex
 from penstock.search import DEPTH
 from penstock.words import content_words
 
+_AT_ONCE = 256
 TENANT = TenantId("bench")
 CUT = 10
 Judged = Mapping[str, int]
@@ -44,10 +45,10 @@ def main(folders: Sequence[str]) -> None:
 
 def fill(index: SearchIndex, embedder: Embedder, folder: Path) -> None:
     documents = list(lines(folder / "corpus.jsonl"))
-    for start in range(0, len(documents), embedder.batch):
-        batch = documents[start : start + embedder.batch]
-        texts = [f"{each.get('title', '')}\n{each['text']}".strip() for each in batch]
+    while documents:
+        texts = [f"{each.get('title', '')}\n{each['text']}".strip() for each in documents[:_AT_ONCE]]
         vectors = embedder.embed(TENANT, texts)
+        batch, documents = documents[: len(vectors)], documents[len(vectors) :]
         index.put(
             TENANT,
             [
@@ -61,7 +62,7 @@ def fill(index: SearchIndex, embedder: Embedder, folder: Path) -> None:
                     source="bench",
                     paged=False,
                 )
-                for each, text, vector in zip(batch, texts, vectors, strict=True)
+                for each, text, vector in zip(batch, texts, vectors, strict=False)
             ],
         )
     index.refresh(TENANT)

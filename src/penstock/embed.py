@@ -57,10 +57,11 @@ def embed_chunks(services: Services, claim: Claim, chunks: Sequence[Chunk], *, p
     known = services.index.known_vectors(tenant, list(texts))
     put(known)
     unknown = [text_hash for text_hash in texts if text_hash not in known]
-    for start in range(0, len(unknown), services.embedder.batch):
-        if start:
+    done = 0
+    while done < len(unknown):
+        if done:
             check(services, claim)
-        batch = unknown[start : start + services.embedder.batch]
-        fresh = services.embedder.embed(tenant, [texts[text_hash] for text_hash in batch])
-        put(dict(zip(batch, fresh, strict=True)))
-    return len(unknown)
+        fresh = services.embedder.embed(tenant, [texts[text_hash] for text_hash in unknown[done:]])
+        put(dict(zip(unknown[done:], fresh, strict=False)))
+        done += len(fresh)
+    return done

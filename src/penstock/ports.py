@@ -136,10 +136,6 @@ class Embedder(Protocol):
     def space(self) -> Space: ...
 
     @property
-    def batch(self) -> int:
-        """The most texts that one call of `embed` takes."""
-
-    @property
     def weight(self) -> float:
         """How much of a hit's score its cosine makes, 0 to 1; the rest is BM25's."""
 
@@ -147,7 +143,9 @@ class Embedder(Protocol):
         """Whether the text is within the model's window."""
 
     def embed(self, tenant: TenantId, texts: Sequence[str]) -> Sequence[Vector | None]:
-        """One unit-length vector per text, in order; None for one that the provider refuses.
+        """Unit-length vectors of the first of these texts, in order: as many as one request to the provider takes, and
+        at least one, so that what was paid for can be kept before the next is asked for. None for a text that the
+        provider refuses.
 
         Raises:
             Transient: with `retry_after` where the provider said so.

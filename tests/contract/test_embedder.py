@@ -71,10 +71,17 @@ def test_each_text_gets_a_vector_of_unit_length_in_order(embedder: Embedder) -> 
         np.testing.assert_allclose(alone, vector, atol=1e-6)
 
 
-def test_a_full_batch_is_taken(embedder: Embedder) -> None:
-    vectors = embedder.embed(ACME, [f"line {n}" for n in range(embedder.batch)])
-    assert len(vectors) == embedder.batch
-    assert all(is_unit(vector, embedder) for vector in vectors)
+def test_many_texts_are_embedded_a_request_at_a_time_and_each_request_brings_some_on(embedder: Embedder) -> None:
+    texts = [f"line {n}" for n in range(600)]
+    left, calls = texts, 0
+    while left:
+        vectors = embedder.embed(ACME, left)
+        assert 1 <= len(vectors) <= len(left)
+        assert all(is_unit(vector, embedder) for vector in vectors)
+        (alone,) = embedder.embed(ACME, left[:1])
+        np.testing.assert_allclose(vectors[0], alone, atol=1e-6)
+        left, calls = left[len(vectors) :], calls + 1
+    assert calls > 1
 
 
 def test_no_texts_are_no_vectors(embedder: Embedder) -> None:
@@ -165,8 +172,10 @@ def test_openai_divides_a_batch_that_is_too_large_for_a_request(openai: OpenAIEm
     texts = [f"{n:02} " + "é" * (WINDOW_BYTES // 2 - 10) for n in range(100)]
     vectors = OpenAIEmbedder("m", 64, batch=100).embed(ACME, texts)
     assert all(is_unit(vector, openai) for vector in vectors)
-    assert server.texts == texts
-    assert server.requests == -(-sum(len(text.encode()) for text in texts) // REQUEST_BYTES)
+    assert server.requests == 1
+    assert server.texts == texts[: len(vectors)]
+    assert sum(len(text.encode()) for text in texts[: len(vectors) + 1]) > REQUEST_BYTES
+    assert sum(len(text.encode()) for text in server.texts) <= REQUEST_BYTES
 
 
 def test_openai_counts_the_window_in_bytes(openai: OpenAIEmbedder) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
@@ -45,14 +45,15 @@ class OpenAIEmbedder:
 
     def __init__(self, model: str, dimensions: int, batch: int = 128) -> None:
         self.space = Space(model, dimensions)
-        self.batch = batch
+        self._most = batch
         self._clients: dict[int, openai.OpenAI] = {}
 
     def fits(self, text: str) -> bool:
         return len(text.encode("utf-8", "replace")) <= WINDOW_BYTES
 
     def embed(self, tenant: TenantId, texts: Sequence[str]) -> Sequence[Vector | None]:  # noqa: ARG002 - one account
-        return [vector for batch in _by_size(texts) for vector in self._batch(batch, EMBED_SECONDS)]
+        first = _first_request(texts, self._most)
+        return self._batch(first, EMBED_SECONDS) if first else []
 
     def embed_query(self, tenant: TenantId, text: str) -> Vector | None:  # noqa: ARG002 - one account
         if not text.strip() or not self.fits(text):
@@ -135,18 +136,14 @@ class _Refused(Exception):
     """The provider has nothing against the caller, but does not take this request."""
 
 
-def _by_size(texts: Sequence[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
+def _first_request(texts: Sequence[str], most: int) -> Sequence[str]:
+    """The first of these texts that one request takes."""
     size = 0
-    for text in texts:
-        length = len(text.encode("utf-8", "replace"))
-        if batch and size + length > REQUEST_BYTES:
-            yield batch
-            batch, size = [], 0
-        batch.append(text)
-        size += length
-    if batch:
-        yield batch
+    for number, text in enumerate(texts[:most]):
+        size += len(text.encode("utf-8", "replace"))
+        if number and size > REQUEST_BYTES:
+            return texts[:number]
+    return texts[:most]
 
 
 def _decoded(embedding: str | Sequence[float]) -> Vector:
