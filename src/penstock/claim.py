@@ -57,7 +57,8 @@ def take_extract(services: Services, message: Message) -> Claim:
             raise Fenced
         work = record.work.taken(services.clock(), services.limits.lease)
         lost = record.work.until is not None
-        return record.moved(Status.EXTRACTING, work=work, build=work.epoch, stray=record.stray or lost)
+        stray = record.stray or lost
+        return record.moved(Status.EXTRACTING, work=work, build=work.epoch, stray=stray, pages_read=0, pages=0)
 
     return _claimed(services, message, decide)
 
@@ -122,6 +123,19 @@ def check(services: Services, claim: Claim) -> None:
         _of_build(services, claim.message)
     else:
         held(services.documents.read(claim.tenant, claim.document.id), claim)
+
+
+def tell(services: Services, claim: Claim, pages_read: int, pages: int) -> None:
+    """How far the reading is, for whoever waits.
+
+    Raises:
+        Fenced: nobody waits for this claim any more.
+    """
+
+    def decide(record: Document | None) -> Document:
+        return replace(held(record, claim), pages_read=pages_read, pages=pages)
+
+    revise(services, claim.tenant, claim.document.id, decide)
 
 
 def held(record: Document | None, claim: Claim) -> Document:

@@ -220,6 +220,10 @@ class Document:
     work: Work = Work()
     """Of extract and of delete: epochs grow over both, so that builds of one document never repeat."""
     active: Edition | None = None
+    pages_read: int = 0
+    """Of the newest attempt, told from time to time; a build of several shards tells of itself."""
+    pages: int = 0
+    """Of the whole file, as its format says; 0 where nobody knows yet."""
     receipt: Receipt | None = None
     """Of the newest generation, once published."""
     failure: Failure | None = None

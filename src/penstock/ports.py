@@ -279,8 +279,8 @@ class Limits:
     tombstone: timedelta = timedelta(days=15)
     chunk: int = 4000
     overlap: int = 400
-    shard: int = 256
-    """Chunks per shard."""
+    shard: int = 128
+    """Chunks per shard: what one request to a provider takes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,8 @@ def _publish(
             receipt.verdict,
             active=Edition(pair, found.original, receipt),
             receipt=receipt,
+            pages_read=0,
+            pages=0,
             failure=None,
             stray=stray,
             due=_again(services) if stray else None,

@@ -42,7 +42,7 @@ class Settings(BaseSettings):
 
     chunk_chars: int = Field(default=4000, ge=200, description="The longest chunk, in characters.")
     overlap_chars: int = Field(default=400, ge=0, description="How much of a chunk repeats the end of the one before.")
-    shard_chunks: int = Field(default=256, ge=1, description="Chunks per shard: the unit of embedding work.")
+    shard_chunks: int = Field(default=128, ge=1, description="Chunks per shard: the unit of embedding work.")
 
     extract_seconds: float = Field(default=600, gt=0, description="Wall time for reading one file.")
     extract_memory_bytes: int = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -182,3 +183,37 @@ def test_long_lists_of_a_receipt_are_kept_beside_the_record_and_shown_whole():
     world.delete(received)
     world.drain()
     assert world.objects.objects == {}
+
+
+def test_a_file_that_takes_long_to_read_tells_how_far_it_is():
+    """And one that is read at once costs no write for that."""
+    world = World().with_limits(shard=1000)
+    received = world.upload("\f".join(f"Page {page} tells of water." for page in range(1, 21)))
+    seen = []
+
+    class Slow(type(world.reader)):
+        @contextmanager
+        def read(self, path, *, name, declared):
+            with super().read(path, name=name, declared=declared) as reading:
+                yield SlowReading(reading)
+
+    class SlowReading:
+        def __init__(self, reading):
+            self._reading = reading
+
+        def __getattr__(self, name):
+            return getattr(self._reading, name)
+
+        def __iter__(self):
+            for page in self._reading:
+                world.clock.pass_time(timedelta(seconds=0.1))
+                come = progress(world.services, world.record(received))
+                seen.append((come.current, come.total))
+                yield page
+
+    world.reader = Slow(paged=True)
+    world.drain()
+    assert seen == sorted(seen, key=lambda each: each[0])
+    assert len(set(seen)) >= 4
+    assert seen[-1] == (8, 20), "16 pages read count half, while nothing of them is indexed"
+    assert world.record(received).status is Status.INDEXED

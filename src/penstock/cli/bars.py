@@ -49,7 +49,8 @@ def bars_of(quiet: bool) -> Iterator[Progress]:
 
 
 class DocumentBars:
-    """A bar that counts the documents at their end, and one for each that moves, up to a number that fits a screen."""
+    """A bar that counts the documents at their end, and one for each document: of those that would not fit a screen, for
+    some that move."""
 
     def __init__(self, bars: Progress, names: Mapping[str, str]) -> None:
         """`names`: of the files, by task."""
@@ -64,9 +65,10 @@ class DocumentBars:
         if seen["state"] in ENDED:
             self._ended.add(task)
             self._bars.update(self._all, completed=len(self._ended))
-            if (bar := self._moving.pop(task, None)) is not None:
-                self._bars.remove_task(bar)
-            return
+            if len(self._names) > _MOST:
+                if (bar := self._moving.pop(task, None)) is not None:
+                    self._bars.remove_task(bar)
+                return
         if task not in self._moving:
             if seen["state"] == "PENDING" or len(self._moving) == _MOST:
                 return

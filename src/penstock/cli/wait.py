@@ -9,7 +9,7 @@ from typing import Any
 from penstock.cli.client import Api
 
 ENDED = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
-_SHORTEST, _LONGEST = 0.2, 2.0  # seconds between two rounds: soon at first, seldom where nothing moves
+_SHORTEST, _LONGEST = 0.1, 2.0  # seconds between two rounds: soon at first, seldom where nothing moves
 
 Task = Mapping[str, Any]
 

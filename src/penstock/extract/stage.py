@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +14,7 @@ from tempfile import TemporaryDirectory
 from penstock.backoff import backoff
 from penstock.build import Build
 from penstock.chunk import Chunk, Page
-from penstock.claim import Claim, check, held
+from penstock.claim import Claim, check, held, tell
 from penstock.document import Document, Receipt, Status, Work
 from penstock.embed import embed_chunks
 from penstock.errors import EmptyFile, OriginalMissing, Transient, Unreadable
@@ -24,6 +25,8 @@ from penstock.remove import request_removal
 from penstock.revise import revise_both, revise_build
 from penstock.shards import embed_message, save_shard
 from penstock.split import split
+
+_TELL_EVERY = timedelta(seconds=0.4)
 
 
 def extract(services: Services, claim: Claim) -> None:
@@ -50,10 +53,11 @@ def extract(services: Services, claim: Claim) -> None:
 def _read_and_cut(services: Services, claim: Claim, path: Path, sha256: str) -> None:
     original, limits = claim.document.original, services.limits
     with services.reader.read(path, name=original.name, declared=original.content_type) as reading:
-        tally = _Tally(reading)
+        tally = _Tally(reading, _Teller(services, claim))
         chunks = split(iter(tally), largest=limits.chunk, overlap=limits.overlap, fits=services.embedder.fits)
         first, following = list(islice(chunks, limits.shard)), list(islice(chunks, 1))
         if following:
+            tally.teller = None  # from the second shard on, the build tells
             total = _send_shards(services, claim, tally, first, chain(following, chunks))
     receipt = tally.receipt()
     if following:
@@ -149,11 +153,26 @@ def _on_disk(services: Services, document: Document) -> Iterator[tuple[Path, str
         yield path, digest.hexdigest()
 
 
+class _Teller:
+    """Tells how far the reading is, seldom enough that a file which is read at once costs no write."""
+
+    def __init__(self, services: Services, claim: Claim) -> None:
+        self._services, self._claim = services, claim
+        self._told = services.clock()
+
+    def tell(self, pages_read: int, pages: int) -> None:
+        now = self._services.clock()
+        if now - self._told >= _TELL_EVERY:
+            tell(self._services, self._claim, pages_read, pages)
+            self._told = now
+
+
 @dataclass(slots=True)
 class _Tally:
     """Counts the pages on their way from the reader to the splitter."""
 
     reading: Reading
+    teller: _Teller | None
     pages: int = 0
     blank: list[int] = field(default_factory=list)
     damaged: list[int] = field(default_factory=list)
@@ -168,6 +187,8 @@ class _Tally:
             elif not page.text.strip():
                 self.blank.append(page.number)
             yield page
+            if self.teller is not None:
+                self.teller.tell(self.pages, self.reading.pages)
 
     def receipt(self) -> Receipt:
         """

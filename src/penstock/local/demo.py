@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import orjson
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from penstock.adapters.aws.clients import aws_clients
@@ -23,7 +23,6 @@ from penstock.local.run import TENANT, Stack
 
 _SOURCE = "samples"
 _SECONDS = 120.0
-_WIDTH = 60  # characters of a column
 _FINAL = {status.value for status in PUBLISHED} | {"failed", "cancelled", "deleted"}
 
 
@@ -175,7 +174,9 @@ def show_answers(
     Raises:
         DemoFailed: a sample is not found.
     """
-    table = Table(*(Column(name, max_width=_WIDTH) for name in ("asked", "found in", "page", "says")), title="Answers")
+    table = Table(title="Answers", expand=True)
+    for name, share in (("asked", 2), ("found in", None), ("page", None), ("says", 3)):
+        table.add_column(name, ratio=share, no_wrap=True, overflow="ellipsis")
     for question in questions:
         hit = ask(client, question, ids[question.document])[0]
         table.add_row(question.query, hit["name"], str(hit["page"] or "–"), _marked(hit["snippet"]))
