@@ -49,8 +49,7 @@ def bars_of(quiet: bool) -> Iterator[Progress]:
 
 
 class DocumentBars:
-    """A bar that counts the documents at their end, and one for each document: of those that would not fit a screen, for
-    some that move."""
+    """A bar that counts the documents at their end, and one for each; of more than fit a screen, for some that move."""
 
     def __init__(self, bars: Progress, names: Mapping[str, str]) -> None:
         """`names`: of the files, by task."""
