@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Self
 
 from penstock.document import DocumentId, Pair, Receipt, TenantId, Work
@@ -32,6 +33,8 @@ class Build:
     """How often the index held less than was sent, so that all shards were done again."""
     draft: Receipt | None = None
     """What extract knows of the receipt; set together with the total."""
+    ends: datetime | None = None
+    """When it may go, should nobody have removed it."""
     revision: int = 0
 
     @property
