@@ -18,7 +18,7 @@ from penstock.chunk import Chunk, Page
 from penstock.claim import Claim, check, held, tell
 from penstock.document import Document, Receipt, Status, Work
 from penstock.embed import Paid, embed_chunks
-from penstock.errors import EmptyFile, OriginalMissing, Transient, Unreadable
+from penstock.errors import EmptyFile, OriginalMissing, TooLarge, Transient, Unreadable
 from penstock.ports import Change, Reading, Services
 from penstock.publish import keep_edition, publish_build, publish_held
 from penstock.ranges import ranges
@@ -40,6 +40,8 @@ def extract(services: Services, claim: Claim) -> None:
         Fenced: the claim was lost; what was written belongs to a pair that no reader sees (I3).
         Transient: a service did not answer.
     """
+    if claim.document.original.size > services.limits.file:
+        raise TooLarge(limit=services.limits.file)
     try:
         with _on_disk(services, claim.document) as (path, sha256):
             if _is_shown(claim.document, sha256):

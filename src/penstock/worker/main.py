@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from penstock.extract.reader import undumpable
 from penstock.settings import Settings
 from penstock.task import Lane
-from penstock.wiring import services
+from penstock.wiring import check_given, services
 from penstock.worker.app import make_app
 from penstock.worker.options import WorkerOptions
 from penstock.worker.program import queues_of, start
@@ -17,6 +17,7 @@ from penstock.worker.program import queues_of, start
 def run_worker(settings: Settings, lanes: Sequence[Lane] = tuple(Lane)) -> None:
     """Work on the queues of these lanes until SIGTERM or SIGINT, then end the process. Logs a line that contains
     `ready: ` and the queues when it receives."""
+    check_given(settings)
     undumpable()
     options = WorkerOptions(wait=settings.wait_seconds, stop=settings.stop_seconds)
     app = make_app(settings, lambda: services(settings), options)
