@@ -25,7 +25,7 @@ _LEVELS = range(5)
 _CONTEXT = 24
 """Characters on either side of a boundary that make its hash."""
 _MARGIN = 64
-"""Characters before a place that are looked at to know whether a boundary is there."""
+"""Characters before a place that decide whether a boundary is there."""
 _BLOCK = 65_536
 """Characters read ahead at a time."""
 
@@ -66,10 +66,12 @@ def _cores(window: _Window, least: int, greatest: int) -> Iterator[tuple[int, in
     landmarks: deque[int] = deque()
     start, decided = 0, least
     while True:
-        window.fill(start + greatest + 2 * least + 1)
-        if decided < window.end - least:
-            landmarks += _landmarks(window, decided, window.end - least, least)
-            decided = window.end - least
+        window.fill(start + greatest + 2 * least + _CONTEXT + 1)
+        # A boundary at the very end of what is in memory would be hashed without what follows it.
+        known = window.end - least - (0 if window.ended else _CONTEXT)
+        if decided < known:
+            landmarks += _landmarks(window, decided, known, least)
+            decided = known
         following = landmarks[0] if landmarks else window.end
         if landmarks and following <= start + greatest:
             end = landmarks.popleft()
@@ -243,7 +245,13 @@ class _Window:
         pattern = (_PARAGRAPH, _SENTENCE, _LINE, _WORD)[level - 1]
         low, high = start - self._base, end - self._base
         matches = pattern.finditer(self._text, max(0, low - _MARGIN), max(0, high))
-        found = [self._base + place for match in matches if low <= (place := match.end()) < high]
+        found = [
+            self._base + place
+            for match in matches
+            if low <= (place := match.end()) < high
+            # However far back a run of white space is seen, its end alone decides: so it does from wherever one looks.
+            and (place - match.start() <= _MARGIN or pattern.search(self._text, place - _MARGIN, place))
+        ]
         if level == 1 and self._page_ends:
             found = sorted({*found, *(position for position in self._page_ends if start <= position < end)})
         return found
