@@ -80,7 +80,8 @@ def provision(
 
 
 def _place(state: Path, *, anywhere: bool = False) -> Place:
-    from penstock.local.run import Place, free_port  # noqa: PLC0415 - boto3 and more: not for --help
+    from penstock.local.port import free_port  # noqa: PLC0415
+    from penstock.local.run import Place  # noqa: PLC0415 - boto3 and more: not for --help
     from penstock.settings import Settings  # noqa: PLC0415
 
     settings = Settings()

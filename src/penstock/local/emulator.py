@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import socket
 import subprocess
 import time
 import urllib.error
@@ -15,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.errors import Misconfigured
+from penstock.local.port import HOST, check_free
 from penstock.local.process import die_with_parent, end
 
-HOST = "127.0.0.1"
 _PASSED_ON = ("HOME", "LANG", "PATH", "TMPDIR")
 
 
@@ -47,7 +45,7 @@ def emulator(
     Raises:
         Misconfigured: the port is in use, or the emulator did not start.
     """
-    _check_free(port)
+    check_free(port, user="the AWS emulator", setting="PENSTOCK_EMULATOR_PORT")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - no shell, and nothing a user typed
@@ -84,20 +82,6 @@ def _environment(port: int, state: Path | None) -> Mapping[str, str]:
             "S3_DATA_DIR": str(state.absolute() / "objects"),
         }
     return {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | settings
-
-
-def _check_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
-                raise
-            raise Misconfigured(
-                why=f"Port {port} on {HOST} cannot be used for the AWS emulator ({error.strerror}). End what uses it, "
-                "or set PENSTOCK_EMULATOR_PORT to a free port."
-            ) from error
 
 
 def _await_health(process: subprocess.Popen[bytes], url: str, log: Path, deadline: float) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -19,7 +18,8 @@ from penstock.adapters.aws.clients import aws_clients
 from penstock.document import TenantId
 from penstock.errors import Misconfigured
 from penstock.keys import create_key, tenant_of_key
-from penstock.local.emulator import HOST, emulator
+from penstock.local.emulator import emulator
+from penstock.local.port import HOST, check_free
 from penstock.local.process import die_with_parent, end
 from penstock.local.provision import provision
 from penstock.settings import Settings
@@ -109,7 +109,7 @@ def local_stack(place: Place) -> Iterator[Stack]:
     place.state.mkdir(parents=True, exist_ok=True)
     with ExitStack() as parts:
         parts.enter_context(_only_one(place.state))
-        _check_port(place.api_port)
+        check_free(place.api_port, user="the API", setting="PENSTOCK_API_PORT")
         running = parts.enter_context(
             emulator(
                 place.emulator_python,
@@ -217,26 +217,6 @@ def _check_alive(stack: Stack) -> None:
             log = stack.place.logs / f"{name}.log"
             words = log.read_text(errors="replace")[-1500:].strip()
             raise Misconfigured(why=f"The {name} ended ({process.returncode}): {words} (all of it is in {log})")
-
-
-def free_port() -> int:
-    """One that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _check_port(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise Misconfigured(
-                why=f"Port {port} on {HOST} cannot be used for the API ({error.strerror}). End what uses it, or set "
-                "PENSTOCK_API_PORT to a free port."
-            ) from error
 
 
 @contextmanager

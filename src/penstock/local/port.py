@@ -1,0 +1,37 @@
+"""Ports of this machine: which are free, and what to say of one that is not."""
+
+from __future__ import annotations
+
+import socket
+
+from penstock.errors import Misconfigured
+
+HOST = "127.0.0.1"
+
+
+def free_port() -> int:
+    """One that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def check_free(port: int, *, user: str, setting: str) -> None:
+    """
+    Args:
+        user: who wants it, for people.
+        setting: the environment variable that chooses it.
+
+    Raises:
+        Misconfigured: it cannot be listened on.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise Misconfigured(
+                why=f"Port {port} on {HOST} cannot be used for {user} ({error.strerror}). End what uses it, or set "
+                f"{setting} to a free port."
+            ) from error
