@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from penstock.chunk import Cut
 from penstock.document import DocumentId, Pair, Receipt, TenantId, Work
 
 
@@ -31,7 +32,9 @@ class Build:
     reopened: int = 0
     """How often the index held less than was sent, so that all shards were done again."""
     draft: Receipt | None = None
-    """What extract knows of the receipt; set together with the total."""
+    """What extract knows of the receipt: whole once the total is known."""
+    resume: Cut | None = None
+    """Where extract goes on, once its time has run out."""
     revision: int = 0
 
     @property
