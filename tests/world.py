@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
+from penstock.chunk import Count, Entry
 from penstock.claim import Claim
 from penstock.document import Document, DocumentId, Pair, TenantId, document_id
 from penstock.pipeline import Done, HandBack, Outcome, run
@@ -69,6 +70,30 @@ class WatchedTable(FakeDocumentTable):
         self.writes += 1
 
 
+class TroubledIndex(FakeSearchIndex):
+    """Its writes, refreshes and counts first take the next of `fail`, where there is one, and raise it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fail: list[Exception] = []
+
+    def put(self, tenant: TenantId, entries: Sequence[Entry]) -> None:
+        self._stumble()
+        super().put(tenant, entries)
+
+    def refresh(self, tenant: TenantId) -> None:
+        self._stumble()
+        super().refresh(tenant)
+
+    def count(self, tenant: TenantId, document: DocumentId, pair: Pair) -> Count:
+        self._stumble()
+        return super().count(tenant, document, pair)
+
+    def _stumble(self) -> None:
+        if self.fail:
+            raise self.fail.pop(0)
+
+
 @dataclass
 class World:
     """Two chunks make a shard, so that a few paragraphs make several."""
@@ -79,7 +104,7 @@ class World:
     queue: FakeTaskQueue = field(default_factory=FakeTaskQueue)
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
     uploads: FakeUploadTable = field(default_factory=FakeUploadTable)
-    index: FakeSearchIndex = field(default_factory=FakeSearchIndex)
+    index: TroubledIndex = field(default_factory=TroubledIndex)
     reader: FakeReader = field(default_factory=lambda: FakeReader(paged=True))
     limits: Limits = field(default_factory=lambda: Limits(chunk=400, overlap=40, shard=2, attempts=3))
 

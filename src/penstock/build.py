@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Self
 
 from penstock.chunk import Cut
@@ -35,6 +36,8 @@ class Build:
     """What extract knows of the receipt: whole once the total is known."""
     resume: Cut | None = None
     """Where extract goes on, once its time has run out."""
+    ends: datetime | None = None
+    """When it may go, should nobody have removed it."""
     revision: int = 0
 
     @property

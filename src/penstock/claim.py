@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from penstock.build import Build
 from penstock.chunk import Cut
@@ -68,11 +68,10 @@ def take_extract(services: Services, message: Message) -> Claim:
         if record.status not in {Status.QUEUED, Status.EXTRACTING}:
             raise Fenced
         work = record.work.taken(services.clock(), services.limits.lease)
-        lost = record.work.until is not None
-        stray = record.stray or lost
         # Whoever stops without a word may be stalled and write on: a build of its own keeps its writes apart.
         goes_on = record.handed_on and record.status is Status.EXTRACTING
         build = record.build if goes_on else work.epoch
+        stray = record.stray or record.build not in {0, build}
         return record.moved(
             Status.EXTRACTING, work=work, build=build, handed_on=False, stray=stray, pages_read=0, pages=0
         )
@@ -91,9 +90,9 @@ def take_delete(services: Services, message: Message) -> Claim:
         record = _of_generation(record, message)
         if record.status is not Status.DELETING:
             raise Fenced
-        until = last_shard_lease(services, record)
-        if until is not None and services.clock() < until:
-            raise Leased(until=until)
+        for until in (record.quiet, last_shard_lease(services, record)):
+            if until is not None and services.clock() < until:
+                raise Leased(until=until)
         return record.moved(Status.DELETING, work=record.work.taken(services.clock(), services.limits.lease))
 
     return _claimed(services, message, decide)
@@ -126,6 +125,8 @@ def renew(services: Services, claim: Claim) -> None:
         Fenced: it is no longer this claim's.
         Transient: it could not be said; try again before the lease ends.
     """
+    if claim.message.stage is Stage.EMBED:
+        _of_build(services, claim.message)  # a shard that nobody waits for is not held on to
     until = services.clock() + services.limits.lease
     _rework(services, claim, lambda work: work.renewed(claim.epoch, until))
 
@@ -138,6 +139,10 @@ def check(services: Services, claim: Claim) -> None:
     """
     if claim.message.stage is Stage.EMBED:
         _of_build(services, claim.message)
+        build = services.documents.read_build(claim.tenant, claim.document.id, claim.pair)
+        if build is None:
+            raise Fenced
+        build.work_on(_shard(claim.message)).held(claim.epoch)
     else:
         held(services.documents.read(claim.tenant, claim.document.id), claim)
 
@@ -168,16 +173,28 @@ def held(record: Document | None, claim: Claim) -> Document:
     return record
 
 
-def give_back(services: Services, claim: Claim, failure: Failure) -> int:
-    """End the lease after a try that failed; how many have failed now.
+def give_back(services: Services, claim: Claim, failure: Failure, rest: timedelta) -> None:
+    """End the lease after a try that failed; the next not before `rest` is over.
 
     Raises:
-        Fenced: the lease was lost before.
+        Fenced: the lease was lost, or ended, before.
     """
-    _rework(services, claim, lambda work: work.returned(claim.epoch, attempted=True))
+    until = services.clock() + rest
+    _rework(services, claim, lambda work: work.failed(claim.epoch, until))
     if claim.message.stage is not Stage.DELETE:
         note(services, claim, failure)
-    return claim.attempts + 1
+
+
+def add_paid(services: Services, claim: Claim, texts: int) -> None:
+    """What a try paid for before it failed belongs to the receipt too."""
+    if texts and claim.message.stage is Stage.EMBED:
+        revise_build(
+            services,
+            claim.tenant,
+            claim.document.id,
+            claim.pair,
+            lambda build: replace(build, embedded=build.embedded + texts),
+        )
 
 
 def hand_on(services: Services, claim: Claim, resume: Cut, draft: Receipt) -> None:
@@ -191,7 +208,7 @@ def hand_on(services: Services, claim: Claim, resume: Cut, draft: Receipt) -> No
         record = held(record, claim)
         if build is None:
             raise Fenced
-        work = record.work.returned(claim.epoch, attempted=False)
+        work = record.work.returned(claim.epoch)
         return replace(record, work=work, handed_on=True), replace(build, resume=resume, draft=draft)
 
     revise_both(services, claim.tenant, claim.document.id, claim.pair, decide)
@@ -213,21 +230,33 @@ def finish_shard(services: Services, claim: Claim, *, chunks: int, embedded: int
 
 def fail(services: Services, claim: Claim, failure: Failure) -> None:
     """The attempt is over. What readers saw before stays what they see; the vectors that were paid for stay in the
-    index, so that a retry does not pay for them again.
+    index for a day, so that a retry does not pay for them again.
 
     Raises:
         Fenced: the claim was lost; nothing was changed.
     """
-    extracting = claim.message.stage is Stage.EXTRACT
+    due = services.clock() + services.limits.keep_failed
 
-    def decide(record: Document | None) -> Document:
+    def failed(record: Document | None) -> Document:
         record = _of_generation(record, claim.message)
-        retaken = extracting and record.work.epoch != claim.epoch
-        if retaken or record.pair != claim.pair or record.status not in {Status.EXTRACTING, Status.EMBEDDING}:
+        if record.pair != claim.pair or record.status not in {Status.EXTRACTING, Status.EMBEDDING}:
             raise Fenced
-        return record.moved(Status.FAILED, failure=failure, work=replace(record.work, until=None), due=None)
+        return record.moved(Status.FAILED, failure=failure, work=replace(record.work, until=None), stray=True, due=due)
 
-    revise(services, claim.tenant, claim.document.id, decide, known=claim.document if extracting else None)
+    def extract_failed(record: Document | None) -> Document:
+        if record is None or record.work.epoch != claim.epoch:
+            raise Fenced
+        return failed(record)
+
+    def shard_failed(record: Document | None, build: Build | None) -> tuple[Document, Build]:
+        if build is None or build.work_on(_shard(claim.message)).epoch != claim.epoch:
+            raise Fenced
+        return failed(record), build
+
+    if claim.message.stage is Stage.EXTRACT:
+        revise(services, claim.tenant, claim.document.id, extract_failed)
+    else:
+        revise_both(services, claim.tenant, claim.document.id, claim.pair, shard_failed)
 
 
 def note(services: Services, claim: Claim, failure: Failure) -> None:

@@ -117,6 +117,8 @@ class Work:
     epoch: int = 0
     until: datetime | None = None
     attempts: int = 0
+    rest: datetime | None = None
+    """After a try that failed: not before this. A copy of the message has to wait like the message itself (I4)."""
 
     def alive(self, now: datetime) -> bool:
         return self.until is not None and now < self.until
@@ -125,12 +127,14 @@ class Work:
         """The next lease. One that ended without a word counts as an attempt.
 
         Raises:
-            Leased: another's lease is still alive.
+            Leased: another's lease is still alive, or it is to rest.
         """
         if self.until is not None and self.alive(now):
             raise Leased(until=self.until)
+        if self.rest is not None and now < self.rest:
+            raise Leased(until=self.rest)
         lost = self.until is not None
-        return replace(self, epoch=self.epoch + 1, until=now + length, attempts=self.attempts + lost)
+        return replace(self, epoch=self.epoch + 1, until=now + length, attempts=self.attempts + lost, rest=None)
 
     def held(self, epoch: int) -> Self:
         """This same work, if `epoch` is still the one that holds it.
@@ -145,8 +149,13 @@ class Work:
     def renewed(self, epoch: int, until: datetime) -> Self:
         return replace(self.held(epoch), until=until)
 
-    def returned(self, epoch: int, *, attempted: bool) -> Self:
-        return replace(self.held(epoch), until=None, attempts=self.attempts + attempted)
+    def returned(self, epoch: int) -> Self:
+        """Its work is done, or handed back on purpose: no attempt."""
+        return replace(self.held(epoch), until=None)
+
+    def failed(self, epoch: int, rest: datetime) -> Self:
+        """A try failed; the next not before `rest`."""
+        return replace(self.held(epoch), until=None, attempts=self.attempts + 1, rest=rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +205,7 @@ class Edition:
     pair: Pair
     original: Original
     receipt: Receipt
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +241,9 @@ class Document:
     failure: Failure | None = None
     cancel: bool = False
     stray: bool = False
-    """A lease was lost, or a pair replaced: a stalled writer may still write, so the sweep clears once more."""
+    """There were earlier builds: their chunks, and what a stalled writer may still write, are cleared once more."""
+    quiet: datetime | None = None
+    """When no lease can be alive any more that a newer generation took the work from."""
     due: datetime | None = None
     """When the sweep shall look at this record."""
     wait: int = 0

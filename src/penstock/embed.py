@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from penstock.chunk import Chunk, Entry, TextHash, Vector
-from penstock.claim import Claim, check, finish_shard
+from penstock.claim import Claim, add_paid, check, finish_shard
+from penstock.errors import Transient
 from penstock.ports import Services
 from penstock.publish import publish_build
 from penstock.shards import load_shard
@@ -20,14 +22,26 @@ def embed(services: Services, claim: Claim) -> None:
     """
     assert claim.message.shard is not None, "Message.of gives every embed message its shard"
     chunks, paged = load_shard(services, claim.document, claim.message.shard)
-    embedded = embed_chunks(services, claim, chunks, paged=paged)
-    build = finish_shard(services, claim, chunks=len(chunks), embedded=embedded)
+    paid = Paid()
+    try:
+        embed_chunks(services, claim, chunks, paid, paged=paged)
+    except Transient:
+        add_paid(services, claim, paid.texts)
+        raise
+    build = finish_shard(services, claim, chunks=len(chunks), embedded=paid.texts)
     if build.complete:
         publish_build(services, claim.document, build)
 
 
-def embed_chunks(services: Services, claim: Claim, chunks: Sequence[Chunk], *, paged: bool) -> int:
-    """Index these chunks under the claim's pair; how many texts were sent to the embedder.
+@dataclass(slots=True)
+class Paid:
+    """How many texts were sent to the embedder, counted also where the try then fails."""
+
+    texts: int = 0
+
+
+def embed_chunks(services: Services, claim: Claim, chunks: Sequence[Chunk], paid: Paid, *, paged: bool) -> None:
+    """Index these chunks under the claim's pair.
 
     Each batch is indexed as it comes, so that a try that fails leaves what it paid for to the next, which asks the
     index first. Between batches it looks whether the work is still wanted.
@@ -52,16 +66,15 @@ def embed_chunks(services: Services, claim: Claim, chunks: Sequence[Chunk], *, p
         if entries:
             services.index.put(tenant, entries)
 
-    if claim.attempts:
+    if claim.attempts or record.stray:
         services.index.refresh(tenant)  # what the tries before this one paid for
     known = services.index.known_vectors(tenant, list(texts))
     put(known)
     unknown = [text_hash for text_hash in texts if text_hash not in known]
-    done = 0
-    while done < len(unknown):
-        if done:
+    while unknown:
+        if paid.texts:
             check(services, claim)
-        fresh = services.embedder.embed(tenant, [texts[text_hash] for text_hash in unknown[done:]])
-        put(dict(zip(unknown[done:], fresh, strict=False)))
-        done += len(fresh)
-    return done
+        fresh = services.embedder.embed(tenant, [texts[text_hash] for text_hash in unknown])
+        paid.texts += len(fresh)
+        put(dict(zip(unknown, fresh, strict=False)))
+        unknown = unknown[len(fresh) :]

@@ -196,7 +196,7 @@ def _removal(document: Document, id: TaskId, now: datetime) -> TaskView:  # noqa
 def _progress(document: Document, build: Build | None) -> Progress:
     if document.status in PUBLISHED and document.receipt is not None:
         return _all_of(document.receipt)
-    if build is None:
+    if build is None or document.status is Status.QUEUED:
         return Progress(document.pages_read // 2, document.pages or None, "pages")
     total = build.pages or (build.pages_read if build.total is not None else None)
     indexed = (total or 0) * len(build.done) // build.total if build.total else 0

@@ -6,21 +6,22 @@ from penstock.document import Document, DocumentId, Status, TenantId
 from penstock.ports import Services
 from penstock.publish import publish_build
 from penstock.shards import send_shards
-from penstock.task import Message
+from penstock.task import Message, Stage
 
 
 def send_onward(services: Services, message: Message) -> None:
-    """What a redelivery of a finished stage's message is for.
+    """What a redelivery of a finished stage's message is for. Of a finished shard, only to publish what is complete:
+    were it to ask for the others, copies would make copies, and none would wait for its back-off.
 
     Raises:
         Fenced, Transient: as for `publish_build`.
     """
     record = services.documents.read(TenantId(message.tenant), DocumentId(message.document))
     if record is not None and record.generation == message.generation and record.status is Status.EMBEDDING:
-        carry_on(services, record)
+        carry_on(services, record, resend=message.stage is Stage.EXTRACT)
 
 
-def carry_on(services: Services, record: Document) -> None:
+def carry_on(services: Services, record: Document, *, resend: bool = True) -> None:
     """A document whose shards are all cut: publish it, if they are all done, or else ask for the rest.
 
     Raises:
@@ -31,5 +32,5 @@ def carry_on(services: Services, record: Document) -> None:
         return
     if build.complete:
         publish_build(services, record, build)
-    else:
+    elif resend:
         send_shards(services, record, build)

@@ -110,9 +110,10 @@ def _failed(services: Services, claim: Claim, error: Exception) -> Outcome:
         log.exception("a bug, tried again as if it were transient", extra=message.arguments())
     try:
         if not for_good:
-            attempts = give_back(services, claim, _failure(error))
+            attempts = claim.attempts + 1
+            delay = backoff(services.limits, attempts, getattr(error, "retry_after", None))
+            give_back(services, claim, _failure(error), delay)
             if not _used_up(services, claim, attempts):
-                delay = backoff(services.limits, attempts, getattr(error, "retry_after", None))
                 log.warning("attempt %d failed, next in %s: %s", attempts, delay, error, extra=message.arguments())
                 return HandBack(delay, str(error))
             error = AttemptsUsedUp(attempts=attempts, cause=str(error))
@@ -121,6 +122,9 @@ def _failed(services: Services, claim: Claim, error: Exception) -> Outcome:
         if isinstance(error, AttemptsUsedUp):
             services.queue.bury(message, str(error))
     except Fenced:
+        if not for_good:
+            # The lease was lost, or its stage was done and only what follows it failed: the next claim finds out.
+            return _unclaimed(services, message, error)
         log.info("stopped: another came first", extra=message.arguments())
     except Exception as second:  # noqa: BLE001 - I5: whatever it is, the message comes again
         # The lease ends by itself, and whoever claims next counts this attempt.

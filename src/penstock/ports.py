@@ -309,13 +309,17 @@ class Limits:
     """The numbers that the verbs go by. Times are durations; sizes count characters unless they say otherwise."""
 
     lease: timedelta = timedelta(seconds=120)
-    attempts: int = 8
-    backoff: timedelta = timedelta(seconds=2)
+    attempts: int = 10
+    backoff: timedelta = timedelta(seconds=4)
     """The first retry waits between 0 and this; each further one up to twice as long."""
     longest_backoff: timedelta = timedelta(minutes=15)
     resend: timedelta = timedelta(minutes=10)
     """The sweep's first wait for a message that may be lost."""
     tombstone: timedelta = timedelta(days=15)
+    keep_failed: timedelta = timedelta(days=1)
+    """How long the chunks of a failed attempt stay, unseen, for a retry to find their vectors."""
+    keep_build: timedelta = timedelta(days=30)
+    """Longer than any message about it may live."""
     chunk: int = 4000
     overlap: int = 400
     shard: int = 128

@@ -36,7 +36,7 @@ def publish_held(services: Services, claim: Claim, receipt: Receipt, *, sha256: 
 
     def still(record: Document | None) -> Document:
         record = held(record, claim)
-        work = record.work.returned(claim.epoch, attempted=False)
+        work = record.work.returned(claim.epoch)
         return replace(record, work=work, original=replace(record.original, sha256=sha256))
 
     return _publish(services, claim.document, receipt, still, known=claim.document)
@@ -61,10 +61,16 @@ def publish_build(services: Services, record: Document, build: Build) -> None:
         _publish(services, record, receipt, still)
     except CountsDiffer as error:
         log.warning("build done again: %s", error, extra={"tenant": record.tenant, "document": record.id})
-        again = revise_build(services, record.tenant, record.id, build.pair, Build.once_more)
+        again = revise_build(services, record.tenant, record.id, build.pair, lambda found: _once_more(found, build))
         send_shards(services, record, again)
         return
     _tidy(services, record)
+
+
+def _once_more(found: Build, seen: Build) -> Build:
+    if not found.complete or found.reopened != seen.reopened:
+        raise Fenced  # another publisher found the same, and opened it
+    return found.once_more()
 
 
 def keep_edition(services: Services, claim: Claim, *, sha256: str) -> Document:
@@ -79,9 +85,9 @@ def keep_edition(services: Services, claim: Claim, *, sha256: str) -> Document:
         return record.moved(
             receipt.verdict,
             original=original,
-            active=Edition(record.active.pair, original, receipt),
+            active=Edition(record.active.pair, original, receipt, record.source),
             receipt=receipt,
-            work=record.work.returned(claim.epoch, attempted=False),
+            work=record.work.returned(claim.epoch),
             failure=None,
             due=_again(services) if record.stray else None,
         )
@@ -121,7 +127,7 @@ def _publish(
         stray = found.stray or found.active is not None
         return found.moved(
             receipt.verdict,
-            active=Edition(pair, found.original, receipt),
+            active=Edition(pair, found.original, receipt, found.source),
             receipt=receipt,
             pages_read=0,
             pages=0,
@@ -147,11 +153,10 @@ def _clear_now(services: Services, record: Document) -> None:
 
 
 def clear_stale(services: Services, record: Document) -> None:
-    """Remove what no reader sees of a record that is published: older pairs, and attempts at newer ones that came to
-    nothing. What a later attempt may be writing by now is newer than all of these, and stays."""
-    assert record.active is not None, "a published record has an active pair"
+    """Remove what no reader sees of a record whose attempt has ended: older pairs, and attempts that came to nothing.
+    What a later attempt may be writing by now is newer than all of these, and stays."""
     end = Pair(record.generation, record.build + 1)
-    services.index.clear(record.tenant, record.id, older_than=end, but=record.active.pair)
+    services.index.clear(record.tenant, record.id, older_than=end, but=record.active.pair if record.active else None)
 
 
 def _again(services: Services) -> datetime:
@@ -168,7 +173,7 @@ def _explained(services: Services, record: Document, receipt: Receipt) -> Receip
     }
     if all(len(text) <= _LISTED for text in lists.values()):
         return receipt
-    key = f"receipts/{record.tenant}/{record.id}/{record.pair}.json"
+    key = f"receipts/{record.tenant}/{record.id}/{record.generation}/{record.build}.json"
     services.objects.put(record.tenant, key, BytesIO(orjson.dumps(lists)), content_type="application/json")
     return replace(
         receipt,

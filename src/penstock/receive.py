@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import BinaryIO
 
 from penstock.document import (
@@ -21,7 +21,7 @@ from penstock.document import (
     tenant_id,
 )
 from penstock.errors import BadRequest, BeingDeleted, EmptyFile, OriginalMissing, Transient
-from penstock.ports import Services, Stored
+from penstock.ports import Limits, Services, Stored
 from penstock.remove import receive_removal
 from penstock.revise import revise
 from penstock.task import Lane, Message, Operation, Stage, TaskId
@@ -200,6 +200,7 @@ def _receive_upload_of(services: Services, upload: AwaitedUpload, event: ObjectE
     try:
         return receive_document(services, arrival)
     except BeingDeleted as error:
+        services.objects.remove(upload.tenant, key, stored.version)
         raise _after_removal(services, error) from error
 
 
@@ -218,22 +219,25 @@ def receive_document(services: Services, arrival: Arrival) -> Received:
 
     def decide(record: Document | None) -> Document:
         if record is None:
-            return _first(arrival, now, services.limits.resend)
-        if record.status is Status.DELETING:
+            return _first(arrival, now, services.limits)
+        if record.status is Status.DELETING and not _came_before(arrival.original, record):
             raise BeingDeleted(document=record.id)
-        if _came_before(arrival.original, record.original):
+        if _came_before(arrival.original, record):
             return record
         alive = record.status is not Status.DELETED
         same = alive and _is_newest(record, sha256=arrival.original.sha256, etag=arrival.original.etag)
         if same and record.status in _RETRIED:
-            return _requeued(record, record.generation, arrival, now, services.limits.resend)
+            return _requeued(record, record.generation, arrival, now, services.limits)
         if same:
             return _seen_again(record, arrival.original)
-        return _requeued(record, max(record.generation + 1, milliseconds(now)), arrival, now, services.limits.resend)
+        return _requeued(record, max(record.generation + 1, milliseconds(now)), arrival, now, services.limits)
 
     before, after = revise(services, arrival.tenant, arrival.document, decide)
     assert after is not None, "a receive never deletes the record"
     asked = before is None or before.status is not Status.QUEUED or before.generation != after.generation
+    if after.status in {Status.DELETING, Status.DELETED}:
+        # Its removal was heard of before its arrival, and took what there was then.
+        services.objects.remove(arrival.tenant, arrival.original.key, arrival.original.version)
     if after.status is not Status.QUEUED or not asked:
         return Received(after, already_here=True)
     try:
@@ -244,7 +248,7 @@ def receive_document(services: Services, arrival: Arrival) -> Received:
     return Received(after, already_here=False)
 
 
-def _first(arrival: Arrival, now: datetime, resend: timedelta) -> Document:
+def _first(arrival: Arrival, now: datetime, limits: Limits) -> Document:
     return Document(
         tenant=arrival.tenant,
         id=arrival.document,
@@ -255,13 +259,14 @@ def _first(arrival: Arrival, now: datetime, resend: timedelta) -> Document:
         source=arrival.source,
         lane=arrival.lane,
         metadata=dict(arrival.metadata or {}),
-        due=now + resend,
-        wait=int(resend.total_seconds()),
+        due=now + limits.resend,
+        wait=int(limits.resend.total_seconds()),
     )
 
 
-def _requeued(record: Document, generation: int, arrival: Arrival, now: datetime, resend: timedelta) -> Document:
-    """The record with a new attempt. A lease that lives goes on counting its epoch, and is lost to its holder."""
+def _requeued(record: Document, generation: int, arrival: Arrival, now: datetime, limits: Limits) -> Document:
+    """The record with a new attempt. Who works on the one before is fenced, and still may write until a lease's end."""
+    busy = record.status in {Status.EXTRACTING, Status.EMBEDDING}
     return record.moved(
         Status.QUEUED,
         generation=generation,
@@ -271,12 +276,15 @@ def _requeued(record: Document, generation: int, arrival: Arrival, now: datetime
         lane=arrival.lane,
         metadata=dict(arrival.metadata or {}),
         work=Work(record.work.epoch),
-        stray=record.stray or record.work.until is not None or record.status in {Status.EXTRACTING, Status.EMBEDDING},
+        stray=record.stray or record.build != 0,
+        quiet=now + limits.lease if busy else record.quiet,
+        pages_read=0,
+        pages=0,
         receipt=None,
         failure=None,
         cancel=False,
-        due=now + resend,
-        wait=int(resend.total_seconds()),
+        due=now + limits.resend,
+        wait=int(limits.resend.total_seconds()),
         ends=None,
     )
 
@@ -301,10 +309,14 @@ def _is_newest(record: Document, *, sha256: str | None, etag: str | None = None)
     return etag is not None and bool(newest.etag) and etag == newest.etag
 
 
-def _came_before(event: Original, newest: Original) -> bool:
-    """Whether S3 says that this object is older than the newest known, or is that one itself."""
+def _came_before(event: Original, record: Document) -> bool:
+    """Whether S3 says that this object is older than the newest known, or is that one itself. A tombstone knows of no
+    version, but of the last sequencer."""
+    newest = record.original
     if event.sequencer is None or newest.sequencer is None or event.key != newest.key:
         return False
     if event.version == newest.version:
         return True
+    if record.status is Status.DELETED:
+        return not earlier(newest.sequencer, event.sequencer)
     return earlier(event.sequencer, newest.sequencer)

@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from penstock.claim import Claim, held
-from penstock.document import Document, DocumentId, Original, Status, TenantId, earlier, milliseconds
+from penstock.document import Document, DocumentId, Original, Pair, Status, TenantId, earlier, milliseconds
 from penstock.errors import CountsDiffer, NotFound, Transient
-from penstock.ports import Services
+from penstock.ports import Change, Services
 from penstock.revise import revise
 from penstock.task import Message, Operation, Stage, TaskId
 
@@ -82,7 +82,7 @@ def _deleting(services: Services, record: Document, original: Original) -> Docum
         original=original,
         due=services.clock() + services.limits.resend,
         wait=int(services.limits.resend.total_seconds()),
-        work=replace(record.work, attempts=0),
+        work=replace(record.work, attempts=0, rest=None),
         failure=None,
     )
 
@@ -97,24 +97,45 @@ def _tombstone(
 def remove(services: Services, claim: Claim) -> None:
     """The delete stage. No worker holds a lease on the document any more: `take_delete` has waited for that.
 
+    Nothing newer than this generation is touched: should this remover stall and another finish, what its user uploads
+    afterwards is not its business.
+
     Raises:
         CountsDiffer: the index still holds chunks; to be done again.
         Fenced: another remover took over.
         Transient: a service did not answer; what is done already is no trouble when done again.
     """
     record, tenant = claim.document, claim.tenant
-    services.index.clear(tenant, record.id)
-    for original in {record.original.key: record.original, **_shown(record)}.values():
-        # By HTTPS all versions of the key are this document's; in the drop folder a later one may be on its way.
-        version = original.version if original.key.startswith("drop/") else None
-        services.objects.remove(tenant, original.key, version)
-    for room in ("work", "receipts"):
-        services.objects.remove_all(tenant, f"{room}/{tenant}/{record.id}/")
+    end = Pair(record.generation + 1, 0)
+    services.index.clear(tenant, record.id, older_than=end)
+    for original in {record.original, *([record.active.original] if record.active else [])}:
+        services.objects.remove(tenant, original.key, original.version)
+    for generation in {record.generation, *([record.active.pair.generation] if record.active else [])}:
+        for room in ("work", "receipts"):
+            services.objects.remove_all(tenant, f"{room}/{tenant}/{record.id}/{generation}/")
+    build = services.documents.read_build(tenant, record.id, record.pair)
+    if build is not None:
+        services.documents.write(tenant, Change(build, None))
     services.index.refresh(tenant)
-    left = services.index.clear(tenant, record.id)
+    left = services.index.clear(tenant, record.id, older_than=end)
     if left:
         raise CountsDiffer(expected=0, found=left)
     _entomb(services, claim)
+
+
+def remove_missing(services: Services, claim: Claim) -> None:
+    """What an extract finds gone from the drop folder, somebody wants gone; the event that says so may come later, or
+    not at all.
+
+    Raises:
+        Fenced: the claim was lost; whoever has it decides.
+    """
+
+    def decide(record: Document | None) -> Document:
+        record = held(record, claim)
+        return _deleting(services, replace(record, work=record.work.returned(claim.epoch)), record.original)
+
+    _revised(services, claim.tenant, claim.document.id, decide)
 
 
 def _entomb(services: Services, claim: Claim) -> None:
@@ -131,7 +152,7 @@ def _entomb(services: Services, claim: Claim) -> None:
             receipt=None,
             failure=None,
             metadata={},
-            work=record.work.returned(claim.epoch, attempted=False),
+            work=record.work.returned(claim.epoch),
             stray=False,
             cancel=False,
             ends=ends,
@@ -139,7 +160,3 @@ def _entomb(services: Services, claim: Claim) -> None:
         )
 
     revise(services, claim.tenant, claim.document.id, decide, known=claim.document)
-
-
-def _shown(record: Document) -> dict[str, Original]:
-    return {record.active.original.key: record.active.original} if record.active else {}

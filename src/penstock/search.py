@@ -19,7 +19,8 @@ MOST_HITS = 100
 MOST_CHARACTERS = 10_000
 ROUNDS = 3
 CHECKED_PER_HIT = 2
-"""Candidates checked against the records for each hit asked for: a few stale ones then need no second round."""
+"""Candidates checked against the records for each hit asked for: a few stale ones then need no second round, which
+checks all there are."""
 
 DocumentPair = tuple[DocumentId, Pair]
 
@@ -103,7 +104,9 @@ def search(services: Services, tenant: TenantId, question: Question) -> Answer:
     while rounds < ROUNDS:
         rounds += 1
         candidates = services.index.candidates(tenant, replace(query, without=stale))
-        ranked = fuse(candidates, services.embedder.weight)[: CHECKED_PER_HIT * question.k]
+        ranked = fuse(candidates, services.embedder.weight)
+        if rounds == 1:
+            ranked = ranked[: CHECKED_PER_HIT * question.k]
         found = {_pair_of(each.candidate.entry) for each in ranked}
         records = services.documents.read_many(tenant, sorted({document for document, _ in found | stale}))
         visible = [each for each in ranked if _is_visible(records, _pair_of(each.candidate.entry))]

@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     extract_pages: int = Field(default=100_000, ge=1, description="The most pages read of one file.")
     extract_chars: int = Field(default=500_000_000, ge=1, description="The most characters taken from one file.")
 
-    attempts: int = Field(default=8, ge=1, description="Tries per stage and shard before a document fails.")
+    attempts: int = Field(default=10, ge=1, description="Tries per stage and shard before a document fails.")
     lease_seconds: int = Field(default=120, ge=5, description="Length of a lease; a live worker renews it at a third.")
     visibility_seconds: int = Field(
         default=120, ge=5, description="Visibility a Celery worker asks for when it receives."

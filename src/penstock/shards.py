@@ -18,7 +18,7 @@ from penstock.task import Message, Stage
 
 def shard_folder(record: Document) -> str:
     """Where the shards of the newest build wait."""
-    return f"work/{record.tenant}/{record.id}/{record.pair}/"
+    return f"work/{record.tenant}/{record.id}/{record.generation}/{record.build}/"
 
 
 def save_shard(services: Services, record: Document, shard: int, chunks: Sequence[Chunk], *, paged: bool) -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from penstock.claim import last_shard_lease
-from penstock.document import FINAL, Document, DocumentId, Status, TenantId
-from penstock.errors import Fenced, PenstockError, Transient
+from penstock.document import FINAL, Document, DocumentId, Pair, Status, TenantId
+from penstock.errors import Fenced, PenstockError
 from penstock.onward import carry_on
 from penstock.ports import Services
 from penstock.publish import clear_stale
@@ -30,11 +30,24 @@ def sweep(services: Services, *, limit: int = 100) -> int:
             _see_to(services, tenant, document)
         except Fenced:
             continue  # somebody else got on with it
-        except Transient as error:
-            log.warning("still due: %s", error, extra={"tenant": tenant, "document": document})
-        except PenstockError:
-            log.exception("the sweep could not see to it", extra={"tenant": tenant, "document": document})
+        except Exception as error:
+            trace = not isinstance(error, PenstockError)
+            log.warning("still due: %s", error, exc_info=trace, extra={"tenant": tenant, "document": document})
+            _postpone(services, tenant, document)
     return len(found)
+
+
+def _postpone(services: Services, tenant: TenantId, document: DocumentId) -> None:
+    """Let others come first: what fails again and again must not be all that is ever looked at."""
+    due = services.clock() + services.limits.resend
+
+    def decide(record: Document | None) -> Document | None:
+        return record if record is None or record.due is None else replace(record, due=due)
+
+    try:
+        revise(services, tenant, document, decide)
+    except PenstockError as error:
+        log.warning("not postponed: %s", error, extra={"tenant": tenant, "document": document})
 
 
 def _see_to(services: Services, tenant: TenantId, document: DocumentId) -> None:
@@ -42,7 +55,7 @@ def _see_to(services: Services, tenant: TenantId, document: DocumentId) -> None:
     if record is None or record.due is None or record.due > services.clock():
         return
     if record.status is Status.DELETED:
-        services.index.clear(tenant, document)
+        services.index.clear(tenant, document, older_than=Pair(record.generation + 1, 0))
         revise(services, tenant, document, lambda found: None if found == record else found, known=record)
     elif record.status in FINAL:
         _clear_again(services, record)
@@ -51,9 +64,8 @@ def _see_to(services: Services, tenant: TenantId, document: DocumentId) -> None:
 
 
 def _clear_again(services: Services, record: Document) -> None:
-    """No lease that lived at the flip is alive now: what stalled writers wrote since then goes."""
-    if record.active is not None:
-        clear_stale(services, record)
+    """No lease that lived when the attempt ended is alive now: what stalled writers wrote since then goes."""
+    clear_stale(services, record)
 
     def decide(found: Document | None) -> Document | None:
         return found if found != record else replace(record, stray=False, due=None)

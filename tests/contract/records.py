@@ -57,7 +57,7 @@ def published(tenant: TenantId, id_: str, original: Original) -> Document:
         status=Status.INDEXED,
         original=original,
         work=Work(epoch=1),
-        active=Edition(pair, original, done),
+        active=Edition(pair, original, done, "api"),
         receipt=done,
         revision=3,
     )
@@ -81,7 +81,7 @@ originals = st.builds(
     sequencer=st.none() | texts,
 )
 cuts = st.builds(Cut, page=counts, offset=counts, pieces=counts, ordinal=counts)
-works = st.builds(Work, epoch=counts, until=st.none() | moments, attempts=counts)
+works = st.builds(Work, epoch=counts, until=st.none() | moments, attempts=counts, rest=st.none() | moments)
 receipts = st.builds(
     Receipt,
     kind=texts,
@@ -111,6 +111,7 @@ def documents(draw: st.DrawFn, tenant: TenantId) -> Document:
         pair=st.just(Pair(generation, build)) | pairs,
         original=st.just(newest) | originals,
         receipt=receipts if done is None else st.just(done) | receipts,
+        source=texts,
     )
     return Document(
         tenant=tenant,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import anyio
@@ -101,3 +102,14 @@ def test_a_ping_that_nobody_answers_is_504_after_a_bounded_wait(door):
     response = door.client().post("/v1/health/task", params={"seconds": 0.05})
     problem = is_problem(response, 504, "no_worker_answered")
     assert "standard" in problem["detail"]
+
+
+def test_the_documentation_page_needs_no_other_host(door):
+    """It works where the network ends at the VPC."""
+    client = door.client()
+    page = client.get("/docs").text
+    linked = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(linked) >= 3
+    for each in linked:
+        assert each.startswith("/docs/assets/")
+        assert client.get(each).status_code == 200

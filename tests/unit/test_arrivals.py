@@ -33,8 +33,8 @@ def message(number: int, *records: dict[str, Any]) -> dict[str, Any]:
     return {"messageId": f"m{number}", "body": json.dumps({"Records": records})}
 
 
-def created(key: str, sequencer: str = "01") -> dict[str, Any]:
-    s3 = {"object": {"key": key, "size": 1, "eTag": "e", "versionId": "v1", "sequencer": sequencer}}
+def created(key: str, sequencer: str = "01", version: str = "v1") -> dict[str, Any]:
+    s3 = {"object": {"key": key, "size": 1, "eTag": "e", "versionId": version, "sequencer": sequencer}}
     return {"eventName": "ObjectCreated:Put", "s3": s3}
 
 
@@ -86,7 +86,7 @@ def test_an_arrival_during_the_removal_stays_in_its_queue(world: World) -> None:
     handler = make_handler(world.services)
     handler(event("arrivals-created"), None)
     handler(event("arrivals-removed"), None)
-    again = {"Records": [message(0, created("drop/acme/wiki/M%C3%BChle+am+Bach.txt", "0056"))]}
+    again = {"Records": [message(0, created("drop/acme/wiki/M%C3%BChle+am+Bach.txt", "0056", "v3"))]}
     assert handler(again, None) == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
 
 

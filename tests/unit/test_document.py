@@ -61,7 +61,7 @@ def test_every_state_that_is_not_final_leads_to_a_final_one() -> None:
 
 def test_epochs_grow_with_every_lease() -> None:
     first = Work().taken(NOW, timedelta(seconds=10))
-    second = first.returned(first.epoch, attempted=False).taken(NOW, timedelta(seconds=10))
+    second = first.returned(first.epoch).taken(NOW, timedelta(seconds=10))
     assert (first.epoch, second.epoch) == (1, 2)
 
 
@@ -84,7 +84,7 @@ def test_an_old_epoch_neither_renews_nor_returns() -> None:
     with pytest.raises(Fenced):
         work.renewed(1, NOW)
     with pytest.raises(Fenced):
-        work.returned(1, attempted=True)
+        work.returned(1)
 
 
 @pytest.mark.parametrize(

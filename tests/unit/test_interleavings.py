@@ -133,6 +133,12 @@ class Interleavings(RuleBasedStateMachine):
         self.workers.remove(worker)
         self._put_back(worker.message)
 
+    @rule(port=st.sampled_from(["embedder", "index"]))
+    def trouble(self, port: str) -> None:
+        """Its next call that could fail does."""
+        failures = self.world.embedder.fail if port == "embedder" else self.world.index.fail
+        failures.append(Transient(why="told to fail"))
+
     @rule(seconds=st.sampled_from([1, 60, 130, 700]))
     def pass_time(self, seconds: int) -> None:
         """A worker that is not stepped meanwhile is one that has stalled: its lease ends, and it does not know."""
@@ -180,10 +186,11 @@ class Interleavings(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "world"):
             return
-        for worker in self.workers:
+        for worker in list(self.workers):
             worker.finish()
             self._retire(worker)
-        self.workers = []
+        self.world.embedder.fail.clear()
+        self.world.index.fail.clear()
         for _ in range(8):
             for event in sorted(self.events, key=lambda event: event.sequencer):  # type: ignore[attr-defined]
                 try:
@@ -228,5 +235,5 @@ class Interleavings(RuleBasedStateMachine):
 
 TestInterleavings = Interleavings.TestCase
 TestInterleavings.settings = settings(
-    max_examples=400, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=200, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
 )

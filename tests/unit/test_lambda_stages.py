@@ -85,7 +85,7 @@ def test_one_message_of_a_batch_fails_alone_and_poison_is_not_retried(world: Wor
     told = Told({"sluice": HandBack(timedelta(seconds=12.5), "leased")})
     event = sample("stages-embed")
     answer = consumer(world, sqs, told)(event, Invocation())
-    done, poison, back = event["Records"]
+    _, poison, back = event["Records"]
     assert list(kept(answer)) == [back["messageId"]]
     assert sqs.visible_in == {back["receiptHandle"]: 13}
     assert [message.document for message in told.ran] == ["weir", "sluice"]

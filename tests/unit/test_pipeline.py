@@ -176,7 +176,7 @@ def test_a_permanent_error_fails_the_document_and_tells_why(world: World) -> Non
     assert record.failure is not None
     assert record.failure.code == "password_required"
     assert "without one" in record.failure.message
-    assert record.due is None
+    assert record.due == world.clock() + world.limits.keep_failed, "for clearing alone"
     assert not world.queue.buried
 
 
@@ -326,3 +326,105 @@ def test_an_attempt_that_was_overtaken_by_a_return_to_the_old_bytes_leaves_nothi
     record = world.record(received)
     assert record.status is Status.INDEXED
     assert set(world.pairs(record.id)) == {record.visible}
+
+
+def test_a_failure_at_publish_brings_the_message_back_to_publish(world: World) -> None:
+    """The shard is done, so no lease is left to give back; what follows it is still owed."""
+    received = world.upload(prose("a", 9))
+    world.run(world.take())
+    shards = [world.take() for _ in range(len(world.queue.sent))]
+    for message in shards[:-1]:
+        world.run(message)
+    world.index.count, count = _down, world.index.count  # type: ignore[assignment, method-assign]
+    outcome = world.run(shards[-1])
+    world.index.count = count  # type: ignore[method-assign]
+    assert isinstance(outcome, HandBack)
+    assert world.run(shards[-1]) == Done()
+    assert world.record(received).status is Status.INDEXED
+
+
+def test_copies_of_finished_shards_messages_neither_multiply_nor_hurry_the_others(world: World) -> None:
+    """I4, I6: a shard in back-off rests, whoever asks for it."""
+    received = world.upload(prose("a", 9))
+    world.run(world.take())
+    shards = [world.take() for _ in range(len(world.queue.sent))]
+    world.run(shards[0])
+    world.embedder.fail = [Transient(why="the provider is down", retry_after=60)]
+    assert isinstance(world.run(shards[1]), HandBack)
+    for _ in range(20):
+        assert world.run(shards[0]) == Done()
+        outcome = world.run(shards[1])
+        assert isinstance(outcome, HandBack)
+        assert outcome.delay == timedelta(seconds=60)
+    assert not world.queue.sent
+    build = world.documents.read_build(TENANT, received.document.id, world.record(received).pair)
+    assert build is not None
+    assert build.work[1].attempts == 1
+
+
+def test_a_worker_that_lost_its_shard_stops_paying(world: World) -> None:
+    world.embedder.batch = 1
+    world.upload(prose("a", 9))
+    world.run(world.take())
+    message = world.take()
+
+    def another_takes_over() -> None:
+        world.clock.pass_time(world.limits.lease)
+        assert world.run(message) == Done()
+
+    world.run(message, meanwhile=another_takes_over)
+    assert len(world.embedder.embedded) <= len(set(world.embedder.embedded)) + 1, "beyond the batch in flight"
+
+
+def test_a_worker_that_lost_its_shard_does_not_fail_the_document(world: World) -> None:
+    received = world.upload(prose("a", 9))
+    world.run(world.take())
+    message = world.take()
+
+    def another_takes_over() -> None:
+        world.clock.pass_time(world.limits.lease)
+        assert world.run(message) == Done()
+        world.embedder.fail = [PasswordRequired()]
+        world.objects.remove_all(TENANT, "work/acme/")
+
+    world.run(message, meanwhile=another_takes_over)
+    assert world.record(received).status is Status.EMBEDDING
+
+
+def test_a_receipt_counts_what_failed_tries_paid_for(world: World) -> None:
+    world.embedder.batch = 1
+    world.embedder.fail = [None, Transient(why="too many requests")]
+    received = world.upload(prose("a", 2))
+    world.drain()
+    receipt = world.record(received).receipt
+    assert receipt is not None
+    assert receipt.embedded == len(world.embedder.embedded)
+
+
+def test_a_retry_after_a_failure_leaves_only_its_own_chunks(world: World) -> None:
+    received = world.upload(prose("a", 9))
+    world.run(world.take())
+    world.run(world.take())
+    world.embedder.fail = [PasswordRequired()]
+    world.drain()
+    assert world.record(received).status is Status.FAILED
+    paid = len(world.embedder.embedded)
+    world.upload(prose("a", 9))
+    world.drain()
+    record = world.record(received)
+    assert record.receipt is not None
+    assert set(world.pairs(record.id)) == {record.visible}
+    assert len(world.embedder.embedded) == record.receipt.chunks, f"{paid} were known"
+
+
+def test_the_leftovers_of_a_failed_attempt_go_after_a_day(world: World) -> None:
+    received = world.upload(prose("a", 9))
+    world.run(world.take())
+    world.run(world.take())
+    world.embedder.fail = [PasswordRequired()]
+    world.drain()
+    assert world.pairs(received.document.id)
+    world.clock.pass_time(world.limits.keep_failed)
+    world.sweep()
+    assert world.pairs(received.document.id) == {}
+    assert world.record(received).due is None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from penstock.document import Status
+from penstock.document import Document, DocumentId, Status, TenantId
 from penstock.errors import NotFound
 from penstock.pipeline import Done, HandBack
+from penstock.ports import Stored
+from tests.stepper import SteppedWorker
 from tests.world import TENANT, World, prose
 
 
@@ -113,3 +116,111 @@ def test_a_tombstone_ends_with_a_last_clearing_of_the_index(world: World) -> Non
     world.sweep()
     assert world.pairs(received.document.id) == {}
     assert world.documents.read(TENANT, received.document.id) is None
+
+
+def test_a_remover_that_stalled_leaves_the_next_life_of_its_document_alone(world: World) -> None:
+    """I2, I3: what it clears is bounded by the generation that it was asked to remove."""
+    received = world.upload(prose("a", 3), id="one")
+    world.drain()
+    world.delete(received)
+    stalled = SteppedWorker(world.services, world.take())
+    stalled.step()
+    stalled.step()
+    world.clock.pass_time(world.limits.lease)
+    world.run(stalled.message)
+    assert world.record(received).status is Status.DELETED
+    again = world.upload(prose("b", 3), id="one")
+    world.drain()
+    stalled.finish()
+    assert stalled.error is None
+    record = world.record(again)
+    assert (record.status, set(world.pairs(record.id))) == (Status.INDEXED, {record.visible})
+    with world.objects.get(TENANT, record.original.key, record.original.version) as blocks:
+        assert b"".join(blocks)
+
+
+def test_an_upload_that_arrives_while_a_removal_ends_keeps_its_bytes(world: World) -> None:
+    """Accepted means kept."""
+    received = world.upload(prose("a", 1), id="one")
+    world.drain()
+    world.delete(received)
+    put = world.objects.put
+
+    def put_while_it_is_removed(*arguments: Any, **named: Any) -> Stored:
+        world.objects.put = put  # type: ignore[method-assign]
+        stored = put(*arguments, **named)
+        world.drain()
+        return stored
+
+    tombstone = world.documents.read
+
+    def not_yet_deleting(tenant: TenantId, document: DocumentId) -> Document | None:
+        world.documents.read = tombstone  # type: ignore[method-assign]
+        return None  # as it was before the delete was asked for, seen by an API that is slow
+
+    world.documents.read = not_yet_deleting  # type: ignore[method-assign]
+    world.objects.put = put_while_it_is_removed  # type: ignore[method-assign]
+    again = world.upload(prose("b", 1), id="one")
+    world.drain()
+    assert world.record(again).status is Status.INDEXED
+
+
+def test_a_removal_waits_for_workers_that_a_replacement_took_the_work_from(world: World) -> None:
+    received = world.upload(prose("a", 1), id="one")
+    slow = SteppedWorker(world.services, world.take())
+    while not world.record(received).work.alive(world.clock()):
+        slow.step()
+    world.upload(prose("b", 1), id="one")
+    world.queue.sent.clear()
+    world.delete(received)
+    message = world.take()
+    outcome = world.run(message)
+    assert isinstance(outcome, HandBack)
+    assert outcome.delay == world.limits.lease
+    slow.finish()
+    world.clock.pass_time(outcome.delay)
+    assert world.run(message) == Done()
+    assert world.pairs(received.document.id) == {}
+
+
+def test_a_removal_takes_the_newest_bytes_of_the_folder_and_those_that_readers_saw(world: World) -> None:
+    received = world.receive(world.drop("drop/acme/wiki/b.txt", "some text", "01"))
+    world.drain()
+    world.receive(world.drop("drop/acme/wiki/b.txt", "some text", "02"))
+    assert received is not None
+    world.delete(received)
+    world.drain()
+    assert world.objects.objects == {}
+
+
+def test_bytes_that_arrive_after_their_removal_was_heard_of_leave_the_bucket(world: World) -> None:
+    arrival = world.drop("drop/acme/wiki/b.txt", "some text", "01")
+    world.receive(world.removal("drop/acme/wiki/b.txt", "02"))
+    world.receive(arrival)
+    assert world.objects.objects == {}
+
+
+def test_news_of_an_arrival_that_come_again_after_the_deletion_revive_nothing(world: World) -> None:
+    arrival = world.drop("drop/acme/wiki/b.txt", "some text", "01")
+    received = world.receive(arrival)
+    assert received is not None
+    world.drain()
+    world.delete(received)
+    world.drain()
+    world.receive(arrival)
+    assert world.record(received).status is Status.DELETED
+
+
+def test_a_stalled_extract_that_finds_its_file_gone_removes_nothing_of_its_successor(world: World) -> None:
+    received = world.receive(world.drop("drop/acme/wiki/b.txt", "some text", "01"))
+    assert received is not None
+    stalled = SteppedWorker(world.services, world.take())
+    while not world.record(received).work.alive(world.clock()):
+        stalled.step()
+    world.objects.remove(TENANT, "drop/acme/wiki/b.txt")
+    world.receive(world.drop("drop/acme/wiki/b.txt", "other text", "02"))
+    world.drain()
+    stalled.finish()
+    world.drain()
+    assert world.record(received).status is Status.INDEXED
+    assert world.search("other").hits

@@ -12,7 +12,7 @@ from penstock.chunk import Candidates, Chunk, Entry, IndexQuery
 from penstock.document import Document, DocumentId, Edition, Original, Pair, Receipt, Status, TenantId
 from penstock.errors import BadRequest, Transient
 from penstock.ports import Change
-from penstock.search import CHECKED_PER_HIT, MOST_CHARACTERS, ROUNDS, Answer, Question, search
+from penstock.search import CHECKED_PER_HIT, DEPTH, MOST_CHARACTERS, ROUNDS, Answer, Question, search
 from tests.fakes.documents import FakeDocumentTable
 from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.index import FakeSearchIndex
@@ -83,7 +83,7 @@ class Library:
         """From now on readers shall see this pair."""
         key = (self.tenant, document, None)
         original = Original(key=f"files/{document}", version="v", name=document, size=1, etag="e")
-        active = None if pair is None else Edition(pair, original, Receipt("text", "text", True, 1, 1))
+        active = None if pair is None else Edition(pair, original, Receipt("text", "text", True, 1, 1), "api")
         self.documents.items[key] = Document(
             self.tenant, DocumentId(document), 9, status, NOW, original, "api", active=active
         )
@@ -307,14 +307,24 @@ def test_each_round_is_judged_by_one_read(library: Library) -> None:
 
 def test_after_three_rounds_an_answer_says_that_it_is_incomplete(library: Library) -> None:
     """I8."""
-    for n in range(4 * CHECKED_PER_HIT):
+    for n in range(4 * DEPTH + 2 * CHECKED_PER_HIT):
         library.add(f"stale{n}", "gauge gauge")
         library.show(f"stale{n}", NEW)
     library.add("good", "gauge and much else besides this")
     answer = library.search("gauge", k=1)
     assert (answer.hits, answer.incomplete, answer.rounds) == ((), True, ROUNDS)
-    assert answer.dropped == ROUNDS * CHECKED_PER_HIT
+    assert answer.dropped >= CHECKED_PER_HIT + 2 * DEPTH
     assert len(library.documents.reads) == ROUNDS
+
+
+def test_one_good_document_is_found_behind_the_leftovers_of_many_failed_ones(library: Library) -> None:
+    """I8: after the first round, all candidates are judged."""
+    for n in range(70):
+        library.add(f"failed{n}", "gauge gauge")
+        library.show(f"failed{n}", NEW)
+    library.add("good", "gauge and much else besides this")
+    answer = library.search("gauge", k=1)
+    assert ([hit.document for hit in answer.hits], answer.incomplete) == (["good"], False)
 
 
 def test_a_document_replaced_between_search_and_read_is_answered_with_its_new_pair(library: Library) -> None:

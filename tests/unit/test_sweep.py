@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.document import Status
+from penstock.sweep import sweep
 from tests.world import World, prose
 
 
@@ -76,3 +77,24 @@ def test_a_final_document_is_not_due(world: World) -> None:
     world.drain()
     world.clock.pass_time(10 * world.limits.resend)
     assert world.sweep() == 0
+
+
+def test_a_record_that_fails_does_not_keep_the_others_from_their_turn(world: World) -> None:
+    """I5: not even by a bug."""
+    for name in ("one", "two"):
+        world.upload(prose("a", 1), id=name)
+        world.drain()
+        world.upload(prose("b", 1), id=name)
+        world.drain()
+    received = world.upload("some text", id="three")
+    world.queue.sent.clear()
+    world.clock.pass_time(world.limits.resend)
+
+    def broken(*_: object, **__: object) -> int:
+        raise ZeroDivisionError
+
+    world.index.clear = broken  # type: ignore[method-assign]
+    for _ in range(3):
+        sweep(world.services, limit=1)
+    world.drain()
+    assert world.record(received).status is Status.INDEXED

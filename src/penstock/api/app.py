@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
 
 from penstock.api import adding, documents, health, search, tasks, uploads
 from penstock.api.access import AccessLog
@@ -38,12 +39,13 @@ _TAGS = [
 
 def create_app(services_factory: Callable[[], Services], settings: Settings) -> FastAPI:
     """The API over these services, which are made at the first call that needs them."""
-    app = FastAPI(
+    app = FastAPIOffline(
         title="Penstock",
         version=VERSION,
         description=_DESCRIPTION,
         openapi_tags=_TAGS,
         redoc_url=None,
+        static_url="/docs/assets",
         redirect_slashes=False,
     )
     app.state.services = Connected(services_factory)

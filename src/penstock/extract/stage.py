@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field, replace
@@ -16,15 +17,17 @@ from penstock.build import Build
 from penstock.chunk import Chunk, Cut, Page
 from penstock.claim import Claim, HandedOn, check, hand_on, held, tell
 from penstock.document import Document, Receipt, Status, Work
-from penstock.embed import embed_chunks
+from penstock.embed import Paid, embed_chunks
 from penstock.errors import EmptyFile, Fenced, OriginalMissing, OutOfTime, Transient, Unreadable
 from penstock.ports import Change, Reading, Services
 from penstock.publish import keep_edition, publish_build, publish_held
 from penstock.ranges import numbers, ranges
-from penstock.remove import request_removal
+from penstock.remove import remove_missing
 from penstock.revise import revise_both, revise_build
 from penstock.shards import embed_message, save_shard
 from penstock.split import cuts
+
+log = logging.getLogger(__name__)
 
 _TELL_EVERY = timedelta(seconds=0.4)
 
@@ -47,8 +50,7 @@ def extract(services: Services, claim: Claim) -> None:
     except OriginalMissing:
         if not claim.document.original.key.startswith("drop/"):
             raise
-        # Whoever took it out of the folder wants it gone; the event that says so may come later, or not at all.
-        request_removal(services, claim.tenant, claim.document.id)
+        remove_missing(services, claim)
 
 
 def _read_and_cut(services: Services, claim: Claim, path: Path, sha256: str) -> None:
@@ -87,16 +89,18 @@ def _handed_on(services: Services, claim: Claim) -> Build | None:
 
 def _finish_here(services: Services, claim: Claim, chunks: list[Chunk], receipt: Receipt, sha256: str) -> None:
     """A document of one shard goes on in this invocation. Where that fails for now, only its embedding is left."""
+    paid = Paid()
     try:
-        embedded = embed_chunks(services, claim, chunks, paged=receipt.paged)
-        publish_held(services, claim, replace(receipt, chunks=len(chunks), embedded=embedded), sha256=sha256)
+        embed_chunks(services, claim, chunks, paid, paged=receipt.paged)
+        publish_held(services, claim, replace(receipt, chunks=len(chunks), embedded=paid.texts), sha256=sha256)
     except Transient as error:
+        delay = backoff(services.limits, 1, error.retry_after)
+        rested = Work(attempts=1, rest=services.clock() + delay)
         save_shard(services, claim.document, 0, chunks, paged=receipt.paged)
-        build = _new_build(claim.document, receipt.pages, receipt.pages)
-        _begin_embedding(services, claim, replace(build, total=1, draft=receipt, work={0: Work(attempts=1)}), sha256)
-        services.queue.send(
-            embed_message(claim.document, 0), claim.document.lane, delay=backoff(services.limits, 1, error.retry_after)
-        )
+        build = _new_build(services, claim.document, receipt.pages, receipt.pages)
+        build = replace(build, total=1, draft=receipt, work={0: rested}, embedded=paid.texts)
+        _begin_embedding(services, claim, build, sha256)
+        services.queue.send(embed_message(claim.document, 0), claim.document.lane, delay=delay)
 
 
 def _send_shards(
@@ -126,7 +130,7 @@ def _send_shards(
 
 def _count_written(services: Services, document: Document, written: int, read: int, pages: int) -> None:
     if written == 1:
-        services.documents.write(document.tenant, Change(None, _new_build(document, read, pages)))
+        services.documents.write(document.tenant, Change(None, _new_build(services, document, read, pages)))
         return
 
     def decide(build: Build) -> Build:
@@ -137,7 +141,7 @@ def _count_written(services: Services, document: Document, written: int, read: i
 
 def _declare(services: Services, claim: Claim, total: int, receipt: Receipt, sha256: str) -> None:
     """The total is a finishing write too: its shards may all be done before it is known."""
-    build = replace(_new_build(claim.document, receipt.pages, receipt.pages), total=total, draft=receipt)
+    build = replace(_new_build(services, claim.document, receipt.pages, receipt.pages), total=total, draft=receipt)
     document, build = _begin_embedding(services, claim, build, sha256)
     if build.complete:
         publish_build(services, document, build)
@@ -151,7 +155,7 @@ def _begin_embedding(services: Services, claim: Claim, final: Build, sha256: str
         moved = record.moved(
             Status.EMBEDDING,
             original=replace(record.original, sha256=sha256),
-            work=record.work.returned(claim.epoch, attempted=False),
+            work=record.work.returned(claim.epoch),
         )
         if build is None:
             return moved, final
@@ -162,12 +166,19 @@ def _begin_embedding(services: Services, claim: Claim, final: Build, sha256: str
     return revise_both(services, claim.tenant, claim.document.id, claim.pair, decide)
 
 
-def _new_build(document: Document, read: int, pages: int) -> Build:
-    return Build(document.tenant, document.id, document.pair, written=1, pages_read=read, pages=pages)
+def _new_build(services: Services, document: Document, read: int, pages: int) -> Build:
+    ends = services.clock() + services.limits.keep_build
+    return Build(document.tenant, document.id, document.pair, written=1, pages_read=read, pages=pages, ends=ends)
 
 
 def _is_shown(document: Document, sha256: str) -> bool:
-    return document.active is not None and document.active.original.sha256 == sha256
+    """Under another name or source the same bytes are cut anew, as each chunk says where it is from."""
+    shown, newest = document.active, document.original
+    return shown is not None and (shown.original.sha256, shown.original.name, shown.source) == (
+        sha256,
+        newest.name,
+        document.source,
+    )
 
 
 @contextmanager
@@ -195,8 +206,11 @@ class _Teller:
     def tell(self, pages_read: int, pages: int) -> None:
         now = self._services.clock()
         if now - self._told >= _TELL_EVERY:
-            tell(self._services, self._claim, pages_read, pages)
             self._told = now
+            try:
+                tell(self._services, self._claim, pages_read, pages)
+            except Transient as error:
+                log.warning("progress not told: %s", error)
 
 
 @dataclass(slots=True)

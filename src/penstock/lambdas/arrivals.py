@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 
 import orjson
 
-from penstock.errors import PenstockError, Permanent
+from penstock.errors import BadRequest, PenstockError
 from penstock.lambdas.batch import Event, Failures, LambdaContext, each_record
 from penstock.observe import log_json
 from penstock.ports import Services
@@ -58,7 +58,7 @@ def _received(services: Services, body: str) -> bool:
 def _receive(services: Services, event: ObjectEvent) -> None:
     try:
         received = receive_object(services, event)
-    except Permanent as error:
+    except BadRequest as error:
         log.warning("ignored %s: %s", event.key, error)
     else:
         if received is not None:

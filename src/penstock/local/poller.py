@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.adapters.aws.clients import aws_clients
-from penstock.errors import PenstockError
+from penstock.errors import Transient
 from penstock.lambdas.arrivals import Handler, make_handler
 from penstock.ports import Services
 from penstock.settings import Settings
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 _SWEEP_SECONDS = 15
 _VISIBILITY_SECONDS = 30
 _AGAIN_SECONDS = 2
+_LONGEST_AGAIN_SECONDS = 60
+"""So that the hundred times which a message is received outlast every removal that it waits for."""
 _PAUSE_SECONDS = 1
 
 
@@ -58,6 +60,7 @@ def _one_batch(sqs: SQSClient, settings: Settings, handler: Handler) -> None:
         MaxNumberOfMessages=10,
         WaitTimeSeconds=min(settings.wait_seconds, 1),
         VisibilityTimeout=_VISIBILITY_SECONDS,
+        MessageSystemAttributeNames=["ApproximateReceiveCount"],
     ).get("Messages", [])
     if not received:
         return
@@ -66,7 +69,9 @@ def _one_batch(sqs: SQSClient, settings: Settings, handler: Handler) -> None:
     for message in received:
         receipt = {"QueueUrl": settings.arrivals, "ReceiptHandle": message["ReceiptHandle"]}
         if message["MessageId"] in failed:
-            sqs.change_message_visibility(**receipt, VisibilityTimeout=_AGAIN_SECONDS)
+            times = int(message["Attributes"]["ApproximateReceiveCount"])
+            again = min(times * _AGAIN_SECONDS, _LONGEST_AGAIN_SECONDS)
+            sqs.change_message_visibility(**receipt, VisibilityTimeout=again)
         else:
             sqs.delete_message(**receipt)
 
@@ -86,7 +91,7 @@ def _record(message: MessageTypeDef) -> dict[str, Any]:
 def _sweep(wired: Services) -> None:
     try:
         found = sweep(wired)
-    except PenstockError as error:
+    except Transient as error:
         log.warning("not swept: %s", error)
     else:
         if found:

@@ -12,7 +12,6 @@ from threading import Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
 from celery import bootsteps
 from celery.worker.consumer.tasks import Tasks
 
@@ -104,7 +103,7 @@ class Heartbeat:
                         for n, (receipt, seconds) in enumerate(batch)
                     ],
                 )
-            except (BotoCoreError, ClientError) as failure:
+            except Exception as failure:  # noqa: BLE001 - nothing may end this thread: what is held would become visible
                 logger.warning("Visibility in %s not set (%d more tries): %s", queue, left, failure)
             else:
                 for failed in answer.get("Failed", ()):

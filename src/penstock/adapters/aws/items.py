@@ -72,7 +72,7 @@ ORIGINAL = Form(
     c=("content_type", TEXT),
     q=("sequencer", TEXT),
 )
-WORK = Form(Work, e=("epoch", WHOLE), u=("until", MOMENT), a=("attempts", WHOLE))
+WORK = Form(Work, e=("epoch", WHOLE), u=("until", MOMENT), a=("attempts", WHOLE), r=("rest", MOMENT))
 FAILURE = Form(Failure, c=("code", TEXT), m=("message", TEXT))
 RECEIPT = Form(
     Receipt,
@@ -111,6 +111,7 @@ DOCUMENT = Form(
     x=("failure", FAILURE.kind),
     c=("cancel", FLAG),
     y=("stray", FLAG),
+    q=("quiet", MOMENT),
     d=("due", MOMENT),
     dw=("wait", WHOLE),
     e=("ends", MOMENT),
@@ -127,6 +128,7 @@ BUILD = Form(
     c=("chunks", WHOLE),
     m=("embedded", WHOLE),
     o=("reopened", WHOLE),
+    e=("ends", MOMENT),
     rc=("draft", RECEIPT.kind),
     u=("resume", CUT.kind),
 )
@@ -151,7 +153,7 @@ def key_of_item(item: Item) -> Attributes:
 def packed(item: Item) -> Attributes:
     """The whole item as it is stored."""
     if isinstance(item, Build):
-        return key_of_item(item) | BUILD.pack(item)
+        return key_of_item(item) | BUILD.pack(item) | _ttl(item.ends, timedelta(0))
     attributes = key_of_item(item) | DOCUMENT.pack(item)
     if item.active is not None:
         attributes[_ACTIVE] = {"M": _active(item, item.active)}
@@ -159,9 +161,11 @@ def packed(item: Item) -> Attributes:
         attributes |= {"t": {"S": item.tenant}, "l": {"S": position(item.accepted, item.id)}}
     if item.due is not None:
         attributes["ds"] = {"S": DUE_PARTITIONS[crc32(item.id.encode()) % len(DUE_PARTITIONS)]}
-    if item.ends is not None:
-        attributes["ttl"] = {"N": str(int((item.ends + _BACKSTOP).timestamp()))}
-    return attributes
+    return attributes | _ttl(item.ends, _BACKSTOP)
+
+
+def _ttl(ends: datetime | None, after: timedelta) -> Attributes:
+    return {} if ends is None else {"ttl": {"N": str(int((ends + after).timestamp()))}}
 
 
 def _active(document: Document, edition: Edition) -> Attributes:
@@ -173,6 +177,8 @@ def _active(document: Document, edition: Edition) -> Attributes:
         held["o"] = ORIGINAL.kind.pack(edition.original)
     if edition.receipt != document.receipt:
         held["rc"] = RECEIPT.kind.pack(edition.receipt)
+    if edition.source != document.source:
+        held["f"] = TEXT.pack(edition.source)
     return held
 
 
@@ -194,7 +200,7 @@ def document_in(attributes: Mapping[str, Attribute]) -> Document:
 
 
 def _edition_in(attributes: Mapping[str, Attribute], document: Document) -> Edition:
-    unknown = attributes.keys() - {"p", "o", "rc"}
+    unknown = attributes.keys() - {"p", "o", "rc", "f"}
     if unknown:
         raise ValueError(f"attribute {_ACTIVE}: {', '.join(sorted(unknown))} unknown")
     receipt = RECEIPT.kind.unpack(attributes["rc"]) if "rc" in attributes else document.receipt
@@ -204,6 +210,7 @@ def _edition_in(attributes: Mapping[str, Attribute], document: Document) -> Edit
         PAIR.unpack(attributes["p"]) if "p" in attributes else document.pair,
         ORIGINAL.kind.unpack(attributes["o"]) if "o" in attributes else document.original,
         receipt,
+        TEXT.unpack(attributes["f"]) if "f" in attributes else document.source,
     )
 
 
