@@ -54,6 +54,9 @@ format: $(VENV)/.installed-dev ## code as ruff would have it
 	$(VENV)/bin/ruff format .
 
 clean-state: ## forget documents, keys and index of the local stack
+	@for lock in $(wildcard $(STATE)/lock $(STATE)/demo/lock); do \
+	  $(PYTHON) -c 'import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)' $$lock 2>/dev/null \
+	  || { echo "A local stack is running on $$(dirname $$lock): end it with Ctrl-C first."; exit 1; }; done
 	rm -rf $(STATE)
 
 clean: clean-state ## forget the virtual environments too

@@ -19,6 +19,7 @@ from penstock.errors import (
     NotFound,
     OriginalMissing,
     PasswordRequired,
+    UnsupportedType,
     UploadMissing,
 )
 from penstock.ports import Services
@@ -29,6 +30,7 @@ _GOING = frozenset({Status.DELETING, Status.DELETED})
 
 _MENDED: Mapping[str, str] = MappingProxyType(
     {
+        UnsupportedType.code: "Convert it to a kind that the error names.",
         PasswordRequired.code: "Save a copy without a password.",
         EmptyFile.code: "Check that the file has content.",
         LimitHit.code: "Split the file, or have an operator raise the limit that the error names.",

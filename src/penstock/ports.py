@@ -320,6 +320,8 @@ class Limits:
     """How long the chunks of a failed attempt stay, unseen, for a retry to find their vectors."""
     keep_build: timedelta = timedelta(days=30)
     """Longer than any message about it may live."""
+    file: int = 500_000_000
+    """Bytes, whichever door it came by."""
     chunk: int = 4000
     overlap: int = 400
     shard: int = 128

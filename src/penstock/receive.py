@@ -29,6 +29,7 @@ from penstock.upload import AwaitedUpload, UploadId
 
 log = logging.getLogger(__name__)
 
+_UNNAMED_SOURCE = "drop"
 _RETRIED = {Status.FAILED, Status.CANCELLED}
 
 
@@ -117,8 +118,8 @@ def receive_upload(
 
 
 def receive_object(services: Services, event: ObjectEvent) -> Received | None:
-    """An object of the drop folder, `drop/{tenant}/{source}/…`, where the same key again is the same document; or one
-    that was awaited, under `uploads/{tenant}/{upload}/`.
+    """An object of the drop folder, `drop/{tenant}/{source}/…`; the same key again is the same document. What lies in
+    the tenant's folder itself has the source "drop". Or one that was awaited, under `uploads/{tenant}/{upload}/`.
     None where there was nothing to do: a duplicate, one out of order, or one that nobody announced.
 
     Raises:
@@ -127,10 +128,13 @@ def receive_object(services: Services, event: ObjectEvent) -> Received | None:
     """
     if event.key.startswith("uploads/"):
         return _receive_awaited(services, event)
-    parts = event.key.split("/", 3)
-    if len(parts) < 4 or parts[0] != "drop" or not parts[2] or not parts[3]:  # noqa: PLR2004 - the parts named above
+    folder, _, place = event.key.partition("/")
+    whose, _, path = place.partition("/")
+    if folder != "drop" or not path:
         raise BadRequest(why=f"{event.key!r} is no drop-folder key: use drop/TENANT/SOURCE/NAME.")
-    tenant, source, name = tenant_id(parts[1]), parts[2], parts[3].rsplit("/", 1)[-1]
+    source, _, rest = path.partition("/")
+    tenant, name = tenant_id(whose), path.rsplit("/", 1)[-1]
+    source = source if source and rest else _UNNAMED_SOURCE
     document = derived_id(tenant, event.key)
     if event.removed:
         receive_removal(services, tenant, document, Original(event.key, "", "", 0, "", sequencer=event.sequencer))

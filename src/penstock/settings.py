@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     )
     accepted_types: frozenset[str] = Field(
         default=frozenset({"application/pdf", "text/markdown", "text/plain"}),
-        description="JSON list of media types accepted.",
+        description="JSON list of media types that the HTTPS door takes; the content decides later.",
     )
     link_seconds: int = Field(default=300, ge=1, le=604_800, description="How long a link to an original works.")
 

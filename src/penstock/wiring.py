@@ -35,7 +35,7 @@ def services(settings: Settings, *, queue: TaskQueue | None = None, clients: Cli
     Raises:
         Misconfigured: a setting is missing, or names an adapter that there is none of.
     """
-    _check_given(settings)
+    check_given(settings)
     clients = clients or aws_clients()
     embedder = _embedder(settings)
     return Services(
@@ -58,7 +58,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _check_given(settings: Settings) -> None:
+def check_given(settings: Settings) -> None:
+    """
+    Raises:
+        Misconfigured: what the stack's outputs say is missing.
+    """
     needed = {
         "PENSTOCK_BUCKET": settings.bucket,
         "PENSTOCK_TABLE": settings.table,
@@ -104,6 +108,7 @@ def _limits(settings: Settings) -> Limits:
         lease=timedelta(seconds=settings.lease_seconds),
         attempts=settings.attempts,
         resend=timedelta(seconds=settings.resend_seconds),
+        file=settings.max_file_bytes,
         chunk=settings.chunk_chars,
         overlap=settings.overlap_chars,
         shard=settings.shard_chunks,

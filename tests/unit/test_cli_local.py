@@ -118,3 +118,40 @@ def test_one_file_that_failed_makes_the_exit_code_1_and_partial_ones_do_not():
     assert exit_code(good) is Exit.DONE
     assert exit_code([*good, Outcome("b", "failed")]) is Exit.FAILED
     assert as_json(good)["summary"] == {"indexed": 1, "partial": 1, "no_text": 1}
+
+
+def test_an_empty_tenant_is_nobodys(here):
+    (here / ".penstock").mkdir()
+    (here / ".penstock" / "env").write_text('PENSTOCK_TABLE=t\nPENSTOCK_BUCKET=b\nPENSTOCK_QUEUES={"delete": "q"}\n')
+    ended = run("keys", "create", "--tenant", "")
+    assert ended.exit_code == Exit.USAGE
+    assert "tenant id" in ended.output
+
+
+def test_a_setting_that_cannot_be_used_is_named(here):
+    ended = run("serve", PENSTOCK_API_PORT="abc")
+    assert (ended.exit_code, "PENSTOCK_API_PORT" in ended.output, "bug" in ended.output) == (Exit.USAGE, True, False)
+
+
+def test_a_worker_without_settings_says_what_to_set(here):
+    ended = run("worker")
+    assert (ended.exit_code, "PENSTOCK_BUCKET" in ended.output) == (Exit.UNREACHABLE, True)
+
+
+def test_a_key_that_can_be_none_is_not_shown(here):
+    ended = run("list", PENSTOCK_URL="http://127.0.0.1:9", PENSTOCK_API_KEY="psk.secret\nrest")
+    assert (ended.exit_code, "secret" in ended.output) == (Exit.KEY_REFUSED, False)
+
+
+def test_eager_takes_no_field_that_the_api_would_refuse(here):
+    (here / "a.txt").write_text("text")
+    ended = run("add", "a.txt", "--source", "a/b", PENSTOCK_EAGER="1", PENSTOCK_TENANT="acme")
+    assert (ended.exit_code, "source" in ended.output) == (Exit.USAGE, True)
+
+
+def test_the_local_key_goes_with_the_local_url_however_it_ends(here):
+    (here / ".penstock").mkdir()
+    (here / ".penstock" / "url").write_text("http://127.0.0.1:9\n")
+    (here / ".penstock" / "api-key").write_text("psk.local.a.b\n")
+    ended = run("list", PENSTOCK_URL="http://127.0.0.1:9/")
+    assert ended.exit_code == Exit.UNREACHABLE

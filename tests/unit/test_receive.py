@@ -175,7 +175,7 @@ def test_a_drop_during_the_removal_waits_in_its_queue(world: World) -> None:
     assert world.record(received).status is Status.INDEXED
 
 
-@pytest.mark.parametrize("key", ["other/acme/wiki/a", "drop/acme/a", "drop/ACME/wiki/a", "drop/acme/wiki/", "drop"])
+@pytest.mark.parametrize("key", ["other/acme/wiki/a", "drop/ACME/wiki/a", "drop/a", "drop/acme/", "drop"])
 def test_a_key_outside_the_drop_folders_form_is_refused_with_the_form(world: World, key: str) -> None:
     with pytest.raises(Permanent, match=r"drop/TENANT/SOURCE/NAME|tenant id"):
         world.receive(world.removal(key, "01"))
@@ -203,3 +203,22 @@ def test_a_removal_that_comes_before_the_arrival_it_removes_wins(world: World) -
     assert world.receive(arrival) is None
     assert not world.queue.sent
     assert world.receive(world.drop("drop/acme/wiki/b.txt", "later text", "03")) is not None
+
+
+@pytest.mark.parametrize("key", ["drop/acme/b.txt", "drop/acme//b.txt"])
+def test_what_lies_in_the_tenants_folder_itself_is_received_too(world: World, key: str) -> None:
+    received = world.receive(world.drop(key, "some text", "01"))
+    assert received is not None
+    assert (received.document.source, received.document.original.name) == ("drop", "b.txt")
+
+
+def test_a_file_of_the_folder_that_is_too_large_fails_with_the_setting_named(world: World) -> None:
+    world.with_limits(file=5)
+    received = world.receive(world.drop("drop/acme/wiki/b.txt", "some text", "01"))
+    assert received is not None
+    world.drain()
+    failure = world.record(received).failure
+    assert failure is not None
+    assert failure.code == "file_too_large"
+    assert "PENSTOCK_MAX_FILE_BYTES" in failure.message
+    assert not world.reader.read_files

@@ -234,3 +234,12 @@ def _places(text: str, chunks: Sequence[Chunk]) -> Iterator[int]:
         place = text.index(chunk.text, start)
         yield place
         start = place + len(chunk.text)
+
+
+def test_where_the_reading_ahead_ends_moves_no_cut() -> None:
+    """Text is read ahead in blocks; blanks before it shift what falls into each of them."""
+    text = Prose(7).text(400_000)
+    whole = {chunk.text for chunk in chunks_of([Page(1, text)])}
+    for blanks in (1_000, 7_777, 30_001):
+        shifted = {chunk.text for chunk in chunks_of([Page(1, " " * blanks + text)])}
+        assert len(whole - shifted) <= 1, "only the first chunk may begin with them"

@@ -191,7 +191,7 @@ def _outcome(request: Request, file: SpooledFile, outcome: Received | PenstockEr
         return Refused(name=file.name, problem=problem_of(outcome))
     task = str(outcome.task)
     return Accepted(
-        name=file.name,
+        name=outcome.document.original.name,
         document_id=outcome.document.id,
         task_id=task,
         status_url=str(request.url_for("get_task", task=task)),

@@ -39,7 +39,8 @@ _EXAMPLE = Task(
     summary="Follow a task",
     responses=answers(
         HTTPStatus.OK,
-        "PENDING, STARTED, PROGRESS and RETRY go on; SUCCESS, FAILURE and REVOKED are the end.",
+        "PENDING, STARTED, PROGRESS and RETRY go on; SUCCESS, FAILURE and REVOKED are the end, "
+        "but for this: once its document is replaced or deleted, an older task says REVOKED and why.",
         _EXAMPLE,
         NotFound(what="task", id="ingest-1772357400000-handbook"),
     ),

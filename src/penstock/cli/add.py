@@ -89,7 +89,7 @@ def _about(document_id: str | None, source: str, lane: Lane, metadata: Mapping[s
 def _pairs(metadata: Sequence[str]) -> dict[str, str]:
     pairs = {}
     for each in metadata:
-        name, equals, value = each.partition("=")
+        name, equals, value = readable(each).partition("=")
         if not name or not equals:
             raise Stop(f"--meta is NAME=VALUE; {each!r} is not.", Exit.USAGE)
         pairs[name] = value

@@ -195,6 +195,8 @@ def connected(address: Address) -> Iterator[Api]:
         raise Stop(f"PENSTOCK_URL is {address.url!r}: {error}.", Exit.USAGE) from None
     if base.scheme not in {"http", "https"} or not base.host:
         raise Stop(f"PENSTOCK_URL is {address.url!r}; it should be like https://penstock.example.", Exit.USAGE)
+    if not (address.key.isascii() and address.key.isprintable()):
+        raise Stop("PENSTOCK_API_KEY is no key of ours: it has other characters than a key can have.", Exit.KEY_REFUSED)
     loopback = base.host in {"127.0.0.1", "::1", "localhost"}
     headers = {"Authorization": f"Bearer {address.key}"}
     # A proxy for the outside world knows nothing of this machine's own ports.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import itertools
+import json
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -13,13 +14,16 @@ from datetime import timedelta
 from io import BufferedReader
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from penstock.api.adding import AddForm
 from penstock.api.filename import accepted_type, clean_name
 from penstock.api.models import Task
 from penstock.cli.local_run import tenant_or_local
 from penstock.cli.outcome import Outcome, of_task
 from penstock.cli.printing import readable
 from penstock.document import TenantId, document_id, tenant_id
-from penstock.errors import PenstockError, TooLarge
+from penstock.errors import BadRequest, PenstockError, TooLarge, Transient
 from penstock.follow import task
 from penstock.pipeline import HandBack, run
 from penstock.ports import Services
@@ -67,6 +71,7 @@ def eager_add(
     Raises:
         Misconfigured: the environment does not say where bucket and table are.
     """
+    _check_fields(source, metadata)
     tenant = tenant_id(tenant_or_local(os.environ.get("PENSTOCK_TENANT")))
     settings, queue = Settings(), EagerQueue()
     wired = services(settings, queue=queue)
@@ -79,6 +84,8 @@ def eager_add(
                 received = receive_upload(
                     wired, tenant, upload, document=named, source=source, lane=lane, metadata=metadata
                 )
+        except Transient:
+            raise  # it would befall the next file as well
         except (PenstockError, OSError) as error:
             code = error.code if isinstance(error, PenstockError) else "unreadable_file"
             return Outcome(readable(file), "refused", code=code, message=str(error))
@@ -87,6 +94,19 @@ def eager_add(
         return of_task(readable(file), seen, already_here=received.already_here)
 
     return [add(file) for file in files]
+
+
+def _check_fields(source: str, metadata: Mapping[str, str]) -> None:
+    """What the API's door checks.
+
+    Raises:
+        BadRequest: one of them would be refused there.
+    """
+    try:
+        AddForm.model_validate({"source": source, "metadata": json.dumps(dict(metadata))})
+    except ValidationError as error:
+        said = "; ".join(f"{each['loc'][0]}: {each['msg']}" for each in error.errors())
+        raise BadRequest(why=f"These fields would be refused by the API as well: {said}.") from None
 
 
 def _upload(settings: Settings, name: str, content: BufferedReader) -> Upload:

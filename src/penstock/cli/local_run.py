@@ -34,7 +34,7 @@ def address() -> Address:
             Exit.UNREACHABLE,
         )
     # The key of the local run opens no other door, so it is not shown at one.
-    key = os.environ.get("PENSTOCK_API_KEY") or (_word("api-key") if url == _word("url") else None)
+    key = os.environ.get("PENSTOCK_API_KEY") or (_word("api-key") if url.rstrip("/") == _word("url") else None)
     if not key:
         raise Stop(f"PENSTOCK_API_KEY is not set, and {url} wants a key.", Exit.KEY_REFUSED)
     return Address(url.rstrip("/"), key)
@@ -61,8 +61,12 @@ def tenant_or_local(tenant: str | None) -> str:
     """
     local = load_environment()
     if tenant is None and not local:
-        raise Stop("Which tenant? Name it with --tenant.", Exit.USAGE)
-    return tenant or TENANT
+        raise Stop(
+            "Which tenant? Set PENSTOCK_TENANT (or --tenant, where a command has it), or call this in the folder of a "
+            "local run.",
+            Exit.USAGE,
+        )
+    return TENANT if tenant is None else tenant
 
 
 def _word(name: str) -> str | None:

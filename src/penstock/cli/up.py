@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from penstock.cli.local_run import STATE
 from penstock.cli.printing import out
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from penstock.local.run import Place
 
 _CHECKOUT = Path(__file__).parents[3]
+_PAGE = 120
 _ENDED_BY = (signal.SIGTERM, signal.SIGHUP)
 
 StateOption = Annotated[Path, typer.Option("--state", help="The folder that keeps what the stack holds.")]
@@ -29,15 +31,18 @@ def up(
 ) -> None:
     """The whole stack on this machine, until Ctrl-C. Ports: PENSTOCK_API_PORT and PENSTOCK_EMULATOR_PORT."""
     from penstock.local.banner import banner  # noqa: PLC0415 - boto3 and more: not for --help
-    from penstock.local.demo import show_samples  # noqa: PLC0415
+    from penstock.local.demo import DemoFailed, show_samples  # noqa: PLC0415
     from penstock.local.run import local_stack  # noqa: PLC0415
 
-    console = out()
+    console = _console()
     _end_on_signals()
     try:
         with local_stack(_place(state)) as stack:
             if samples:
-                show_samples(stack, _CHECKOUT / "samples", console)
+                try:
+                    show_samples(stack, _CHECKOUT / "samples", console)
+                except DemoFailed as error:  # settings that do not take the samples are no reason not to run
+                    console.print(f"Without the samples: {error}")
             typer.echo(banner(stack))
             for name in stack.watch():
                 console.print(f"The {name} ended, and was started again; see {stack.place.logs / name}.log.")
@@ -55,7 +60,7 @@ def demo(
 
     _end_on_signals()
     with local_stack(_place(state, anywhere=True)) as stack:
-        run_demo(stack, _CHECKOUT / "samples", out(), new_ids=new_ids)
+        run_demo(stack, _CHECKOUT / "samples", _console(), new_ids=new_ids)
 
 
 def provision(
@@ -86,6 +91,12 @@ def _place(state: Path, *, anywhere: bool = False) -> Place:
         api_port=free_port() if anywhere else settings.api_port,
         emulator_port=free_port() if anywhere else settings.emulator_port,
     )
+
+
+def _console() -> Console:
+    """Tables are for reading, so a log gets them in the width of a page."""
+    console = out()
+    return console if console.is_terminal else Console(highlight=False, width=_PAGE)
 
 
 def _end_on_signals() -> None:

@@ -18,7 +18,7 @@ from penstock.chunk import Chunk, Cut, Page
 from penstock.claim import Claim, HandedOn, check, hand_on, held, tell
 from penstock.document import Document, Receipt, Status, Work
 from penstock.embed import Paid, embed_chunks
-from penstock.errors import EmptyFile, Fenced, OriginalMissing, OutOfTime, Transient, Unreadable
+from penstock.errors import EmptyFile, Fenced, OriginalMissing, OutOfTime, TooLarge, Transient, Unreadable
 from penstock.ports import Change, Reading, Services
 from penstock.publish import keep_edition, publish_build, publish_held
 from penstock.ranges import numbers, ranges
@@ -41,6 +41,8 @@ def extract(services: Services, claim: Claim) -> None:
         HandedOn: the time was over; the next to claim it goes on.
         Transient: a service did not answer.
     """
+    if claim.document.original.size > services.limits.file:
+        raise TooLarge(limit=services.limits.file)
     try:
         with _on_disk(services, claim.document) as (path, sha256):
             if _is_shown(claim.document, sha256):

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from penstock.adapters.aws.clients import aws_clients
 from penstock.document import PUBLISHED, derived_id
-from penstock.errors import PenstockError
+from penstock.errors import Permanent
 from penstock.local.run import TENANT, Stack
 
 _SOURCE = "samples"
@@ -26,7 +26,7 @@ _SECONDS = 120.0
 _FINAL = {status.value for status in PUBLISHED} | {"failed", "cancelled", "deleted"}
 
 
-class DemoFailed(PenstockError):
+class DemoFailed(Permanent):
     """{why}"""
 
     code = "demo_failed"

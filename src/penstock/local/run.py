@@ -87,7 +87,10 @@ class Stack:
         while True:
             time.sleep(_WATCH_SECONDS)
             if self.emulator.poll() is not None:
-                raise Misconfigured(why=f"The AWS emulator has ended; see {self.place.logs}. Start the stack again.")
+                raise Misconfigured(
+                    why="The AWS emulator has ended, and what was added since the last clean stop is lost: start the "
+                    f"stack again, and add it again. What happened is in {self.place.logs}."
+                )
             for name, process in self.processes.items():
                 if process.poll() is not None:
                     self.processes[name] = _start(self.place, name, self.environment)
@@ -134,10 +137,10 @@ def _environment(place: Place, endpoint: str) -> dict[str, str]:
         "PENSTOCK_LEASE_SECONDS": "30",
         "PENSTOCK_VISIBILITY_SECONDS": "30",
         "PENSTOCK_WAIT_SECONDS": "1",
-        "PENSTOCK_API_PORT": str(place.api_port),
     }
     chosen = {name: os.environ.get(name, value) for name, value in suits_a_laptop.items()}
     return chosen | {
+        "PENSTOCK_API_PORT": str(place.api_port),
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "test",  # the one that the emulator knows, where a link is signed with it

@@ -10,7 +10,7 @@ from penstock.observe import log_json
 from penstock.pipeline import run
 from penstock.settings import Settings
 from penstock.task import Lane
-from penstock.wiring import services
+from penstock.wiring import check_given, services
 from penstock.worker.app import make_app
 from penstock.worker.measured import measured
 from penstock.worker.options import WorkerOptions
@@ -20,6 +20,7 @@ from penstock.worker.program import queues_of, start
 def run_worker(settings: Settings, lanes: Sequence[Lane] = tuple(Lane)) -> None:
     """Work on the queues of these lanes until SIGTERM or SIGINT, then end the process. Logs a line that contains
     `ready: ` and the queues when it receives."""
+    check_given(settings)
     undumpable()
     options = WorkerOptions(wait=settings.wait_seconds, stop=settings.stop_seconds)
     if settings.log_json:
