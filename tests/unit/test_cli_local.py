@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,15 @@ from penstock.cli.stop import Exit, Stop
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of its own; what a command takes into the environment there is gone afterwards."""
     monkeypatch.chdir(tmp_path)
+    before = dict(os.environ)
     for name in [name for name in os.environ if name.startswith(("PENSTOCK_", "AWS_"))]:
-        monkeypatch.delenv(name)
-    return tmp_path
+        del os.environ[name]
+    yield tmp_path
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def run(*arguments: str, **environment: str):
