@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 EMULATOR := .venv-emulator
+DEPLOY := .venv-emulator-deploy
 STATE ?= .penstock
 PIP := pip install --quiet --disable-pip-version-check
 penstock := $(VENV)/bin/penstock
 
-.PHONY: run demo test truth kill-worker lint format lock clean-state clean help
+.PHONY: run demo test truth kill-worker build validate deploy-local deploy-local-test lint format lock clean-state clean help
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -18,7 +19,23 @@ demo: $(VENV)/.installed $(EMULATOR)/.installed ## samples in through both doors
 	@exec $(penstock) demo --state $(STATE)/demo $(if $(NEW_IDS),--new-ids)
 
 test: $(VENV)/.installed-dev $(EMULATOR)/.installed ## every test
-	$(VENV)/bin/python -m pytest $(TESTS)
+	$(VENV)/bin/python -m pytest $(if $(TESTS),$(TESTS),--ignore=$(DEPLOYED))
+
+DEPLOYED := tests/e2e/test_deployed.py
+
+build: $(VENV)/.installed ## the package for AWS, and how large it is
+	$(VENV)/bin/python -m penstock.local.package
+
+validate: $(VENV)/.installed-dev ## the template: cfn-lint, our own tests, and sam's where it is installed
+	$(VENV)/bin/cfn-lint template.yaml
+	@if command -v sam >/dev/null; then sam validate --lint --region us-east-1; else echo "sam is not installed: its own validation was left out"; fi
+	$(VENV)/bin/python -m pytest -q tests/unit/test_template.py tests/unit/test_template_functions.py
+
+deploy-local: $(VENV)/.installed $(DEPLOY)/.installed ## the whole template on an emulator, until Ctrl-C
+	@exec $(VENV)/bin/python -m penstock.local.deploy
+
+deploy-local-test: $(VENV)/.installed-dev $(DEPLOY)/.installed ## documents through the deployed functions, and all removed
+	$(VENV)/bin/python -m pytest $(DEPLOYED)
 
 truth: $(VENV)/.installed-dev $(EMULATOR)/.installed ## 2,000 searches across 20 replacements of one document
 	$(VENV)/bin/python -m tests.e2e.replace_under_search
@@ -43,14 +60,19 @@ clean-state: ## forget documents, keys and index of the local stack
 	rm -rf $(STATE)
 
 clean: clean-state ## forget the virtual environments too
-	rm -rf $(VENV) $(EMULATOR)
+	rm -rf $(VENV) $(EMULATOR) $(DEPLOY) build
 
 lock: ## resolve the locked versions anew; needs uv
 	uv pip compile $(LOCK) requirements/build.in -o requirements/build.txt
 	uv pip compile $(LOCK) requirements/emulator.in -o requirements/emulator.txt
+	uv pip compile $(LOCK) requirements/emulator-deploy.in -o requirements/emulator-deploy.txt
 	uv pip compile $(LOCK) --extra local pyproject.toml -o requirements/local.txt
 	uv pip compile $(LOCK) --extra dev -c requirements/local.txt pyproject.toml -o requirements/dev.txt
+	uv pip compile $(LOCK) --extra worker --extra extract --extra openai -c requirements/local.txt pyproject.toml -o requirements/worker.txt
+	for layer in $(LAYERS); do uv pip compile $(LOCK) -c requirements/local.txt layers/$$layer/requirements.in -o layers/$$layer/requirements.txt; done
+	uv pip compile $(LOCK) -c requirements/local.txt $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' layers/common/requirements.txt | sort -u) layers/wordllama/requirements.in -o layers/wordllama/requirements.txt
 
+LAYERS := common web tasks extract openai
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
 
 $(VENV)/bin/python:
@@ -74,4 +96,11 @@ $(EMULATOR)/.installed: requirements/emulator.txt
 	@echo "Installing the AWS emulator into $(EMULATOR) …"
 	@test -x $(EMULATOR)/bin/python || $(PYTHON) -m venv $(EMULATOR)
 	@$(EMULATOR)/bin/$(PIP) -r requirements/emulator.txt
+	@touch $@
+
+# The same with what SAM's templates are translated by.
+$(DEPLOY)/.installed: requirements/emulator-deploy.txt
+	@echo "Installing the emulator that takes deployments into $(DEPLOY) …"
+	@test -x $(DEPLOY)/bin/python || $(PYTHON) -m venv $(DEPLOY)
+	@$(DEPLOY)/bin/$(PIP) -r requirements/emulator-deploy.txt
 	@touch $@

@@ -27,6 +27,7 @@ from tests.fakes.objects import FakeObjectStore
 from tests.fakes.pings import FakePingTable
 from tests.fakes.queue import FakeTaskQueue
 from tests.fakes.reader import FakeReader
+from tests.fakes.uploads import FakeUploadTable
 
 TENANT = TenantId("acme")
 
@@ -102,6 +103,7 @@ class World:
     documents: WatchedTable = field(default_factory=WatchedTable)
     queue: FakeTaskQueue = field(default_factory=FakeTaskQueue)
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
+    uploads: FakeUploadTable = field(default_factory=FakeUploadTable)
     index: TroubledIndex = field(default_factory=TroubledIndex)
     reader: FakeReader = field(default_factory=lambda: FakeReader(paged=True))
     limits: Limits = field(default_factory=lambda: Limits(chunk=400, overlap=40, shard=2, attempts=3))
@@ -117,6 +119,7 @@ class World:
             self.reader,
             FakeKeyTable(),
             FakePingTable(),
+            self.uploads,
             self.clock,
             self.limits,
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Self
 
+from penstock.chunk import Cut
 from penstock.document import DocumentId, Pair, Receipt, TenantId, Work
 
 
@@ -32,7 +33,9 @@ class Build:
     reopened: int = 0
     """How often the index held less than was sent, so that all shards were done again."""
     draft: Receipt | None = None
-    """What extract knows of the receipt; set together with the total."""
+    """What extract knows of the receipt: whole once the total is known."""
+    resume: Cut | None = None
+    """Where extract goes on, once its time has run out."""
     ends: datetime | None = None
     """When it may go, should nobody have removed it."""
     revision: int = 0

@@ -57,6 +57,19 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """Where cutting can go on after a chunk, by reading from `page` on; what comes is what would have come anyway."""
+
+    page: int
+    offset: int
+    """Characters from the beginning of that page to the core that the next chunk is of."""
+    pieces: int
+    """How many chunks were cut from that core already; 0 but where its whole did not fit."""
+    ordinal: int
+    """Of the next chunk."""
+
+
+@dataclass(frozen=True, slots=True)
 class Space:
     """The vectors that can be compared with each other: those of one model in one number of dimensions."""
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from penstock.build import Build
-from penstock.document import FINAL, Document, DocumentId, Failure, Pair, Status, TenantId, Work
+from penstock.chunk import Cut
+from penstock.document import FINAL, Document, DocumentId, Failure, Pair, Receipt, Status, TenantId, Work
 from penstock.errors import Fenced, Leased, PenstockError
 from penstock.ports import Services
 from penstock.revise import revise, revise_both, revise_build
@@ -18,6 +19,12 @@ class StageDone(PenstockError):
     """This stage of this shard was done before; what follows it may still be owed."""
 
     code = "stage_done"
+
+
+class HandedOn(PenstockError):
+    """The time of this run is over; the next goes on where it stopped."""
+
+    code = "handed_on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,11 @@ class Claim:
     def pair(self) -> Pair:
         return self.document.pair
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether an extract continues the build of one before it, which handed on."""
+        return self.document.build != self.epoch
+
 
 def take_extract(services: Services, message: Message) -> Claim:
     """
@@ -56,8 +68,13 @@ def take_extract(services: Services, message: Message) -> Claim:
         if record.status not in {Status.QUEUED, Status.EXTRACTING}:
             raise Fenced
         work = record.work.taken(services.clock(), services.limits.lease)
-        stray = record.stray or record.build != 0
-        return record.moved(Status.EXTRACTING, work=work, build=work.epoch, stray=stray, pages_read=0, pages=0)
+        # Whoever stops without a word may be stalled and write on: a build of its own keeps its writes apart.
+        goes_on = record.handed_on and record.status is Status.EXTRACTING
+        build = record.build if goes_on else work.epoch
+        stray = record.stray or record.build not in {0, build}
+        return record.moved(
+            Status.EXTRACTING, work=work, build=build, handed_on=False, stray=stray, pages_read=0, pages=0
+        )
 
     return _claimed(services, message, decide)
 
@@ -178,6 +195,23 @@ def add_paid(services: Services, claim: Claim, texts: int) -> None:
             claim.pair,
             lambda build: replace(build, embedded=build.embedded + texts),
         )
+
+
+def hand_on(services: Services, claim: Claim, resume: Cut, draft: Receipt) -> None:
+    """End the lease of an extract whose time ran out, and leave word for the next where to go on. No try has failed.
+
+    Raises:
+        Fenced: the lease was lost before; nothing was changed.
+    """
+
+    def decide(record: Document | None, build: Build | None) -> tuple[Document, Build]:
+        record = held(record, claim)
+        if build is None:
+            raise Fenced
+        work = record.work.returned(claim.epoch)
+        return replace(record, work=work, handed_on=True), replace(build, resume=resume, draft=draft)
+
+    revise_both(services, claim.tenant, claim.document.id, claim.pair, decide)
 
 
 def finish_shard(services: Services, claim: Claim, *, chunks: int, embedded: int) -> Build:

@@ -229,6 +229,8 @@ class Document:
     """The epoch of the extract that cut the newest generation; 0 before the first claim."""
     work: Work = Work()
     """Of extract and of delete: epochs grow over both, so that builds of one document never repeat."""
+    handed_on: bool = False
+    """Extract stopped, as its time ran out, and goes on under the same build (its item says where)."""
     active: Edition | None = None
     pages_read: int = 0
     """Of the newest attempt, told from time to time; a build of several shards tells of itself."""

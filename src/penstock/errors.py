@@ -134,6 +134,13 @@ class LimitHit(Permanent):
     code = "limit_hit"
 
 
+class OutOfTime(Permanent):
+    """Reading the file takes longer than one run of a Lambda function may, and a file of kind {kind} can only be read
+    from its beginning. Let workers without that limit read it (deploy with Workers=ecs), or split the file."""
+
+    code = "out_of_time"
+
+
 class ReaderDied(Permanent):
     """The process that opened the file ended without an answer ({why}). The file is damaged or hostile; save a new
     copy from a viewer and upload that."""
@@ -160,6 +167,13 @@ class AttemptsUsedUp(Permanent):
     """It was tried {attempts} times; the last time: {cause}. Mend the cause, then retry the document."""
 
     code = "attempts_used_up"
+
+
+class GivenUp(Permanent):
+    """Its message came back again and again, and nobody ever said what became of it ({reason}). Mend the cause (the
+    logs of that time tell), then retry the document."""
+
+    code = "given_up"
 
 
 class EmbedderChanged(Permanent):
@@ -203,6 +217,19 @@ class RequestTooLarge(TooLarge):
     Send several files one by one; split a single one, or raise the limit."""
 
     code = "request_too_large"
+
+
+class SendByUpload(TooLarge):
+    """The request is larger than {limit} bytes, the most that is taken this way. Ask POST /v1/uploads for a place to
+    send the file to; `penstock add` does that by itself."""
+
+    code = "send_by_upload"
+
+
+class UploadMissing(Permanent):
+    """No file came until {until}."""
+
+    code = "upload_missing"
 
 
 class UploadStalled(Permanent):

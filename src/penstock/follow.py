@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 import orjson
@@ -20,9 +20,11 @@ from penstock.errors import (
     OriginalMissing,
     PasswordRequired,
     UnsupportedType,
+    UploadMissing,
 )
 from penstock.ports import Services
 from penstock.task import Operation, TaskId, TaskState
+from penstock.upload import AwaitedUpload, UploadId
 
 _GOING = frozenset({Status.DELETING, Status.DELETED})
 
@@ -38,6 +40,11 @@ _MENDED: Mapping[str, str] = MappingProxyType(
     }
 )
 """The first step, by the failure's code; for others it is a sound copy of the file."""
+
+
+_ON_ITS_WAY = timedelta(minutes=15)
+"""An upload that began in time may take so long after it, and its event as well."""
+_ANNOUNCE_AGAIN = ("Announce it again with POST /v1/uploads, and send the file before `expires_at`.",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +67,8 @@ class TaskView:
 
     id: TaskId
     state: TaskState
-    status: Status
-    """Of its document."""
+    status: Status | None
+    """Of its document; None while that is awaited."""
     progress: Progress
     receipt: Receipt | None = None
     """Of an ingest that succeeded."""
@@ -71,6 +78,17 @@ class TaskView:
     """Why it was revoked: cancelled, deleted, or superseded by a newer generation."""
     next_steps: tuple[str, ...] = ()
     """What to do about a failure."""
+    upload: AwaitedUpload | None = None
+    """Whose task this is, where it is an upload's."""
+
+    @property
+    def document(self) -> DocumentId:
+        return self.upload.document if self.upload else DocumentId(self.id.document)
+
+    @property
+    def generation(self) -> int | None:
+        """None while the file is awaited."""
+        return self.upload.generation if self.upload else self.id.generation
 
 
 def progress(services: Services, document: Document) -> Progress:
@@ -109,6 +127,8 @@ def task(services: Services, tenant: TenantId, id: TaskId) -> TaskView:  # noqa:
     Raises:
         NotFound: no such task was given out, or its document is long gone.
     """
+    if id.operation is Operation.UPLOAD:
+        return _upload(services, tenant, id)
     document = services.documents.read(tenant, DocumentId(id.document))
     if document is None or id.generation > document.generation:
         raise NotFound(what="task", id=str(id))
@@ -117,6 +137,23 @@ def task(services: Services, tenant: TenantId, id: TaskId) -> TaskView:  # noqa:
     if id.generation < document.generation or document.status in _GOING:
         return _overtaken(document, id)
     return _ingest(document, _build_of(services, document), id, services.clock())
+
+
+def _upload(services: Services, tenant: TenantId, id: TaskId) -> TaskView:  # noqa: A002
+    """Once the file has come, how its ingest stands. One that comes late is taken all the same: S3 accepted it."""
+    upload, now = services.uploads.find(tenant, UploadId(id.document)), services.clock()
+    if upload is None or upload.task != id or upload.ends <= now:
+        raise NotFound(what="task", id=str(id))
+    if upload.generation is not None:
+        ingest = task(services, tenant, TaskId(Operation.INGEST, upload.generation, upload.document))
+        return replace(ingest, id=id, upload=upload)
+    view = TaskView(id, TaskState.PENDING, None, Progress(0, None, "pages"), upload=upload)
+    if now < upload.expires + _ON_ITS_WAY:
+        return view
+    missing = UploadMissing(until=upload.expires.isoformat(timespec="seconds"))
+    return replace(
+        view, state=TaskState.FAILURE, failure=Failure(missing.code, str(missing)), next_steps=_ANNOUNCE_AGAIN
+    )
 
 
 def _ingest(document: Document, build: Build | None, id: TaskId, now: datetime) -> TaskView:  # noqa: A002

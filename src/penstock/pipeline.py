@@ -10,11 +10,12 @@ from datetime import timedelta
 from types import MappingProxyType
 
 from penstock.backoff import backoff
-from penstock.claim import Claim, StageDone, fail, give_back, take_delete, take_embed, take_extract
+from penstock.claim import Claim, HandedOn, StageDone, fail, give_back, take_delete, take_embed, take_extract
 from penstock.document import Failure
 from penstock.embed import embed
 from penstock.errors import AttemptsUsedUp, Fenced, Leased, PenstockError, Permanent
 from penstock.extract.stage import extract
+from penstock.log_context import also
 from penstock.onward import send_onward
 from penstock.ports import Services
 from penstock.remove import remove
@@ -40,6 +41,9 @@ Outcome = Done | HandBack
 
 Keep = Callable[[Services, Claim], AbstractContextManager[None]]
 """Renews the claim's lease while the work runs."""
+
+Run = Callable[[Services, Message, Keep], Outcome]
+"""`run`, or what stands in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ def _take(services: Services, message: Message) -> Claim | Outcome:
 
 
 def _work(services: Services, claim: Claim, keep: Keep) -> Outcome:
+    also(attempt=claim.attempts + 1)
     if _used_up(services, claim, claim.attempts):
         cause = "its worker was lost, or stopped answering"
         return _failed(services, claim, AttemptsUsedUp(attempts=claim.attempts, cause=cause))
@@ -90,6 +95,8 @@ def _work(services: Services, claim: Claim, keep: Keep) -> Outcome:
             STAGES[claim.message.stage].work(services, claim)
     except Fenced:
         log.info("stopped: another came first", extra=claim.message.arguments())
+    except HandedOn as stopped:
+        return HandBack(timedelta(0), str(stopped))
     except Exception as error:  # noqa: BLE001 - I5: its type decides
         return _failed(services, claim, error)
     return Done()

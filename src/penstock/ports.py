@@ -14,6 +14,7 @@ from penstock.build import Build
 from penstock.chunk import Candidates, Count, Entry, IndexQuery, Page, Space, TextHash, Vector
 from penstock.document import Document, DocumentId, Pair, TenantId, check_move
 from penstock.task import Lane, Message
+from penstock.upload import AwaitedUpload, UploadId
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,18 @@ class Stored:
     etag: str
 
 
+@dataclass(frozen=True, slots=True)
+class PostPolicy:
+    """Where a form is to be posted, and the fields that go before its file, which is the last and named `file`."""
+
+    url: str
+    fields: Mapping[str, str]
+
+
 class ObjectStore(Protocol):
     """A versioned bucket. The second part of every key is the tenant: `files/{tenant}/…`, `drop/{tenant}/…`,
-    `work/{tenant}/…`; a key of another tenant is refused (ForeignKey). Failures that may pass raise Transient."""
+    `uploads/{tenant}/…`, `work/{tenant}/…`; a key of another tenant is refused (ForeignKey). Failures that may pass
+    raise Transient."""
 
     def put(self, tenant: TenantId, key: str, content: BinaryIO, *, content_type: str | None = None) -> Stored:
         """Store a file, streamed: memory does not grow with its size. `content` is read from where it stands."""
@@ -42,6 +52,19 @@ class ObjectStore(Protocol):
 
     def link(self, tenant: TenantId, key: str, version: str, *, name: str, seconds: int) -> str:
         """An address that gives this version to whoever has it, for so many seconds, to be shown under this name."""
+
+    def post_policy(
+        self, tenant: TenantId, key: str, *, size: int, content_type: str, sha256: str | None, seconds: int
+    ) -> PostPolicy:
+        """Leave to store, within so many seconds, a file of exactly this size and type, and of this sha256 (in
+        hexadecimal) where one is given, under exactly this key."""
+
+    def copy(self, tenant: TenantId, stored: Stored, to: str) -> Stored:
+        """Store this version, of at most 5 GB, under another key as well; its bytes do not come through here.
+
+        Raises:
+            OriginalMissing: there is no such object or version.
+        """
 
     def remove(self, tenant: TenantId, key: str, version: str | None = None) -> int:
         """Delete this version and all older ones of exactly this key (all, where None); how many there were.
@@ -211,6 +234,10 @@ class Reading(Protocol):
     @property
     def warnings(self) -> Sequence[str]: ...
 
+    @property
+    def seeks(self) -> bool:
+        """Whether a file of this kind can be read from a later page on."""
+
     def __iter__(self) -> Iterator[Page]:
         """
         Raises:
@@ -222,8 +249,11 @@ class Reading(Protocol):
 class Reader(Protocol):
     """Opens files, in a child process only (I11)."""
 
-    def read(self, path: Path, *, name: str, declared: str | None) -> AbstractContextManager[Reading]:
-        """Leaving the context ends the child, whatever it was doing."""
+    def read(
+        self, path: Path, *, name: str, declared: str | None, first_page: int = 1
+    ) -> AbstractContextManager[Reading]:
+        """Leaving the context ends the child, whatever it was doing. A `first_page` other than 1 is for kinds that seek
+        alone: the pages from there on, as they would come if all were read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +286,15 @@ class PingTable(Protocol):
     def answer(self, tenant: TenantId, ping: str) -> None: ...
 
     def answered(self, tenant: TenantId, ping: str) -> bool: ...
+
+
+class UploadTable(Protocol):
+    """Uploads that are awaited, each until its `ends`. Reads are consistent. Failures that may pass raise Transient."""
+
+    def store(self, upload: AwaitedUpload) -> None:
+        """As it is now, whatever is there. Dropped some time after its `ends`."""
+
+    def find(self, tenant: TenantId, upload: UploadId) -> AwaitedUpload | None: ...
 
 
 class Clock(Protocol):
@@ -301,5 +340,8 @@ class Services:
     reader: Reader
     keys: KeyTable
     pings: PingTable
+    uploads: UploadTable
     clock: Clock
     limits: Limits = field(default_factory=Limits)
+    deadline: datetime | None = None
+    """When long work shall hand itself on: where a runtime ends whatever runs too long."""

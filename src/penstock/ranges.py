@@ -16,6 +16,16 @@ def ranges(numbers: Iterable[int]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
 
 
+def numbers(text: str) -> list[int]:
+    """The numbers of these ranges, which are whole.
+
+    Raises:
+        ValueError: it is no list of ranges.
+    """
+    runs = (run.partition("-") for run in text.split(",") if text)
+    return [number for first, _, last in runs for number in range(int(first), int(last or first) + 1)]
+
+
 def shortened(text: str, longest: int) -> str:
     """These ranges, cut at a comma to at most `longest` characters, '…' marking the cut."""
     if len(text) <= longest:

@@ -20,11 +20,12 @@ from penstock.document import (
     milliseconds,
     tenant_id,
 )
-from penstock.errors import BadRequest, BeingDeleted, EmptyFile, Transient
-from penstock.ports import Limits, Services
+from penstock.errors import BadRequest, BeingDeleted, EmptyFile, OriginalMissing, Transient
+from penstock.ports import Limits, Services, Stored
 from penstock.remove import receive_removal
 from penstock.revise import revise
 from penstock.task import Lane, Message, Operation, Stage, TaskId
+from penstock.upload import AwaitedUpload, UploadId
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class ObjectEvent:
-    """What S3 says of an object under `drop/`: created, or removed (by a delete marker)."""
+    """What S3 says of an object under `drop/` or `uploads/`: created, or removed (by a delete marker)."""
 
     key: str
     version: str
@@ -117,14 +118,16 @@ def receive_upload(
 
 
 def receive_object(services: Services, event: ObjectEvent) -> Received | None:
-    """An object of the drop folder: `drop/{tenant}/{source}/…`; the same key again is the same document. What lies in
-    the tenant's folder itself has the source "drop".
-    None where there was nothing to do: a duplicate, or one out of order.
+    """An object of the drop folder, `drop/{tenant}/{source}/…`; the same key again is the same document. What lies in
+    the tenant's folder itself has the source "drop". Or one that was awaited, under `uploads/{tenant}/{upload}/`.
+    None where there was nothing to do: a duplicate, one out of order, or one that nobody announced.
 
     Raises:
         Transient: it shall come again; among others, while the document is being deleted.
-        Permanent: the key is none of the drop folder's, or the object has no bytes.
+        Permanent: the key is none of these, or the object has no bytes.
     """
+    if event.key.startswith("uploads/"):
+        return _receive_awaited(services, event)
     folder, _, place = event.key.partition("/")
     whose, _, path = place.partition("/")
     if folder != "drop" or not path:
@@ -142,8 +145,71 @@ def receive_object(services: Services, event: ObjectEvent) -> Received | None:
     try:
         received = receive_document(services, Arrival(tenant, document, original, source))
     except BeingDeleted as error:
-        raise Transient(why=str(error), retry_after=services.limits.lease.total_seconds()) from error
+        raise _after_removal(services, error) from error
     return None if received.already_here else received
+
+
+def _receive_awaited(services: Services, event: ObjectEvent) -> Received | None:
+    """A file that was announced. It leaves `uploads/`, so that nothing there is worth keeping, and lies where a file by
+    HTTPS would: every generation of a document that did not come by the drop folder is a version of one key.
+
+    Done again after it was cut short, it comes to the same end: what the upload became is noted before its file goes.
+    """
+    tenant, upload = _awaited(services, event)
+    if event.removed:
+        return None
+    seen = upload is not None and upload.sequencer is not None and not earlier(upload.sequencer, event.sequencer)
+    if upload is None or seen:
+        if upload is None:
+            log.warning("removed %s: no such upload is awaited", event.key)
+        services.objects.remove(tenant, event.key, event.version)
+        return None
+    received = _receive_upload_of(services, upload, event)
+    if received is None:
+        return None
+    services.uploads.store(replace(upload, generation=received.document.generation, sequencer=event.sequencer))
+    services.objects.remove(tenant, event.key, event.version)
+    return None if received.already_here else received
+
+
+def _awaited(services: Services, event: ObjectEvent) -> tuple[TenantId, AwaitedUpload | None]:
+    """
+    Raises:
+        BadRequest: the key was not given out for an upload.
+    """
+    parts = event.key.split("/")
+    if len(parts) != 4:  # noqa: PLR2004 - uploads/tenant/upload/file
+        raise BadRequest(why=f"{event.key!r} is no key of an upload: ask POST /v1/uploads for one.")
+    tenant = tenant_id(parts[1])
+    upload = services.uploads.find(tenant, UploadId(parts[2]))
+    return tenant, None if upload is None or upload.ends <= services.clock() else upload
+
+
+def _receive_upload_of(services: Services, upload: AwaitedUpload, event: ObjectEvent) -> Received | None:
+    """None where the file is gone again."""
+    arrived, key = event.etag.strip('"'), f"files/{upload.tenant}/{upload.document}"
+    record = services.documents.read(upload.tenant, upload.document)
+    if record is not None and record.status is Status.DELETING:
+        raise _after_removal(services, BeingDeleted(document=record.id))
+    newest = record is not None and _is_newest(record, sha256=upload.sha256, etag=arrived)
+    if record is not None and newest and record.status not in _RETRIED:
+        return Received(record, already_here=True)
+    try:
+        stored = services.objects.copy(upload.tenant, Stored(event.key, event.version, event.size, arrived), key)
+    except OriginalMissing:
+        log.warning("ignored %s: it was removed before it was received", event.key)
+        return None
+    original = Original(key, stored.version, upload.name, event.size, stored.etag, upload.sha256, upload.content_type)
+    arrival = Arrival(upload.tenant, upload.document, original, upload.source, upload.lane, upload.metadata)
+    try:
+        return receive_document(services, arrival)
+    except BeingDeleted as error:
+        services.objects.remove(upload.tenant, key, stored.version)
+        raise _after_removal(services, error) from error
+
+
+def _after_removal(services: Services, error: BeingDeleted) -> Transient:
+    return Transient(why=str(error), retry_after=services.limits.lease.total_seconds())
 
 
 def receive_document(services: Services, arrival: Arrival) -> Received:

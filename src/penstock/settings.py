@@ -34,6 +34,15 @@ class Settings(BaseSettings):
     openai_batch: int = Field(default=128, ge=1, le=2048, description="Texts per embedding request.")
 
     max_file_bytes: int = Field(default=500_000_000, ge=1, description="The largest file that is accepted.")
+    max_direct_bytes: int | None = Field(
+        default=None,
+        ge=1,
+        description="The largest request that takes files itself; larger ones are told to use POST /v1/uploads. In "
+        "Lambda 4500000 fit.",
+    )
+    upload_seconds: int = Field(
+        default=3600, ge=1, le=43_200, description="How long S3 takes the file of an upload that was announced."
+    )
     accepted_types: frozenset[str] = Field(
         default=frozenset({"application/pdf", "text/markdown", "text/plain"}),
         description="JSON list of media types that the HTTPS door takes; the content decides later.",
@@ -60,6 +69,10 @@ class Settings(BaseSettings):
         default=600, ge=1, description="When the sweep first looks for a message that was lost."
     )
 
+    log_json: bool = Field(
+        default=False,
+        description="Whether a worker logs JSON, with metrics, as CloudWatch reads it. In Lambda all do.",
+    )
     worker_concurrency: int = Field(default=2, ge=1, description="Celery's name: processes of one worker.")
     worker_prefetch_multiplier: int = Field(default=2, ge=1, description="Celery's name: messages held per process.")
     wait_seconds: int = Field(default=20, ge=0, le=20, description="How long a receive request waits for a message.")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 from zlib import crc32
 
-from penstock.chunk import Chunk, Page
+from penstock.chunk import Chunk, Cut, Page
 from penstock.errors import Misconfigured
 
 T = TypeVar("T")
@@ -45,26 +45,45 @@ def split(pages: Iterable[Page], *, largest: int, overlap: int, fits: Callable[[
     left out. A chunk's pages are those that its text stands on, its section is the one that its core begins in.
     Memory is bounded by the largest page and a constant, whatever the number of pages.
     """
+    return (chunk for chunk, _ in cuts(pages, largest=largest, overlap=overlap, fits=fits))
+
+
+def cuts(
+    pages: Iterable[Page], *, largest: int, overlap: int, fits: Callable[[str], bool], after: Cut | None = None
+) -> Iterator[tuple[Chunk, Cut]]:
+    """What `split` yields, each chunk with the cut behind it. Given one as `after`, and the pages from its page on,
+    come the chunks that followed it, the same in every byte.
+
+    That they are the same rests on this: what decides a cut lies less than `least` characters and a margin before it,
+    and `after` names a page that begins before all of that.
+    """
     window = _Window(pages)
     greatest = largest - overlap
     least = max(1, greatest * 2 // 5)
-    ordinal = 0
-    for start, end in _cores(window, least, greatest):
-        for begin, core, stop in _fitting(window, start, end, overlap, fits):
+    behind = max(overlap, least) + _MARGIN
+    ordinal, done = (after.ordinal, after.pieces) if after else (0, 0)
+    for start, end in _cores(window, least, greatest, after.offset if after else 0):
+        for piece, (begin, core, stop) in enumerate(_fitting(window, start, end, overlap, fits), 1):
             text = window.slice(begin, stop)
-            if text[core - begin :].isspace():
+            if piece <= done or text[core - begin :].isspace():
                 continue
             first, last = begin + len(text) - len(text.lstrip()), begin + len(text.rstrip()) - 1
             breaks = tuple((position - begin, number) for position, number in window.page_breaks(first, last))
-            yield Chunk(ordinal, text, window.page(first), window.page(last), window.section(core), breaks)
+            following, pieces = (end, 0) if stop == end else (start, piece)
+            page_start, page = window.page_before(following - behind)
+            yield (
+                Chunk(ordinal, text, window.page(first), window.page(last), window.section(core), breaks),
+                Cut(page, following - page_start, pieces, ordinal + 1),
+            )
             ordinal += 1
-        window.forget(end - max(overlap, least) - _MARGIN)
+        done = 0
+        window.forget(end - behind)
 
 
-def _cores(window: _Window, least: int, greatest: int) -> Iterator[tuple[int, int]]:
-    """Where each core begins and ends."""
+def _cores(window: _Window, least: int, greatest: int, start: int) -> Iterator[tuple[int, int]]:
+    """Where each core from this one on begins and ends."""
     landmarks: deque[int] = deque()
-    start, decided = 0, least
+    decided = start + least
     while True:
         window.fill(start + greatest + 2 * least + _CONTEXT + 1)
         # A boundary at the very end of what is in memory would be hashed without what follows it.
@@ -231,6 +250,10 @@ class _Window:
     def page(self, position: int) -> int:
         return self._pages.at(position)
 
+    def page_before(self, position: int) -> tuple[int, int]:
+        """Where the page that this position is on begins, and its number; of the first page, if it is before that."""
+        return self._pages.mark(max(0, position))
+
     def page_breaks(self, first: int, last: int) -> Iterator[tuple[int, int]]:
         """Where pages begin after position `first` and up to `last`, and their numbers."""
         return self._pages.between(first, last)
@@ -287,6 +310,11 @@ class _Marks(Generic[T]):
 
     def at(self, position: int) -> T:
         return self._values[bisect_right(self._positions, position) - 1]
+
+    def mark(self, position: int) -> tuple[int, T]:
+        """Where the value in force at this position begins to be, and the value."""
+        index = bisect_right(self._positions, position) - 1
+        return self._positions[index], self._values[index]
 
     def between(self, first: int, last: int) -> Iterator[tuple[int, T]]:
         """Values whose place is after `first` and not after `last`."""

@@ -79,14 +79,17 @@ class Operation(StrEnum):
 
     INGEST = "ingest"
     DELETE = "delete"
+    UPLOAD = "upload"
+    """A file is awaited; once it has come, how its ingest stands. Such an id names the upload, not the document."""
 
 
-_TASK_ID = re.compile(r"(?P<operation>ingest|delete)-(?P<generation>\d{1,16})-(?P<document>.+)")
+_TASK_ID = re.compile(r"(?P<operation>ingest|delete|upload)-(?P<generation>\d{1,16})-(?P<document>.+)")
 
 
 @dataclass(frozen=True, slots=True)
 class TaskId:
-    """One operation on one generation of a document. No item is stored for it: the record tells its state."""
+    """One operation on one generation of a document. No item is stored for it: the record tells its state. Of an upload
+    it is the upload's id, and the moment that it was announced."""
 
     operation: Operation
     generation: int

@@ -13,6 +13,7 @@ from penstock.adapters.aws.keys import DynamoKeyTable
 from penstock.adapters.aws.objects import S3ObjectStore
 from penstock.adapters.aws.pings import DynamoPingTable
 from penstock.adapters.aws.queue import SqsTaskQueue
+from penstock.adapters.aws.uploads import DynamoUploadTable
 from penstock.adapters.openai_embedder import OpenAIEmbedder
 from penstock.adapters.sqlite_index import SqliteIndex
 from penstock.adapters.wordllama_embedder import WordllamaEmbedder
@@ -23,18 +24,19 @@ from penstock.ports import Embedder, Limits, SearchIndex, Services, TaskQueue
 from penstock.settings import Settings
 
 
-def services(settings: Settings, *, queue: TaskQueue | None = None) -> Services:
+def services(settings: Settings, *, queue: TaskQueue | None = None, clients: Clients | None = None) -> Services:
     """All that the verbs need. Nothing connects before its first use; what is made here may be shared by threads, but
     not across a fork.
 
     Args:
         queue: in the place of SQS.
+        clients: made by the caller, who needs them too.
 
     Raises:
         Misconfigured: a setting is missing, or names an adapter that there is none of.
     """
     check_given(settings)
-    clients = aws_clients()
+    clients = clients or aws_clients()
     embedder = _embedder(settings)
     return Services(
         objects=S3ObjectStore(clients.s3, settings.bucket),
@@ -45,6 +47,7 @@ def services(settings: Settings, *, queue: TaskQueue | None = None) -> Services:
         reader=ChildReader(_read_limits(settings)),
         keys=DynamoKeyTable(clients.dynamodb, settings.table),
         pings=DynamoPingTable(clients.dynamodb, settings.table),
+        uploads=DynamoUploadTable(clients.dynamodb, settings.table),
         clock=now,
         limits=_limits(settings),
     )

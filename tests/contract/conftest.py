@@ -16,14 +16,16 @@ from penstock.adapters.aws.documents import DynamoDocumentTable
 from penstock.adapters.aws.keys import DynamoKeyTable
 from penstock.adapters.aws.objects import S3ObjectStore
 from penstock.adapters.aws.pings import DynamoPingTable
+from penstock.adapters.aws.uploads import DynamoUploadTable
 from penstock.document import TenantId, tenant_id
 from penstock.local.emulator import emulator
 from penstock.local.provision import Provisioned, provision
-from penstock.ports import DocumentTable, KeyTable, ObjectStore, PingTable
+from penstock.ports import DocumentTable, KeyTable, ObjectStore, PingTable, UploadTable
 from tests.fakes.documents import FakeDocumentTable
 from tests.fakes.keys import FakeKeyTable
 from tests.fakes.objects import FakeObjectStore
 from tests.fakes.pings import FakePingTable
+from tests.fakes.uploads import FakeUploadTable
 
 ROOT = Path(__file__).parents[2]
 EVERYWHERE = ["fake", "moto", "ministack"]
@@ -125,3 +127,11 @@ def pings(request: pytest.FixtureRequest) -> PingTable:
         return FakePingTable()
     made: Stack = request.getfixturevalue(request.param)
     return DynamoPingTable(made.clients.dynamodb, made.provisioned.table)
+
+
+@pytest.fixture(params=EVERYWHERE)
+def uploads(request: pytest.FixtureRequest) -> UploadTable:
+    if request.param == "fake":
+        return FakeUploadTable()
+    made: Stack = request.getfixturevalue(request.param)
+    return DynamoUploadTable(made.clients.dynamodb, made.provisioned.table)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from penstock.build import Build
+from penstock.chunk import Cut
 from penstock.document import (
     Document,
     DocumentId,
@@ -79,6 +80,7 @@ originals = st.builds(
     content_type=st.none() | texts,
     sequencer=st.none() | texts,
 )
+cuts = st.builds(Cut, page=counts, offset=counts, pieces=counts, ordinal=counts)
 works = st.builds(Work, epoch=counts, until=st.none() | moments, attempts=counts, rest=st.none() | moments)
 receipts = st.builds(
     Receipt,
@@ -123,6 +125,7 @@ def documents(draw: st.DrawFn, tenant: TenantId) -> Document:
         metadata=draw(st.dictionaries(texts.filter(bool), texts, max_size=3)),
         build=build,
         work=draw(works),
+        handed_on=draw(st.booleans()),
         active=draw(st.none() | active),
         receipt=done,
         failure=draw(st.none() | st.builds(Failure, texts, texts)),
@@ -150,5 +153,6 @@ def builds(tenant: TenantId) -> st.SearchStrategy[Build]:
         embedded=counts,
         reopened=counts,
         draft=st.none() | receipts,
+        resume=st.none() | cuts,
         revision=st.just(0),
     )

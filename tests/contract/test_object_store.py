@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import tracemalloc
 from collections.abc import Callable
 from io import BytesIO
@@ -11,13 +13,14 @@ from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import ProxyHandler, build_opener
 
+import httpx
 import pytest
 
 from penstock.adapters.aws.clients import aws_clients
 from penstock.adapters.aws.objects import PART, S3ObjectStore
 from penstock.document import TenantId
 from penstock.errors import ForeignKey, Misconfigured, OriginalMissing, Transient
-from penstock.ports import ObjectStore
+from penstock.ports import ObjectStore, PostPolicy
 from tests.contract.conftest import Stack
 from tests.fakes.objects import FakeObjectStore
 
@@ -189,6 +192,9 @@ def test_no_call_reaches_an_object_of_another_tenant(
         lambda: objects.put(stranger, stored.key, BytesIO(b"b")),
         lambda: _read(objects, stranger, stored.key),
         lambda: objects.link(stranger, stored.key, stored.version, name="a", seconds=60),
+        lambda: objects.post_policy(stranger, stored.key, size=1, content_type="text/plain", sha256=None, seconds=60),
+        lambda: objects.copy(stranger, stored, f"files/{stranger}/a"),
+        lambda: objects.copy(tenant, stored, f"files/{stranger}/a"),
         lambda: objects.remove(stranger, stored.key),
         lambda: objects.remove_all(stranger, f"files/{tenant}/"),
         lambda: objects.remove_all(stranger, "files/"),
@@ -204,6 +210,22 @@ def test_no_call_reaches_an_object_of_another_tenant(
 def test_a_link_names_the_version(objects: ObjectStore, tenant: TenantId) -> None:
     stored = objects.put(tenant, f"files/{tenant}/a", BytesIO(b"a"))
     assert stored.version in objects.link(tenant, stored.key, stored.version, name="a.pdf", seconds=60)
+
+
+def test_a_copy_is_a_version_of_its_own_and_outlives_what_it_was_made_of(
+    objects: ObjectStore, tenant: TenantId
+) -> None:
+    old = objects.put(tenant, f"uploads/{tenant}/u/file", BytesIO(b"old"))
+    objects.put(tenant, old.key, BytesIO(b"new"))
+    before = objects.put(tenant, f"files/{tenant}/ä b", BytesIO(b"before"))
+    copied = objects.copy(tenant, old, before.key)
+    assert (copied.key, copied.size, copied.etag) == (before.key, 3, old.etag)
+    assert copied.version not in {old.version, before.version}
+    objects.remove(tenant, old.key)
+    assert _read(objects, tenant, copied.key, copied.version) == b"old"
+    assert _read(objects, tenant, before.key, before.version) == b"before"
+    with pytest.raises(OriginalMissing):
+        objects.copy(tenant, old, before.key)
 
 
 def test_it_says_that_it_is_there(objects: ObjectStore) -> None:
@@ -256,6 +278,71 @@ def test_a_link_gives_nothing_else_and_not_for_ever(stack: Stack, tenant: Tenant
             _opener().open(forged)
         assert refused.value.code == 403
         refused.value.close()
+
+
+def _post(policy: PostPolicy, content: bytes, **changed: str) -> int:
+    """What S3 answers to this form."""
+    form = {**policy.fields, **changed}
+    return httpx.post(policy.url, data=form, files={"file": ("any", content)}, trust_env=False).status_code
+
+
+@ON_AWS
+def test_a_form_that_keeps_to_its_policy_is_stored(stack: Stack, tenant: TenantId) -> None:
+    store, key, content = _store(stack), f"uploads/{tenant}/u/file", b"as announced"
+    sha256 = hashlib.sha256(content).hexdigest()
+    policy = store.post_policy(tenant, key, size=12, content_type="text/plain", sha256=sha256, seconds=60)
+    assert _post(policy, content) == 204
+    assert _read(store, tenant, key) == content
+    head = stack.clients.s3.head_object(Bucket=stack.provisioned.bucket, Key=key)
+    assert head["ContentType"] == "text/plain"
+
+
+@pytest.mark.parametrize("stack", ["ministack"], indirect=True)  # moto keeps to the size alone
+@pytest.mark.parametrize(
+    ("content", "changed"),
+    [
+        (b"one byte more", {}),
+        (b"one byte le", {}),
+        (b"as announced", {"Content-Type": "text/html"}),
+        (b"as announced", {"key": "uploads/another/u/file"}),
+        (b"as announced", {"x-amz-checksum-sha256": "YW5vdGhlcg=="}),
+        (b"as announced", {"x-amz-meta-more": "than was announced"}),
+    ],
+)
+def test_a_form_that_does_not_keep_to_its_policy_is_refused(
+    stack: Stack, tenant: TenantId, content: bytes, changed: dict[str, str]
+) -> None:
+    store, key = _store(stack), f"uploads/{tenant}/u/file"
+    sha256 = hashlib.sha256(b"as announced").hexdigest()
+    policy = store.post_policy(tenant, key, size=12, content_type="text/plain", sha256=sha256, seconds=60)
+    assert _post(policy, content, **changed) in {400, 403}
+    with pytest.raises(OriginalMissing), store.get(tenant, key):
+        pass
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_policy_binds_the_bytes_by_their_checksum_in_the_buckets_own_region(tenant: TenantId) -> None:
+    """S3 checks the checksum of a form; the emulators take its word. A form does not follow a redirect, as the global
+    address answers with for a new bucket."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_REGION", "eu-west-1")
+        store = S3ObjectStore(aws_clients().s3, "bucket")
+    sha256 = hashlib.sha256(b"content").hexdigest()
+    policy = store.post_policy(
+        tenant, f"uploads/{tenant}/u/file", size=7, content_type="text/plain", sha256=sha256, seconds=60
+    )
+    assert policy.url == "https://s3.eu-west-1.amazonaws.com/bucket"
+    bound = json.loads(base64.b64decode(policy.fields["policy"]))["conditions"]
+    checksum = base64.b64encode(hashlib.sha256(b"content").digest()).decode()
+    assert policy.fields["x-amz-checksum-sha256"] == checksum
+    for condition in (
+        {"x-amz-checksum-sha256": checksum},
+        {"x-amz-checksum-algorithm": "SHA256"},
+        {"Content-Type": "text/plain"},
+        ["content-length-range", 7, 7],
+        {"key": f"uploads/{tenant}/u/file"},
+    ):
+        assert condition in bound
 
 
 class Endless:

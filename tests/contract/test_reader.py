@@ -70,6 +70,19 @@ def test_a_file_that_cannot_be_read_says_why(reader: Reader, tmp_path: Path) -> 
     assert told.value.facts["why"]
 
 
+def test_reading_from_a_later_page_on_gives_what_would_have_come_anyway(reader: Reader, tmp_path: Path) -> None:
+    content = pdf(["First page.", "", "Third page.", "Fourth page."])
+    if isinstance(reader, FakeReader):
+        reader.seeks, content = True, b"First page.\f\fThird page.\fFourth page."
+    with reading(reader, tmp_path, content, name="a.pdf") as found:
+        pages = list(found)
+        assert found.seeks
+    for first in range(1, 5):
+        with reader.read(tmp_path / "original", name="a.pdf", declared=None, first_page=first) as found:
+            assert list(found) == pages[first - 1 :]
+            assert found.pages == len(pages)
+
+
 def test_leaving_early_is_no_error(reader: Reader, tmp_path: Path) -> None:
     with reading(reader, tmp_path, TEXT.encode()) as found:
         assert isinstance(next(iter(found)), Page)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from typing import BinaryIO
 from urllib.parse import quote
 
 from penstock.document import TenantId
 from penstock.errors import ForeignKey, OriginalMissing
-from penstock.ports import Stored
+from penstock.ports import PostPolicy, Stored
 
 BLOCK = 1 << 20
 
@@ -61,6 +63,31 @@ class FakeObjectStore:
     def link(self, tenant: TenantId, key: str, version: str, *, name: str, seconds: int) -> str:
         _check_owner(tenant, key)
         return f"https://objects.test/{quote(key)}?version={quote(version)}&name={quote(name)}&seconds={seconds}"
+
+    def post_policy(
+        self, tenant: TenantId, key: str, *, size: int, content_type: str, sha256: str | None, seconds: int
+    ) -> PostPolicy:
+        """What it binds stands in the fields; `post` keeps to it."""
+        _check_owner(tenant, key)
+        fields = {"key": key, "Content-Type": content_type, "x-size": str(size), "x-seconds": str(seconds)}
+        if sha256 is not None:
+            fields["x-amz-checksum-sha256"] = base64.b64encode(bytes.fromhex(sha256)).decode()
+        return PostPolicy("https://objects.test/", fields)
+
+    def post(self, policy: PostPolicy, content: bytes) -> Stored | None:
+        """What S3 stores of a form that is posted; None where the policy does not allow it."""
+        checksum = base64.b64encode(hashlib.sha256(content).digest()).decode()
+        if len(content) != int(policy.fields["x-size"]):
+            return None
+        if policy.fields.get("x-amz-checksum-sha256", checksum) != checksum:
+            return None
+        key = policy.fields["key"]
+        return self.put(TenantId(key.split("/")[1]), key, BytesIO(content), content_type=policy.fields["Content-Type"])
+
+    def copy(self, tenant: TenantId, stored: Stored, to: str) -> Stored:
+        _check_owner(tenant, to)
+        with self.get(tenant, stored.key, stored.version) as blocks:
+            return self.put(tenant, to, BytesIO(b"".join(blocks)))
 
     def remove(self, tenant: TenantId, key: str, version: str | None = None) -> int:
         _check_owner(tenant, key)

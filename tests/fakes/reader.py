@@ -21,22 +21,26 @@ class FakeReader:
     fail_at: int = 0
     kind: str = "text"
     paged: bool = False
+    seeks: bool = False
     warnings: Sequence[str] = ()
     read_files: list[tuple[str, str | None]] = field(default_factory=list)
     """Name and declared type of each file that was asked for."""
 
     @contextmanager
-    def read(self, path: Path, *, name: str, declared: str | None) -> Iterator[FakeReading]:
+    def read(self, path: Path, *, name: str, declared: str | None, first_page: int = 1) -> Iterator[FakeReading]:
         self.read_files.append((name, declared))
-        yield FakeReading(self, path)
+        if first_page > 1:
+            assert self.seeks, "asked to seek what cannot"
+        yield FakeReading(self, path, first_page)
 
 
 class FakeReading:
-    def __init__(self, reader: FakeReader, path: Path) -> None:
-        self._reader, self._path = reader, path
+    def __init__(self, reader: FakeReader, path: Path, first_page: int) -> None:
+        self._reader, self._path, self._first_page = reader, path, first_page
         self.kind = self.engine = ""
         self.paged = False
         self.pages = 0
+        self.seeks = reader.seeks
         self.warnings: Sequence[str] = ()
 
     def __iter__(self) -> Iterator[Page]:
@@ -51,5 +55,5 @@ class FakeReading:
         if reader.fail is not None:
             yield from pages[: reader.fail_at]
             raise reader.fail
-        yield from pages
+        yield from pages[self._first_page - 1 :]
         self.warnings = reader.warnings

@@ -20,6 +20,7 @@ def door() -> Door:
 
 PROTECTED = [
     ("POST", "/v1/documents"),
+    ("POST", "/v1/uploads"),
     ("GET", "/v1/documents"),
     ("GET", "/v1/documents/x"),
     ("GET", "/v1/documents/x/file"),

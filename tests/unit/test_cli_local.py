@@ -46,7 +46,9 @@ def test_help_imports_nothing_heavy():
     assert seen.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["", "add", "status", "list", "search", "rm", "extract", "serve", "worker"])
+@pytest.mark.parametrize(
+    "command", ["", "add", "status", "list", "search", "rm", "extract", "estimate", "serve", "worker"]
+)
 def test_every_help_names_the_exit_codes(command):
     shown = run(*command.split(), "--help").stdout
     assert "Exit codes: 0 done" in shown

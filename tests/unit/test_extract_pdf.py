@@ -25,7 +25,7 @@ def texts(found: list[Read]) -> list[tuple[int, str]]:
 
 def test_each_page_has_its_number_and_its_text(tmp_path: Path) -> None:
     found = frames(tmp_path, pdf(["First page.\nTwo lines.", "Second page.", "Third page."]))
-    assert found[0] == Opened("pdf", "pypdfium2", paged=True, pages=3)
+    assert found[0] == Opened("pdf", "pypdfium2", paged=True, pages=3, seeks=True)
     assert texts(found) == [(1, "First page.\nTwo lines."), (2, "Second page."), (3, "Third page.")]
 
 
@@ -35,7 +35,7 @@ def test_blank_pages_keep_their_numbers(tmp_path: Path) -> None:
 
 def test_a_document_without_text_is_no_error(tmp_path: Path) -> None:
     found = frames(tmp_path, scanned_pdf(2))
-    assert found[0] == Opened("pdf", "pypdfium2", paged=True, pages=2)
+    assert found[0] == Opened("pdf", "pypdfium2", paged=True, pages=2, seeks=True)
     assert texts(found) == [(1, ""), (2, "")]
 
 

@@ -193,8 +193,8 @@ def test_a_file_that_takes_long_to_read_tells_how_far_it_is():
 
     class Slow(type(world.reader)):
         @contextmanager
-        def read(self, path, *, name, declared):
-            with super().read(path, name=name, declared=declared) as reading:
+        def read(self, path, *, name, declared, first_page=1):
+            with super().read(path, name=name, declared=declared, first_page=first_page) as reading:
                 yield SlowReading(reading)
 
     class SlowReading:

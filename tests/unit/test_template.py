@@ -22,6 +22,7 @@ VALUES = {
     "AWS::AccountId": "111122223333",
     "AWS::Region": "eu-west-1",
     "AWS::Partition": "aws",
+    "AWS::URLSuffix": "amazonaws.com",
 }
 FORTNIGHT = 14 * 24 * 3600
 
@@ -31,7 +32,10 @@ def _named(name: str, attribute: str | None) -> str:
     return f"{name}.{attribute}" if attribute else name
 
 
-RESOURCES: Mapping[str, Any] = resolve(dict(TEMPLATE.resources), VALUES, _named)
+HOLDS_DATA = ("AWS::DynamoDB::", "AWS::S3::", "AWS::SQS::")
+RESOURCES: Mapping[str, Any] = resolve(
+    {name: each for name, each in TEMPLATE.resources.items() if each["Type"].startswith(HOLDS_DATA)}, VALUES, _named
+)
 OUTPUTS: Mapping[str, Any] = resolve(dict(TEMPLATE.outputs), VALUES, _named)
 
 

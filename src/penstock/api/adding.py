@@ -9,8 +9,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, Json, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
 
+from penstock.api.about import Metadata, Source, WellFormed
 from penstock.api.auth import Caller
 from penstock.api.filename import accepted_type
 from penstock.api.given import Configured, Given
@@ -18,13 +19,14 @@ from penstock.api.models import Accepted, Added, Refused
 from penstock.api.problems import FieldError, answer, headers_of, problem_of
 from penstock.api.spool import Form, SpooledFile, spooled
 from penstock.api.told import answers, invalid, together
-from penstock.document import DocumentId, TenantId, document_id
+from penstock.document import DocumentId, TenantId
 from penstock.errors import (
     BadRequest,
     BeingDeleted,
     EmptyFile,
     PenstockError,
     RequestTooLarge,
+    SendByUpload,
     TooLarge,
     TypeNotAccepted,
     UploadStalled,
@@ -36,8 +38,6 @@ from penstock.task import Lane
 
 router = APIRouter(tags=["documents"])
 
-_METADATA_BYTES = 1_500  # the record holds it, and stays under 4 KB
-
 
 class AddForm(BaseModel):
     """The fields beside the files."""
@@ -45,42 +45,14 @@ class AddForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     document_id: Annotated[
-        str | None, Field(description="Only with one file; an id that is there already gets these bytes as its newest.")
+        WellFormed | None,
+        Field(description="Only with one file; an id that is there already gets these bytes as its newest."),
     ] = None
-    source: Annotated[
-        str,
-        Field(description="Where it comes from; search and lists can filter by it.", pattern=r"^[\w][\w .-]{0,63}$"),
-    ] = "api"
+    source: Source = "api"
     lane: Annotated[Lane, Field(description="Its priority: lanes are separate capacity.")] = Lane.STANDARD
     metadata: Annotated[
-        Json[
-            Annotated[
-                dict[
-                    Annotated[str, StringConstraints(min_length=1, max_length=64)],
-                    Annotated[str, StringConstraints(max_length=256)],
-                ],
-                Field(max_length=20),
-            ]
-        ],
-        Field(description="A JSON object of strings: up to 20, 1,500 bytes in all."),
+        Json[Metadata], Field(description="A JSON object of strings: up to 20, 1,500 bytes in all.")
     ] = Field(default_factory=dict)
-
-    @field_validator("document_id")
-    @classmethod
-    def _well_formed(cls, text: str | None) -> str | None:
-        if text is None:
-            return None
-        try:
-            return document_id(text)
-        except BadRequest as error:
-            raise ValueError(str(error)) from None
-
-    @field_validator("metadata")
-    @classmethod
-    def _small(cls, metadata: dict[str, str]) -> dict[str, str]:
-        if sum(len(key.encode()) + len(value.encode()) for key, value in metadata.items()) > _METADATA_BYTES:
-            raise ValueError(f"should have at most {_METADATA_BYTES} bytes in all")
-        return metadata
 
 
 _EXAMPLE = Added(
@@ -142,6 +114,7 @@ _BODY: dict[str, Any] = {
             BeingDeleted(document="handbook"),
             TooLarge(limit=500_000_000),
             RequestTooLarge(limit=500_000_000),
+            SendByUpload(limit=4_500_000),
             TypeNotAccepted(type="image/png", accepted="application/pdf, text/markdown, text/plain"),
             EmptyFile(),
             UploadStalled(seconds=60),
@@ -157,7 +130,7 @@ async def add_documents(request: Request, tenant: Caller, services: Given, setti
     of the source and the bytes, so that the same file again is no work. Where no file was accepted, the answer is the
     problem of the first, with its own status; of several, `errors` lists each one's.
     """
-    async with spooled(request, largest=settings.max_file_bytes) as form:
+    async with spooled(request, largest=settings.max_file_bytes, direct=settings.max_direct_bytes) as form:
         asked = _asked(form)
         outcomes = await run_in_threadpool(_receive_each, services, settings, tenant, form.files, asked)
     failed = [(file, outcome) for file, outcome in outcomes if isinstance(outcome, PenstockError)]

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
-from penstock.api import adding, documents, health, search, tasks
+from penstock.api import adding, documents, health, search, tasks, uploads
 from penstock.api.access import AccessLog
 from penstock.api.auth import KeyRing
 from penstock.api.given import Connected
@@ -55,7 +55,7 @@ def create_app(services_factory: Callable[[], Services], settings: Settings) -> 
     app.add_middleware(AccessLog)  # the outermost: it sees every answer
     answer_errors(app)
     app.include_router(health.alive)
-    for part in (adding, documents, tasks, search, health):
+    for part in (adding, uploads, documents, tasks, search, health):
         app.include_router(part.router, prefix="/v1")
     app.openapi = lambda: app.openapi_schema or _described(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app

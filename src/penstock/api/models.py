@@ -192,6 +192,18 @@ class Link(BaseModel):
     expires_at: datetime
 
 
+class Announced(BaseModel):
+    """Where a file is to be sent, how, and until when; whoever has this can send it."""
+
+    upload_id: str
+    document_id: str = Field(description="What the file will be.")
+    url: str = Field(description="Where to post a multipart form.")
+    fields: dict[str, str] = Field(description="Its fields, to be sent as they are; the file goes last, as `file`.")
+    expires_at: datetime
+    task_id: str
+    status_url: str
+
+
 class TaskStarted(BaseModel):
     """A task, and where to poll it."""
 
@@ -203,7 +215,7 @@ class TaskResult(BaseModel):
     """What a task that succeeded has left."""
 
     document_id: str
-    generation: int
+    generation: int | None
     receipt: Receipt | None = Field(description="Of an ingest; null for a removal.")
 
 
@@ -214,7 +226,7 @@ class Task(BaseModel):
     operation: str
     document_id: str
     state: TaskState
-    document_status: Status
+    document_status: Status | None = Field(description="Null while the file of an upload is awaited.")
     progress: Progress
     result: TaskResult | None
     error: Failure | None = Field(description="Why it failed; while it goes on, what its last try ran into.")
@@ -223,11 +235,11 @@ class Task(BaseModel):
 
     @classmethod
     def of(cls, view: follow.TaskView) -> Self:
-        done = TaskResult(document_id=view.id.document, generation=view.id.generation, receipt=Receipt.of(view.receipt))
+        done = TaskResult(document_id=view.document, generation=view.generation, receipt=Receipt.of(view.receipt))
         return cls(
             task_id=str(view.id),
             operation=view.id.operation,
-            document_id=view.id.document,
+            document_id=view.document,
             state=view.state,
             document_status=view.status,
             progress=Progress.of(view.progress),

@@ -19,7 +19,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from penstock.api.filename import clean_name
-from penstock.errors import BadRequest, RequestTooLarge, TooLarge, Transient, UploadStalled
+from penstock.errors import BadRequest, RequestTooLarge, SendByUpload, TooLarge, Transient, UploadStalled
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -62,25 +62,33 @@ class Form:
 
 
 @asynccontextmanager
-async def spooled(request: Request, *, largest: int, stalled: float = _STALLED) -> AsyncIterator[Form]:
+async def spooled(
+    request: Request, *, largest: int, direct: int | None = None, stalled: float = _STALLED
+) -> AsyncIterator[Form]:
     """The form of this request; its files, each at its beginning, are gone after the context.
 
     `largest` is the most bytes of one file. All files together may have as many, or 64 MiB if that is more.
+    `direct` is the most of a whole request, where what is before this process takes no more.
 
     Raises:
         BadRequest: the body is no multipart form, is cut short, or has too many parts.
-        TooLarge: as soon as it is known, before the rest is read.
+        TooLarge, SendByUpload: as soon as it is known, before the rest is read.
         UploadStalled: the sender fell silent.
         Transient: the disk is full.
     """
     together = max(largest, _ROOM_FOR_MANY)
     declared = request.headers.get("content-length", "")
+    if direct is not None and declared.isdecimal() and int(declared) > direct:
+        raise SendByUpload(limit=direct)
     if declared.isdecimal() and int(declared) > together + _FIELD_BYTES * _MOST_FIELDS:
         raise RequestTooLarge(limit=together)
-    form = Form()
+    form, came = Form(), 0
     try:
         parser = _FormParser(_boundary(request), form, largest, together)
         async for block in _blocks(request, stalled):
+            came += len(block)
+            if direct is not None and came > direct:
+                raise SendByUpload(limit=direct)
             await to_thread.run_sync(parser.feed, block)
         await to_thread.run_sync(parser.end)
         yield form

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress
 
 from penstock.cli.bars import DocumentBars, bars_of, short
-from penstock.cli.client import Api, Refused, connected
+from penstock.cli.client import Api, Refused, connected, to_the_bucket
 from penstock.cli.local_run import address
 from penstock.cli.outcome import Outcome, as_json, exit_code, of_task, print_outcomes
 from penstock.cli.printing import JSON_HELP, out, print_json, readable
 from penstock.cli.stop import Exit, Stop
 from penstock.cli.wait import wait_for
+from penstock.errors import SendByUpload
 from penstock.task import Lane
+
+DIRECT = 4_000_000
+"""Bytes. Larger files go to the bucket by themselves: what stands before an API in Lambda takes no more."""
+_TOO_LARGE = 413
 
 
 def add(
@@ -40,6 +45,8 @@ def add(
 ) -> None:
     """Add files, or all files of folders, and follow them until they can be found.
 
+    Files of more than 4 MB (PENSTOCK_MAX_DIRECT_BYTES) are hashed, and sent to the bucket itself.
+
     With PENSTOCK_EAGER=1 the whole pipeline runs in this process, without API and worker, for a debugger.
     """
     files = list(files_in(paths))
@@ -53,8 +60,8 @@ def add(
 
         outcomes = eager_add(files, document=document_id, source=source, lane=lane, metadata=fields)
     else:
-        form = _form(document_id, source, lane, fields)
-        outcomes = _add_by_api(files, form, timeout if wait else None, quiet=json_out)
+        about = _about(document_id, source, lane, fields)
+        outcomes = _add_by_api(files, about, timeout if wait else None, quiet=json_out)
     if json_out:
         print_json(as_json(outcomes))
     else:
@@ -74,9 +81,9 @@ def files_in(paths: Sequence[Path]) -> Iterator[Path]:
             yield from (file for file in inside if file.is_file())
 
 
-def _form(document_id: str | None, source: str, lane: Lane, metadata: Mapping[str, str]) -> dict[str, str]:
-    form = {"source": source, "lane": lane.value, "metadata": json.dumps(metadata, ensure_ascii=False)}
-    return form | ({"document_id": document_id} if document_id is not None else {})
+def _about(document_id: str | None, source: str, lane: Lane, metadata: Mapping[str, str]) -> dict[str, object]:
+    about: dict[str, object] = {"source": source, "lane": lane.value, "metadata": dict(metadata)}
+    return about | ({"document_id": document_id} if document_id is not None else {})
 
 
 def _pairs(metadata: Sequence[str]) -> dict[str, str]:
@@ -89,10 +96,12 @@ def _pairs(metadata: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
-def _add_by_api(files: Sequence[Path], form: Mapping[str, str], seconds: float | None, *, quiet: bool) -> list[Outcome]:
+def _add_by_api(
+    files: Sequence[Path], about: Mapping[str, object], seconds: float | None, *, quiet: bool
+) -> list[Outcome]:
     """Upload one after the other, while the first are worked on already; then wait, unless `seconds` is None."""
     with connected(address()) as api, bars_of(quiet) as bars:
-        entered = _upload(api, bars, files, form)
+        entered = _upload(api, bars, files, about)
         waiting: dict[str, str] = {}
         for file, outcome in entered:
             if outcome.task_id is not None:
@@ -109,14 +118,14 @@ def _add_by_api(files: Sequence[Path], form: Mapping[str, str], seconds: float |
     ]
 
 
-def _upload(api: Api, bars: Progress, files: Sequence[Path], form: Mapping[str, str]) -> list[tuple[Path, Outcome]]:
+def _upload(api: Api, bars: Progress, files: Sequence[Path], about: Mapping[str, object]) -> list[tuple[Path, Outcome]]:
     bar = bars.add_task("uploading", total=sum(file.stat().st_size for file in files), unit="bytes")
     entered: list[tuple[Path, Outcome]] = []
     done = 0
     for file in files:
         bars.update(bar, description=f"uploading {short(file.name)}")
         try:
-            added = api.add(file, form, lambda sent: bars.advance(bar, sent))
+            added = _send(api, file, about, lambda sent: bars.advance(bar, sent))
         except (Refused, OSError) as error:
             problem = error.problem if isinstance(error, Refused) else {"code": "unreadable_file"}
             outcome = Outcome(readable(file), "refused", code=problem.get("code"), message=str(error))
@@ -127,3 +136,22 @@ def _upload(api: Api, bars: Progress, files: Sequence[Path], form: Mapping[str, 
         entered.append((file, outcome))
     bars.update(bar, description="uploaded")
     return entered
+
+
+def _send(api: Api, file: Path, about: Mapping[str, object], sent: Callable[[int], object]) -> dict[str, Any]:
+    """By the API if it is small enough, as far as is known here or as the API says; else to the bucket.
+
+    Raises:
+        Refused: the file was not accepted; why.
+    """
+    if file.stat().st_size <= int(os.environ.get("PENSTOCK_MAX_DIRECT_BYTES") or DIRECT):
+        metadata = json.dumps(about["metadata"], ensure_ascii=False)
+        form = {name: str(value) for name, value in about.items()} | {"metadata": metadata}
+        try:
+            return api.add(file, form, sent)
+        except Refused as error:
+            # Without a code, something before the API has answered in its place.
+            if error.status != _TOO_LARGE or error.problem.get("code") not in {None, SendByUpload.code}:
+                raise
+    with to_the_bucket() as bucket:
+        return api.add_by_upload(file, about, sent, bucket)

@@ -72,7 +72,7 @@ class DocumentBars:
             if seen["state"] == "PENDING" or len(self._moving) == _MOST:
                 return
             self._moving[task] = self._bars.add_task("", total=None, unit="")
-        come, words = seen["progress"], f"{seen['document_status']} {short(self._names[task])}"
+        come, words = seen["progress"], f"{seen['document_status'] or 'awaited'} {short(self._names[task])}"
         self._bars.update(
             self._moving[task], description=words, completed=come["current"], total=come["total"], unit=come["unit"]
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -60,6 +62,49 @@ class Api:
 
         (added,) = self._ask(send)["documents"]
         return dict(added)
+
+    def add_by_upload(
+        self, path: Path, fields: Mapping[str, object], sent: Callable[[int], object], bucket: httpx.Client
+    ) -> Json:
+        """Send one file to the bucket, past the API and its limits. It is hashed first: its id is then the one that it
+        would have otherwise, and what is there already is not sent.
+
+        Raises:
+            Refused: the file was not accepted; why.
+        """
+        with path.open("rb") as file:
+            sha256, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+        about = {**fields, "name": readable(path.name), "size": size, "sha256": sha256}
+        announced = self._ask(lambda: self._client.post("/v1/uploads", json=about))
+        known = self._known(announced["document_id"], sha256)
+        if known is not None:
+            sent(size)
+            return {**known, "already_here": True}
+
+        def send() -> httpx.Response:
+            with path.open("rb") as file:
+                part = (readable(path.name), cast("IO[bytes]", _Counted(file, sent)))
+                return bucket.post(announced["url"], data=announced["fields"], files={"file": part})
+
+        for tries_left in reversed(range(_TRIES)):
+            response = self._reached(send)
+            if not response.is_server_error or not tries_left:
+                break
+            self._wait(_seconds(response.headers.get("Retry-After")))
+        if not response.is_success:
+            raise Refused(response.status_code, {"code": "upload_refused", "detail": _words_of_s3(response)})
+        return {name: announced[name] for name in ("document_id", "task_id")} | {"already_here": False}
+
+    def _known(self, document: str, sha256: str) -> Json | None:
+        """The document, if these bytes are its newest and have not failed."""
+        try:
+            found = self.document(document)
+        except Refused as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+        same = found["sha256"] == sha256 and found["status"] not in {"failed", "cancelled", "deleting"}
+        return found if same else None
 
     def document(self, document: str) -> Json:
         return self._get(f"/v1/documents/{_quoted(document)}")
@@ -157,6 +202,19 @@ def connected(address: Address) -> Iterator[Api]:
     # A proxy for the outside world knows nothing of this machine's own ports.
     with httpx.Client(base_url=base, headers=headers, timeout=_TIMEOUT, trust_env=not loopback) as client:
         yield Api(client)
+
+
+@contextmanager
+def to_the_bucket() -> Iterator[httpx.Client]:
+    """What sends files to S3. It has no key, which is nothing to show there."""
+    with httpx.Client(timeout=_TIMEOUT) as client:
+        yield client
+
+
+def _words_of_s3(response: httpx.Response) -> str:
+    said = re.search(r"<Code>([^<]*)</Code>\s*(?:<Message>([^<]*)</Message>)?", response.text)
+    words = f"{said[1]}: {said[2] or ''}" if said else f"{response.status_code} {response.reason_phrase}"
+    return f"The bucket did not take the file ({words.strip(': ')}). If it changed while it was sent, add it again."
 
 
 def _unreachable(url: httpx.URL, error: httpx.TransportError) -> str:

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from penstock import errors
 from penstock.cli.add import add
 from penstock.cli.drop import drop
+from penstock.cli.estimate import estimate
 from penstock.cli.extract import extract
 from penstock.cli.keys import keys
 from penstock.cli.list import list_documents
@@ -88,6 +89,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "rm": rm,
     "drop": drop,
     "extract": extract,
+    "estimate": estimate,
     "serve": serve,
     "worker": worker,
     "up": up,

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from penstock.errors import EmptyFile, LimitHit, Permanent, Unreadable
 from penstock.extract.detect import HEAD, detect
+from penstock.extract.format import Format
 from penstock.extract.frames import Done, Failed, Frame, Opened, Text, Warned, write
 from penstock.extract.registry import FORMATS
 
@@ -59,7 +60,7 @@ def _read(request: dict[str, Any]) -> Iterator[Frame]:
         raise EmptyFile
     known, warnings = detect(FORMATS, head, name=request["name"], declared=request["declared"])
     pages = characters = 0
-    for frame in known.read(path):
+    for frame in _frames(known, path, request["first_page"]):
         if isinstance(frame, Text):
             pages, characters = pages + 1, characters + len(frame.text)
         expected = frame.pages if isinstance(frame, Opened) else pages
@@ -69,6 +70,14 @@ def _read(request: dict[str, Any]) -> Iterator[Frame]:
             raise LimitHit(limit=f"{request['characters']} characters", setting="PENSTOCK_EXTRACT_CHARS")
         yield frame
     yield from map(Warned, warnings)
+
+
+def _frames(known: Format, path: Path, first_page: int) -> Iterator[Frame]:
+    if first_page == 1:
+        return known.read(path)
+    if known.read_from is None:
+        raise Unreadable(kind=known.title, why=f"its reading cannot begin at page {first_page}")
+    return known.read_from(path, first_page)
 
 
 def _failed(error: Permanent) -> Failed:

@@ -35,3 +35,5 @@ class Format:
     Raises:
         Permanent: the file cannot be read; why.
     """
+    read_from: Callable[[Path, int], Iterator[Read]] | None = None
+    """The same from this page on, where it need not read what is before."""

@@ -24,6 +24,7 @@ class Opened:
     engine: str
     paged: bool
     pages: int = 0
+    seeks: bool = False
     frame: Literal["opened"] = "opened"
 
 

@@ -34,14 +34,17 @@ def match(head: bytes) -> Match:
     return Match.PERHAPS if b"%PDF-" in head or b" 0 obj" in head else Match.NO
 
 
-def read(path: Path) -> Iterator[Read]:
+def read(path: Path, first_page: int = 1) -> Iterator[Read]:
+    """From this page on; by the engine that reads the whole best."""
     with SecondOpinion(path) as second, ExitStack() as first:
         try:
             engine: Engine = first.enter_context(closing(_Pdfium(path)))
         except Permanent as error:
             engine = second.instead_of(error)
         engine, found = best_reading(engine, second)
-        yield Opened("pdf", engine.name, paged=True, pages=engine.pages)
+        if first_page > 1:
+            found = frames(engine, second, first_page)
+        yield Opened("pdf", engine.name, paged=True, pages=engine.pages, seeks=True)
         damaged = 0
         for frame in found:
             if isinstance(frame, Text) and frame.problem is not None and not frame.text:
@@ -71,9 +74,9 @@ def _looked_ahead(found: Iterator[Read]) -> tuple[Iterator[Read], bool]:
     return iter(seen), False
 
 
-def frames(engine: Engine, second: SecondOpinion) -> Iterator[Read]:
-    """All pages; one that this engine fails to read is read by the second, or has a problem."""
-    for number in range(1, engine.pages + 1):
+def frames(engine: Engine, second: SecondOpinion, first_page: int = 1) -> Iterator[Read]:
+    """All pages from this one on; one that this engine fails to read is read by the second, or has a problem."""
+    for number in range(first_page, engine.pages + 1):
         try:
             drawn = engine.text(number - 1)
         except MemoryError:
@@ -253,4 +256,5 @@ FORMAT = Format(
     media_types=frozenset({"application/pdf", "application/x-pdf"}),
     match=match,
     read=read,
+    read_from=read,
 )

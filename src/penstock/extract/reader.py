@@ -66,13 +66,13 @@ class ChildReader:
         self._limits = limits or ReadLimits()
 
     @contextmanager
-    def read(self, path: Path, *, name: str, declared: str | None) -> Iterator[ChildReading]:
+    def read(self, path: Path, *, name: str, declared: str | None, first_page: int = 1) -> Iterator[ChildReading]:
         """Leaving the context ends the child, whatever it was doing. On Linux it also ends with the thread that
         started it."""
         with TemporaryDirectory(prefix="penstock-read-") as folder:
             child = _Child(folder, self._limits)
             try:
-                yield ChildReading(child, path.absolute(), name, declared)
+                yield ChildReading(child, path.absolute(), name, declared, first_page)
             finally:
                 child.end()
 
@@ -80,9 +80,14 @@ class ChildReader:
 class ChildReading:
     """One file being read: see ports.Reading."""
 
-    def __init__(self, child: _Child, path: Path, name: str, declared: str | None) -> None:
+    def __init__(self, child: _Child, path: Path, name: str, declared: str | None, first_page: int) -> None:
         self._child = child
-        self._request = {"path": str(path), "name": name, "declared": declared}
+        self._request: dict[str, str | int | None] = {
+            "path": str(path),
+            "name": name,
+            "declared": declared,
+            "first_page": first_page,
+        }
         self._opened = Opened("", "", paged=False)
         self._warnings: list[str] = []
 
@@ -105,6 +110,10 @@ class ChildReading:
     @property
     def warnings(self) -> Sequence[str]:
         return self._warnings
+
+    @property
+    def seeks(self) -> bool:
+        return self._opened.seeks
 
     def __iter__(self) -> Iterator[Page]:
         self._child.ask(self._request)
@@ -174,7 +183,7 @@ class _Child:
         self._pipes.register(self._stdout, selectors.EVENT_READ)
         self._pipes.register(self._stderr, selectors.EVENT_READ)
 
-    def ask(self, request: dict[str, str | None]) -> None:
+    def ask(self, request: dict[str, str | int | None]) -> None:
         limits = {"seconds": self._limits.seconds, "memory": self._limits.memory}
         limits |= {"pages": self._limits.pages, "characters": self._limits.characters}
         with suppress(BrokenPipeError):  # it died already; listening finds out of what

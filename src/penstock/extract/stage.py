@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from datetime import timedelta
 from itertools import chain, islice
 from pathlib import Path
@@ -14,18 +14,18 @@ from tempfile import TemporaryDirectory
 
 from penstock.backoff import backoff
 from penstock.build import Build
-from penstock.chunk import Chunk, Page
-from penstock.claim import Claim, check, held, tell
+from penstock.chunk import Chunk, Cut, Page
+from penstock.claim import Claim, HandedOn, check, hand_on, held, tell
 from penstock.document import Document, Receipt, Status, Work
 from penstock.embed import Paid, embed_chunks
-from penstock.errors import EmptyFile, OriginalMissing, TooLarge, Transient, Unreadable
+from penstock.errors import EmptyFile, Fenced, OriginalMissing, OutOfTime, TooLarge, Transient, Unreadable
 from penstock.ports import Change, Reading, Services
 from penstock.publish import keep_edition, publish_build, publish_held
-from penstock.ranges import ranges
+from penstock.ranges import numbers, ranges
 from penstock.remove import remove_missing
 from penstock.revise import revise_both, revise_build
 from penstock.shards import embed_message, save_shard
-from penstock.split import split
+from penstock.split import cuts
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ def extract(services: Services, claim: Claim) -> None:
     Raises:
         Permanent: the file cannot be read; why, and what to do.
         Fenced: the claim was lost; what was written belongs to a pair that no reader sees (I3).
+        HandedOn: the time was over; the next to claim it goes on.
         Transient: a service did not answer.
     """
     if claim.document.original.size > services.limits.file:
@@ -56,18 +57,36 @@ def extract(services: Services, claim: Claim) -> None:
 
 def _read_and_cut(services: Services, claim: Claim, path: Path, sha256: str) -> None:
     original, limits = claim.document.original, services.limits
-    with services.reader.read(path, name=original.name, declared=original.content_type) as reading:
-        tally = _Tally(reading, _Teller(services, claim))
-        chunks = split(iter(tally), largest=limits.chunk, overlap=limits.overlap, fits=services.embedder.fits)
-        first, following = list(islice(chunks, limits.shard)), list(islice(chunks, 1))
-        if following:
+    before = _handed_on(services, claim)
+    after = before.resume if before else None
+    with services.reader.read(
+        path, name=original.name, declared=original.content_type, first_page=after.page if after else 1
+    ) as reading:
+        tally = _Tally(reading, _Teller(services, claim), known=before.draft if before else None)
+        found = cuts(
+            iter(tally), largest=limits.chunk, overlap=limits.overlap, fits=services.embedder.fits, after=after
+        )
+        first, following = list(islice(found, limits.shard)), list(islice(found, 1))
+        several = bool(before or following)
+        if several:
             tally.teller = None  # from the second shard on, the build tells
-            total = _send_shards(services, claim, tally, first, chain(following, chunks))
+            written = before.written if before else 0
+            total = _send_shards(services, claim, tally, chain(first, following, found), written)
     receipt = tally.receipt()
-    if following:
+    if several:
         _declare(services, claim, total, receipt, sha256)
     else:
-        _finish_here(services, claim, first, receipt, sha256)
+        _finish_here(services, claim, [chunk for chunk, _ in first], receipt, sha256)
+
+
+def _handed_on(services: Services, claim: Claim) -> Build | None:
+    """The build that this claim goes on with; None where it begins."""
+    if not claim.goes_on:
+        return None
+    build = services.documents.read_build(claim.tenant, claim.document.id, claim.pair)
+    if build is None:
+        raise Fenced
+    return build
 
 
 def _finish_here(services: Services, claim: Claim, chunks: list[Chunk], receipt: Receipt, sha256: str) -> None:
@@ -86,16 +105,29 @@ def _finish_here(services: Services, claim: Claim, chunks: list[Chunk], receipt:
         services.queue.send(embed_message(claim.document, 0), claim.document.lane, delay=delay)
 
 
-def _send_shards(services: Services, claim: Claim, tally: _Tally, first: list[Chunk], rest: Iterator[Chunk]) -> int:
-    """Save and send each shard as it is cut; how many there were."""
-    document, shard, chunks = claim.document, 0, first
-    while chunks:
+def _send_shards(
+    services: Services, claim: Claim, tally: _Tally, found: Iterator[tuple[Chunk, Cut]], written: int
+) -> int:
+    """Save and send each shard as it is cut, from number `written` on; how many there are then.
+
+    Raises:
+        HandedOn: the time is over, and at least one shard was sent.
+        OutOfTime: the time is over, and the file cannot be read on from here.
+    """
+    document = claim.document
+    while shard := list(islice(found, services.limits.shard)):
         check(services, claim)
-        save_shard(services, document, shard, chunks, paged=tally.reading.paged)
-        _count_written(services, document, shard + 1, chunks[-1].last_page, tally.reading.pages)
-        services.queue.send(embed_message(document, shard), document.lane)
-        shard, chunks = shard + 1, list(islice(rest, services.limits.shard))
-    return shard
+        chunks = [chunk for chunk, _ in shard]
+        save_shard(services, document, written, chunks, paged=tally.reading.paged)
+        _count_written(services, document, written + 1, chunks[-1].last_page, tally.reading.pages)
+        services.queue.send(embed_message(document, written), document.lane)
+        written += 1
+        if services.deadline is not None and services.clock() >= services.deadline:
+            if not tally.reading.seeks:
+                raise OutOfTime(kind=tally.reading.kind)
+            hand_on(services, claim, shard[-1][1], tally.receipt())
+            raise HandedOn
+    return written
 
 
 def _count_written(services: Services, document: Document, written: int, read: int, pages: int) -> None:
@@ -189,22 +221,34 @@ class _Tally:
 
     reading: Reading
     teller: _Teller | None
+    known: InitVar[Receipt | None] = None
+    """What was counted before the reading was handed on."""
     pages: int = 0
     blank: list[int] = field(default_factory=list)
     damaged: list[int] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()
     problem: str = ""
+
+    def __post_init__(self, known: Receipt | None) -> None:
+        if known is not None:
+            self.pages, self.warnings = known.pages, known.warnings
+            self.blank, self.damaged = numbers(known.pages_without_text), numbers(known.pages_damaged)
 
     def __iter__(self) -> Iterator[Page]:
         for page in self.reading:
-            self.pages += 1
-            if page.problem is not None:
-                self.damaged.append(page.number)
-                self.problem = self.problem or page.problem
-            elif not page.text.strip():
-                self.blank.append(page.number)
+            if page.number > self.pages:  # else it was counted before the reading was handed on
+                self._count(page)
             yield page
             if self.teller is not None:
                 self.teller.tell(self.pages, self.reading.pages)
+
+    def _count(self, page: Page) -> None:
+        self.pages += 1
+        if page.problem is not None:
+            self.damaged.append(page.number)
+            self.problem = self.problem or page.problem
+        elif not page.text.strip():
+            self.blank.append(page.number)
 
     def receipt(self) -> Receipt:
         """
@@ -221,5 +265,5 @@ class _Tally:
             pages_with_text=self.pages - len(self.blank) - len(self.damaged),
             pages_without_text=ranges(self.blank),
             pages_damaged=ranges(self.damaged),
-            warnings=tuple(self.reading.warnings)[:10],
+            warnings=tuple(dict.fromkeys((*self.warnings, *self.reading.warnings)))[:10],
         )

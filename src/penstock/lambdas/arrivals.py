@@ -4,32 +4,42 @@ handler, fed by a poller."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import cache
 from urllib.parse import unquote_plus
 
 import orjson
 
 from penstock.errors import BadRequest, PenstockError
+from penstock.lambdas.batch import Event, Failures, LambdaContext, each_record
+from penstock.observe import log_json
 from penstock.ports import Services
 from penstock.receive import ObjectEvent, receive_object
+from penstock.settings import Settings
+from penstock.wiring import services
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[Mapping[str, Any], object], dict[str, list[dict[str, str]]]]
+Handler = Callable[[Event, LambdaContext | None], Failures]
+
+
+@cache
+def arrivals() -> Handler:
+    """One per container: made at its first event, not at import (I9)."""
+    log_json()
+    return make_handler(services(Settings()))
+
+
+def handler(event: Event, context: LambdaContext) -> Failures:
+    return arrivals()(event, context)
 
 
 def make_handler(services: Services) -> Handler:
     """The handler over these services: an SQS event to a partial-batch response. A message that failed stays in its
     queue and comes again; one that can never succeed is logged and dropped, so that it holds up nobody."""
 
-    def handler(event: Mapping[str, Any], context: object) -> dict[str, list[dict[str, str]]]:  # noqa: ARG001 - Lambda's
-        failed = [
-            {"itemIdentifier": record["messageId"]}
-            for record in event["Records"]
-            if not _received(services, record["body"])
-        ]
-        return {"batchItemFailures": failed}
+    def handler(event: Event, context: LambdaContext | None) -> Failures:  # noqa: ARG001 - Lambda's
+        return each_record(event, lambda record: _received(services, record["body"]))
 
     return handler
 

@@ -29,7 +29,14 @@ class Emulator:
 
 @contextmanager
 def emulator(
-    python: Path, port: int, log: Path, *, state: Path | None = None, ready: float = 30, patience: float = 20
+    python: Path,
+    port: int,
+    log: Path,
+    *,
+    state: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+    ready: float = 30,
+    patience: float = 20,
 ) -> Iterator[Emulator]:
     """An emulator for as long as the context lasts.
 
@@ -39,6 +46,7 @@ def emulator(
         python: the interpreter of the environment that ministack is installed in.
         log: where its output goes.
         state: a folder that keeps what it holds from one run to the next; None forgets it.
+        settings: of the emulator, beside those that every one here has.
         ready: seconds it may take to answer.
         patience: seconds it may take to end and to save its state, before it is killed.
 
@@ -50,7 +58,7 @@ def emulator(
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - no shell, and nothing a user typed
             [python, "-m", "ministack"],
-            env=_environment(port, state),
+            env={**_environment(port, state), **(settings or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -31,19 +31,29 @@ def read_template(path: Path) -> Template:
     Raises:
         Misconfigured: there is no such file, or it is not YAML.
     """
-    try:
-        written = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - derived from SafeLoader
-    except (OSError, yaml.YAMLError) as error:
-        raise Misconfigured(why=f"{path} cannot be read as a template: {error}") from error
-    if not isinstance(written, dict) or not isinstance(written.get("Resources"), dict):
-        raise Misconfigured(why=f"{path} has no Resources.")
+    read = written(path)
     return Template(
         parameters={
-            name: str(each["Default"]) for name, each in written.get("Parameters", {}).items() if "Default" in each
+            name: str(each["Default"]) for name, each in read.get("Parameters", {}).items() if "Default" in each
         },
-        resources=written["Resources"],
-        outputs={name: each["Value"] for name, each in written.get("Outputs", {}).items()},
+        resources=read["Resources"],
+        outputs={name: each["Value"] for name, each in read.get("Outputs", {}).items()},
     )
+
+
+def written(path: Path) -> dict[str, Any]:
+    """All that is written in a template, its functions in their long form.
+
+    Raises:
+        Misconfigured: there is no such file, or it is not YAML.
+    """
+    try:
+        read = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - derived from SafeLoader
+    except (OSError, yaml.YAMLError) as error:
+        raise Misconfigured(why=f"{path} cannot be read as a template: {error}") from error
+    if not isinstance(read, dict) or not isinstance(read.get("Resources"), dict):
+        raise Misconfigured(why=f"{path} has no Resources.")
+    return read
 
 
 def resolve(written: Any, values: Mapping[str, str], reference: Reference) -> Any:
@@ -95,7 +105,7 @@ def _long_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
         value = loader.construct_sequence(node, deep=True)
     else:
         value = loader.construct_mapping(cast("yaml.MappingNode", node), deep=True)
-    return {suffix if suffix == "Ref" else f"Fn::{suffix}": value}
+    return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
 
 
 _Loader.add_multi_constructor("!", _long_form)

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from celery import Celery
 from kombu import Queue
 
-from penstock.pipeline import run
+from penstock.pipeline import Run, run
 from penstock.ports import Services
 from penstock.settings import Settings
 from penstock.task import Lane, Stage, queue_name
 from penstock.worker.heartbeat import HeartbeatStep
 from penstock.worker.options import WorkerOptions
-from penstock.worker.tasks import OnePerProcess, Run, register
+from penstock.worker.tasks import OnePerProcess, register
 
 TASK_LIMIT = 10 * 60 * 60
 """Seconds after which a pool process is killed: SQS ends a message's invisibility at twelve hours."""

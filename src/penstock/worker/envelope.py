@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from penstock.document import document_id, tenant_id
 from penstock.errors import BadRequest, Permanent
@@ -27,7 +28,7 @@ class Envelope:
     task: str
     arguments: Mapping[str, str | int]
 
-    def delivery(self, receipt: str, info: Mapping[str, object]) -> Mapping[str, object]:
+    def delivery(self, receipt: str, info: Mapping[str, object]) -> Mapping[str, Any]:
         """What kombu's virtual channels make a message from: its tag is the receipt handle, `info` says where it is
         from."""
         return {

@@ -6,10 +6,13 @@ import sys
 from collections.abc import Sequence
 
 from penstock.extract.reader import undumpable
+from penstock.observe import log_json
+from penstock.pipeline import run
 from penstock.settings import Settings
 from penstock.task import Lane
 from penstock.wiring import check_given, services
 from penstock.worker.app import make_app
+from penstock.worker.measured import measured
 from penstock.worker.options import WorkerOptions
 from penstock.worker.program import queues_of, start
 
@@ -20,5 +23,7 @@ def run_worker(settings: Settings, lanes: Sequence[Lane] = tuple(Lane)) -> None:
     check_given(settings)
     undumpable()
     options = WorkerOptions(wait=settings.wait_seconds, stop=settings.stop_seconds)
-    app = make_app(settings, lambda: services(settings), options)
+    if settings.log_json:
+        log_json()
+    app = make_app(settings, lambda: services(settings), options, measured(run) if settings.log_json else run)
     sys.exit(start(app, queues_of(lanes), options.stop))

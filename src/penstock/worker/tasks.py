@@ -10,7 +10,8 @@ from time import monotonic
 from celery import Celery
 
 from penstock.document import tenant_id
-from penstock.pipeline import HandBack, Keep, Outcome
+from penstock.log_context import about
+from penstock.pipeline import HandBack, Run
 from penstock.ports import Services
 from penstock.task import Message, Stage
 from penstock.worker.envelope import PING_TASK, STAGE_TASKS
@@ -18,8 +19,6 @@ from penstock.worker.renewal import renewing
 from penstock.worker.request import HandedBack, Request
 
 logger = logging.getLogger(__name__)
-
-Run = Callable[[Services, Message, Keep], Outcome]
 
 
 class OnePerProcess:
@@ -45,6 +44,10 @@ def register(app: Celery, services: Callable[[], Services], run: Run) -> None:
 def _stage_task(stage: Stage, services: Callable[[], Services], run: Run) -> Callable[..., None]:
     def work(**arguments: object) -> None:
         message = Message.of(stage, arguments)
+        with about(stage=stage.value, **message.arguments()):
+            work_on(message)
+
+    def work_on(message: Message) -> None:
         began = monotonic()
         outcome = run(services(), message, renewing)
         name = f"{stage} {message.tenant}/{message.document} {message.generation}"

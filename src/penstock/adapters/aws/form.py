@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar, cast
 
 from penstock.document import Pair
-from penstock.ranges import ranges
+from penstock.ranges import numbers, ranges
 
 Attribute = dict[str, Any]
 """A value as DynamoDB's API writes it, such as {"S": "text"}."""
@@ -47,17 +47,12 @@ def _pair(text: str) -> Pair:
     return Pair(int(generation), int(build))
 
 
-def _numbers(text: str) -> frozenset[int]:
-    runs = (run.partition("-") for run in text.split(","))
-    return frozenset(number for first, _, last in runs for number in range(int(first), int(last or first) + 1))
-
-
 TEXT: Kind[str] = Kind("S", str, str)
 WHOLE: Kind[int] = Kind("N", str, int)
 REAL: Kind[float] = Kind("N", repr, float)
 FLAG: Kind[bool] = Kind("BOOL", bool, bool)
 PAIR: Kind[Pair] = Kind("S", str, _pair)
-NUMBERS: Kind[frozenset[int]] = Kind("S", lambda numbers: ranges(sorted(numbers)), _numbers)
+NUMBERS: Kind[frozenset[int]] = Kind("S", lambda each: ranges(sorted(each)), lambda text: frozenset(numbers(text)))
 """A set of whole numbers, at least one; most of them in runs."""
 MOMENT: Kind[datetime] = Kind(
     "N",

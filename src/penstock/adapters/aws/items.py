@@ -7,6 +7,7 @@ of one shard stays under 1 KB, the unit that a write is paid by.
 | build | tenant/document | build/generation.build |
 | API key | tenant | key/id |
 | ping | tenant | ping/id |
+| awaited upload | tenant | upload/id |
 
 A record has, besides its own attributes, `t` and `l` for the index `list` unless it is a tombstone, `ds` for the index
 `due` while it has `d`, and `ttl` once it is a tombstone.
@@ -34,6 +35,7 @@ from penstock.adapters.aws.form import (
     word,
 )
 from penstock.build import Build
+from penstock.chunk import Cut
 from penstock.document import (
     Document,
     DocumentId,
@@ -89,6 +91,7 @@ RECEIPT = Form(
     x=("explained", TEXT),
     s=("seconds", REAL),
 )
+CUT = Form(Cut, p=("page", WHOLE), f=("offset", WHOLE), n=("pieces", WHOLE), o=("ordinal", WHOLE))
 DOCUMENT = Form(
     Document,
     g=("generation", WHOLE),
@@ -101,6 +104,7 @@ DOCUMENT = Form(
     m=("metadata", mapped(TEXT)),
     b=("build", WHOLE),
     w=("work", WORK.kind),
+    h=("handed_on", FLAG),
     pr=("pages_read", WHOLE),
     p=("pages", WHOLE),
     rc=("receipt", RECEIPT.kind),
@@ -126,6 +130,7 @@ BUILD = Form(
     o=("reopened", WHOLE),
     e=("ends", MOMENT),
     rc=("draft", RECEIPT.kind),
+    u=("resume", CUT.kind),
 )
 _ACTIVE = "v"
 PUT = "i"

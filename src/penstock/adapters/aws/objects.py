@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -12,7 +13,7 @@ from botocore.exceptions import ClientError
 from penstock.adapters.aws.failures import code_of, translated
 from penstock.document import TenantId
 from penstock.errors import ForeignKey, Misconfigured, OriginalMissing, PenstockError, Transient
-from penstock.ports import Stored
+from penstock.ports import PostPolicy, Stored
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -44,10 +45,13 @@ class S3ObjectStore:
                 size = len(first)
             else:
                 answer, size = self._put_in_parts(target, described, first, content)
+        return self._stored(key, answer, answer, size)
+
+    def _stored(self, key: str, answer: Any, made: Any, size: int) -> Stored:
         version = answer.get("VersionId")
         if version is None:
             raise Misconfigured(why=f"Bucket {self._bucket} has no versions. Turn its versioning on.")
-        return Stored(key, version, size, answer["ETag"].strip('"'))
+        return Stored(key, version, size, made["ETag"].strip('"'))
 
     def _put_in_parts(
         self, target: dict[str, Any], described: dict[str, Any], part: bytes, content: BinaryIO
@@ -98,6 +102,43 @@ class S3ObjectStore:
                 },
                 ExpiresIn=seconds,
             )
+
+    def post_policy(
+        self, tenant: TenantId, key: str, *, size: int, content_type: str, sha256: str | None, seconds: int
+    ) -> PostPolicy:
+        _check_owner(tenant, key)
+        fields = {"Content-Type": content_type}
+        if sha256 is not None:
+            digest = base64.b64encode(bytes.fromhex(sha256)).decode()
+            fields |= {"x-amz-checksum-algorithm": "SHA256", "x-amz-checksum-sha256": digest}
+        conditions: list[Any] = [{name: value} for name, value in fields.items()]
+        with translated("S3"):
+            made = self._client.generate_presigned_post(
+                self._bucket,
+                key,
+                Fields=fields,
+                Conditions=[*conditions, ["content-length-range", size, size]],
+                ExpiresIn=seconds,
+            )
+        # Not the address that boto3 names: that one redirects, in the first hours of a bucket, if the region is another
+        # than us-east-1; and a form does not follow. The policy does not bind the address.
+        return PostPolicy(f"{self._client.meta.endpoint_url}/{self._bucket}", made["fields"])
+
+    def copy(self, tenant: TenantId, stored: Stored, to: str) -> Stored:
+        _check_owner(tenant, stored.key)
+        _check_owner(tenant, to)
+        with translated("S3"):
+            try:
+                answer: Any = self._client.copy_object(
+                    Bucket=self._bucket,
+                    Key=to,
+                    CopySource={"Bucket": self._bucket, "Key": stored.key, "VersionId": stored.version},
+                )
+            except ClientError as error:
+                if code_of(error) in _MISSING | {_NO_VERSION}:
+                    raise OriginalMissing from error
+                raise
+        return self._stored(to, answer, answer["CopyObjectResult"], stored.size)
 
     def remove(self, tenant: TenantId, key: str, version: str | None = None) -> int:
         """The oldest first: cut short, it can be done again, for the version that says what is older goes last.

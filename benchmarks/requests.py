@@ -1,0 +1,285 @@
+"""How many AWS requests a document takes, by service and operation, and whether that is more than was agreed.
+
+    python -m benchmarks.requests [--update] [--idle SECONDS]
+
+Everything runs on an emulator, behind a meter that all processes speak through. What Lambda does in AWS's name, to
+receive messages and to delete them, `Bench.consume` does here. Index and embedder run in this process: not counted.
+Fails if a count is above benchmarks/budget.json; --update writes that file anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi.testclient import TestClient
+
+from benchmarks.meter import Meter, metered
+from penstock.adapters.aws.clients import Clients, aws_clients
+from penstock.api.app import create_app
+from penstock.cost import Way, requests_of
+from penstock.document import TenantId
+from penstock.keys import create_key
+from penstock.lambdas.arrivals import make_handler
+from penstock.local.emulator import emulator
+from penstock.local.process import end
+from penstock.local.provision import provision
+from penstock.local.run import free_port
+from penstock.pipeline import Done, run
+from penstock.ports import Services
+from penstock.settings import Settings
+from penstock.sweep import sweep
+from penstock.task import Lane, Message, Stage, queue_name
+from penstock.wiring import now, services
+from penstock.worker.renewal import renewing
+from tests.documents import long_pdf
+
+ROOT = Path(__file__).parents[1]
+BUDGET = Path(__file__).with_name("budget.json")
+TENANT = TenantId("bench")
+TOGETHER = 10
+"""Files that arrive together in the bucket: what one batch of the arrivals queue takes."""
+FEW, MANY = 10, 1_000
+"""Pages."""
+SHARD = 64
+"""Chunks: so that a document of a thousand pages has several shards."""
+IDLE = 60.0
+WARM_UP = 8.0
+HOUR = 3600
+
+Counts = Mapping[str, float]
+
+
+@dataclass
+class Bench:
+    """A whole Penstock in this process, over an emulator behind a meter."""
+
+    meter: Meter
+    clients: Clients
+    aside: Clients
+    """Past the meter: what callers do, and what the bench does itself."""
+    settings: Settings
+    services: Services
+    api: TestClient
+    numbers: Iterator[int]
+
+    def by_https(self, pages: int) -> Counts:
+        content = self.file(pages)
+        self.meter.reset()
+        answer = self.api.post("/v1/documents", files={"files": ("file.pdf", content)})
+        (added,) = answer.json()["documents"]
+        self.work()
+        counts = self.meter.reset()
+        self.check([added["document_id"]])
+        return dict(sorted(counts.items()))
+
+    def by_drop(self) -> Counts:
+        """Of each of those that come together."""
+
+        def put(number: int) -> None:
+            key = f"drop/{TENANT}/bench/{number}.pdf"
+            self.aside.s3.put_object(Bucket=self.settings.bucket, Key=key, Body=self.file(FEW))
+
+        return self.arriving(put)
+
+    def by_upload(self) -> Counts:
+        """Of each of those that come together."""
+
+        def post(_: int) -> None:
+            content = self.file(FEW)
+            announced = self.api.post("/v1/uploads", json={"name": "file.pdf", "size": len(content)}).json()
+            url = announced["url"].replace(self.meter.url, self.aside.s3.meta.endpoint_url)
+            sent = httpx.post(url, data=announced["fields"], files={"file": ("any", content)}, trust_env=False)
+            assert sent.is_success, sent.text
+
+        return self.arriving(post)
+
+    def by_sweep(self) -> Counts:
+        self.meter.reset()
+        sweep(self.services)
+        return self.meter.reset()
+
+    def arriving(self, send: Callable[[int], None]) -> Counts:
+        self.aside.sqs.purge_queue(QueueUrl=self.settings.arrivals)  # S3 sends a test event when it is set up
+        self.meter.reset()
+        for number in range(TOGETHER):
+            send(number)
+        self.await_events(TOGETHER)
+        handler = make_handler(self.services)
+
+        def receive(batch: Sequence[Any]) -> None:
+            records = [{"messageId": each["MessageId"], "body": each["Body"]} for each in batch]
+            assert handler({"Records": records}, None) == {"batchItemFailures": []}
+
+        self.consume(self.settings.arrivals, TOGETHER, receive)
+        self.work()
+        counts = self.meter.reset()
+        newest = self.services.documents.newest(TENANT, TOGETHER)
+        self.check([document for _, document in newest])
+        return {operation: count / TOGETHER for operation, count in sorted(counts.items())}
+
+    def await_events(self, number: int) -> None:
+        """Until S3 has told the queue of so many files."""
+        deadline = time.monotonic() + 20
+        while self.waiting(self.settings.arrivals) < number:
+            assert time.monotonic() < deadline, "S3's events did not come"
+            time.sleep(0.05)
+
+    def waiting(self, queue: str) -> int:
+        """Messages that the queue holds."""
+        wanted: Any = ["ApproximateNumberOfMessages"]
+        return int(self.aside.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=wanted)["Attributes"][wanted[0]])
+
+    def work(self) -> None:
+        """Run what the stage queues hold, one message at a time, until they are empty."""
+        for stage in (Stage.EXTRACT, Stage.EMBED):
+
+            def one(batch: Sequence[Any], stage: Stage = stage) -> None:
+                (message,) = batch
+                arguments = json.loads(json.loads(message["Body"])["body"])[1]
+                outcome = run(self.services, Message.of(stage, arguments), renewing)
+                assert isinstance(outcome, Done), outcome
+
+            self.consume(self.settings.queues[queue_name(stage, Lane.STANDARD)], 1, one)
+
+    def consume(self, queue: str, most: int, work: Callable[[Sequence[Any]], None]) -> None:
+        """What an event source mapping does, as long as there are messages; a receive that finds none is not counted:
+        that is what an idle system does."""
+        sqs = self.clients.sqs
+        while self.waiting(queue):
+            batch = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=most)["Messages"]
+            work(batch)
+            done: Any = [{"Id": each["MessageId"], "ReceiptHandle": each["ReceiptHandle"]} for each in batch]
+            sqs.delete_message_batch(QueueUrl=queue, Entries=done)
+
+    def check(self, documents: Sequence[str]) -> None:
+        """That all of these have come to a good end."""
+        for document in documents:
+            found = self.api.get(f"/v1/documents/{document}").json()
+            assert found["status"] == "indexed", found
+
+    def file(self, pages: int) -> bytes:
+        """A PDF that is no other."""
+        return long_pdf(pages) + b"%%%d\n" % next(self.numbers)
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--update", action="store_true", help="write what was counted as the budget")
+    parser.add_argument("--idle", type=float, default=IDLE, help="seconds to watch an idle worker; 0: not at all")
+    asked = parser.parse_args(arguments)
+    with bench() as ready:
+        ready.by_https(1)  # the first call looks its key up, and opens what is opened once
+        counted: dict[str, Counts] = {
+            f"https, {FEW} pages": ready.by_https(FEW),
+            f"drop folder, {FEW} pages, {TOGETHER} together": ready.by_drop(),
+            f"upload, {FEW} pages, {TOGETHER} together": ready.by_upload(),
+        }
+        many = ready.by_https(MANY)
+        shards = round(many["S3.PutObject"]) - 1
+        counted[f"https, {MANY} pages, {shards} shards"] = many
+        if asked.idle:
+            counted["an idle hour of a worker on all lanes"] = idle(ready, asked.idle)
+        counted["a sweep that finds nothing"] = ready.by_sweep()
+    show(counted)
+    agreed = {} if asked.update or not BUDGET.exists() else json.loads(BUDGET.read_text())
+    above = [*over(counted, agreed), *wrongly_estimated(counted, shards)]
+    if asked.update:
+        kept = json.loads(BUDGET.read_text()) if BUDGET.exists() else {}
+        BUDGET.write_text(json.dumps(kept | counted, indent=2) + "\n")
+    for line in above:
+        print(line)
+    print("above the budget" if above else "within the budget")
+    return 1 if above else 0
+
+
+def over(counted: Mapping[str, Counts], agreed: Mapping[str, Counts]) -> list[str]:
+    """What is counted above what was agreed. Of an idle hour, a minute's chance is forgiven."""
+    lines = []
+    for case, budget in agreed.items():
+        spare = HOUR / IDLE if "idle" in case else 0.0
+        for operation, count in counted.get(case, {}).items():
+            if count > budget.get(operation, 0.0) + spare:
+                lines.append(f"{case}: {operation} {count:g}, agreed are {budget.get(operation, 0.0):g}")
+    if missing := [case for case in counted if agreed and case not in agreed]:
+        lines += [f"{case}: nothing is agreed; --update does" for case in missing]
+    return lines
+
+
+def wrongly_estimated(counted: Mapping[str, Counts], shards: int) -> list[str]:
+    """Where `penstock estimate` would say something else."""
+    lines = []
+    for case, counts in counted.items():
+        way = next((way for way in Way if case.startswith(way)), None)
+        if way is None:
+            continue
+        expected = requests_of(way, shards if "shards" in case else 1)
+        if _rounded(counts) != _rounded(expected):
+            lines.append(f"{case}: penstock.cost says {_rounded(expected)}")
+    return lines
+
+
+def _rounded(counts: Counts) -> Counts:
+    return {operation: round(count, 3) for operation, count in counts.items()}
+
+
+def show(counted: Mapping[str, Counts]) -> None:
+    for case, counts in counted.items():
+        print(f"\n{case}: {sum(counts.values()):g}")
+        for operation, count in counts.items():
+            print(f"  {operation:<32}{count:>10g}")
+    print()
+
+
+def idle(ready: Bench, seconds: float) -> Counts:
+    """Requests of an hour in which nothing comes: those of a shorter time, by a Celery worker that polls all queues."""
+    with ExitStack() as running, tempfile.TemporaryFile() as log:
+        worker = subprocess.Popen([sys.executable, "-m", "penstock.worker"], stdout=log, stderr=log, cwd=ROOT)
+        running.callback(end, worker, 30)
+        time.sleep(WARM_UP)
+        ready.meter.reset()
+        time.sleep(seconds)
+        counts = ready.meter.reset()
+        assert worker.poll() is None, "the worker ended"
+    return {operation: round(count * HOUR / seconds, 1) for operation, count in sorted(counts.items())}
+
+
+@contextmanager
+def bench() -> Iterator[Bench]:
+    with ExitStack() as parts, tempfile.TemporaryDirectory() as folder:
+        os.environ.update(
+            AWS_ACCESS_KEY_ID="test",
+            AWS_SECRET_ACCESS_KEY="test",
+            AWS_REGION="us-east-1",
+            PENSTOCK_INDEX_PATH=f"{folder}/index",
+            PENSTOCK_EMBEDDER="wordllama",
+            PENSTOCK_SHARD_CHUNKS=str(SHARD),
+        )
+        log = Path(folder) / "emulator.log"
+        running = parts.enter_context(emulator(ROOT / ".venv-emulator/bin/python", free_port(), log))
+        meter = parts.enter_context(metered(running.url))
+        aside = aws_clients(running.url)
+        os.environ.update(provision(aside, ROOT / "template.yaml", "penstock").environment())
+        os.environ["AWS_ENDPOINT_URL"] = meter.url
+        settings = Settings()
+        # Whoever waits is told every 0.4 s how far a reading is. How often that is depends on the machine: not here.
+        began = now()
+        wired = replace(services(settings), clock=lambda: began)
+        api = TestClient(create_app(lambda: wired, settings))
+        api.headers["Authorization"] = f"Bearer {create_key(wired, TENANT, 'bench')}"
+        yield Bench(meter, aws_clients(meter.url), aside, settings, wired, api, iter(range(1_000_000)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,63 @@
+"""Awaited uploads on DynamoDB, in the same table as the records."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from penstock.adapters.aws.failures import translated
+from penstock.adapters.aws.form import MOMENT, TEXT, WHOLE, Attribute, Form, mapped, word
+from penstock.document import TenantId
+from penstock.errors import UnknownItem
+from penstock.task import Lane
+from penstock.upload import AwaitedUpload, UploadId
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+UPLOAD = Form(
+    AwaitedUpload,
+    o=("document", TEXT),
+    n=("name", TEXT),
+    z=("size", WHOLE),
+    c=("content_type", TEXT),
+    f=("source", TEXT),
+    a=("announced", MOMENT),
+    x=("expires", MOMENT),
+    e=("ends", MOMENT),
+    la=("lane", word(Lane)),
+    m=("metadata", mapped(TEXT)),
+    h=("sha256", TEXT),
+    g=("generation", WHOLE),
+    q=("sequencer", TEXT),
+)
+_BESIDES = frozenset({"pk", "sk", "ttl"})
+
+
+class DynamoUploadTable:
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def store(self, upload: AwaitedUpload) -> None:
+        ends = {"ttl": {"N": str(int(upload.ends.timestamp()))}}
+        item = _place(upload.tenant, upload.id) | UPLOAD.pack(upload) | ends
+        with translated("DynamoDB"):
+            self._client.put_item(TableName=self._table, Item=item)
+
+    def find(self, tenant: TenantId, upload: UploadId) -> AwaitedUpload | None:
+        with translated("DynamoDB"):
+            answer = self._client.get_item(TableName=self._table, Key=_place(tenant, upload), ConsistentRead=True)
+        return _upload_in(answer["Item"]) if "Item" in answer else None
+
+
+def _place(tenant: TenantId, upload: UploadId) -> dict[str, Attribute]:
+    return {"pk": {"S": tenant}, "sk": {"S": f"upload/{upload}"}}
+
+
+def _upload_in(item: Any) -> AwaitedUpload:
+    tenant, id_ = item["pk"]["S"], item["sk"]["S"].removeprefix("upload/")
+    own = {name: value for name, value in item.items() if name not in _BESIDES}
+    try:
+        return UPLOAD.unpack(own, tenant=TenantId(tenant), id=UploadId(id_))
+    except ValueError as error:
+        raise UnknownItem(key=f"{tenant} upload/{id_}", why=error) from error

@@ -1,0 +1,37 @@
+"""The API in Lambda, behind an HTTP API (payload 2.0)."""
+
+from __future__ import annotations
+
+from functools import cache
+from time import monotonic
+from typing import Any
+
+from mangum import Mangum
+
+from penstock.api.app import create_app
+from penstock.lambdas.batch import Event, LambdaContext
+from penstock.log_context import about
+from penstock.observe import log_json, measure
+from penstock.settings import Settings
+from penstock.wiring import services
+
+TEXT = ["text/", "application/json", "application/problem+json"]
+"""Bodies that need no Base64; all others are bytes."""
+
+
+@cache
+def gateway() -> Mangum:
+    """One per container: made at its first event, not at import (I9)."""
+    log_json()
+    settings = Settings()
+    app = create_app(lambda: services(settings), settings)
+    return Mangum(app, lifespan="off", text_mime_types=TEXT)
+
+
+def handler(event: Event, context: LambdaContext) -> dict[str, Any]:
+    with about(request=context.aws_request_id):
+        began = monotonic()
+        # Mangum's own types are narrower than Lambda's.
+        answer = gateway()(dict(event), context)  # type: ignore[arg-type]
+        measure("RequestSeconds", monotonic() - began, status=f"{answer['statusCode'] // 100}xx")
+        return answer

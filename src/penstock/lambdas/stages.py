@@ -1,0 +1,172 @@
+"""The stage queues in Lambda: each message runs the Celery task that a worker would run."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+from celery.worker.request import Request
+from kombu.message import Message as Delivery
+
+from penstock import pipeline
+from penstock.adapters.aws.clients import aws_clients
+from penstock.backoff import backoff
+from penstock.claim import Claim
+from penstock.errors import Misconfigured
+from penstock.extract.reader import undumpable
+from penstock.lambdas.batch import Event, Failures, LambdaContext, Record, each_record
+from penstock.log_context import about
+from penstock.observe import log_json
+from penstock.pipeline import Keep, Outcome, Run
+from penstock.ports import Limits, Services
+from penstock.settings import Settings
+from penstock.task import QUEUES, Message
+from penstock.wiring import services
+from penstock.worker.app import make_app
+from penstock.worker.envelope import Envelope, Poison, read
+from penstock.worker.heartbeat import LONGEST
+from penstock.worker.measured import measured
+from penstock.worker.request import HandedBack
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+log = logging.getLogger(__name__)
+
+HAND_ON = timedelta(minutes=2)
+"""Before the end of the invocation: what a shard more, and the hand-on itself, may take."""
+MARGIN = timedelta(seconds=30)
+"""A lease ends so long after the invocation does, whose writes are all out by then."""
+_TOO_LATE = timedelta(seconds=10)
+"""With less time than this left, no message of the batch is begun."""
+_REASON = 1000
+
+
+@cache
+def consumer() -> Consumer:
+    """One per container: made at its first event, not at import (I9)."""
+    log_json()
+    undumpable()
+    settings, clients = Settings(), aws_clients()
+    return Consumer(settings, lambda: services(settings, clients=clients), clients.sqs, measured(pipeline.run))
+
+
+def handler(event: Event, context: LambdaContext) -> Failures:
+    return consumer()(event, context)
+
+
+class Consumer:
+    """Runs the messages of a batch, one after the other.
+
+    The lease of a claim lasts as long as the invocation may, so nothing need renew it; and what was not finished by
+    then is handed on (see `Services.deadline`).
+    """
+
+    def __init__(
+        self, settings: Settings, services: Callable[[], Services], sqs: SQSClient, run: Run = pipeline.run
+    ) -> None:
+        self._app = make_app(settings, services, run=self._bounded)
+        self._sqs = sqs
+        self._run = run
+        # An event names its queue by an ARN, which ends as the queue's URL does.
+        self._stages = {url.rsplit("/", 1)[-1]: (name, url) for name, url in settings.queues.items() if name in QUEUES}
+        self._dead_letters = settings.dead_letters
+        self._context: LambdaContext | None = None
+
+    def __call__(self, event: Event, context: LambdaContext) -> Failures:
+        self._context = context
+        with about(request=context.aws_request_id):
+            return each_record(event, self._done)
+
+    def _bounded(self, services: Services, message: Message, keep: Keep) -> Outcome:  # noqa: ARG002 - nothing to renew
+        left = self._left()
+        bounded = replace(
+            services,
+            limits=replace(services.limits, lease=left + MARGIN),
+            deadline=services.clock() + left - HAND_ON,
+        )
+        return self._run(bounded, message, _kept)
+
+    def _left(self) -> timedelta:
+        assert self._context is not None, "tasks run within an invocation"
+        return timedelta(milliseconds=self._context.get_remaining_time_in_millis())
+
+    def _done(self, record: Record) -> bool:
+        """Whether the message shall be deleted; else it is visible again when it shall be."""
+        queue, url = self._queue(record)
+        try:
+            envelope = read(record["body"])
+        except Poison as poison:
+            return self._buried(queue, record, str(poison))
+        delay = 0.0 if self._left() < _TOO_LATE else self._again(envelope, record)
+        if delay is not None:
+            self._hand_back(url, record, delay)
+        return delay is None
+
+    def _again(self, envelope: Envelope, record: Record) -> float | None:
+        """Run the task. After how many seconds it shall come again; None where it is done."""
+        told = envelope.delivery(record["receiptHandle"], {})
+        delivery = Delivery(
+            body=told["body"],
+            content_type=told["content-type"],
+            content_encoding=told["content-encoding"],
+            headers=told["headers"],
+            properties=told["properties"],
+            delivery_tag=record["receiptHandle"],
+        )
+        acknowledged: list[object] = []
+        request = Request(delivery, app=self._app, hostname="lambda", on_ack=lambda *told: acknowledged.append(told))
+        result = request.execute()
+        if acknowledged:
+            return None
+        error = getattr(result, "exception", None)
+        error = getattr(error, "exc", error)  # billiard wraps it together with its trace
+        if isinstance(error, HandedBack):
+            return error.delay
+        received = int(record.get("attributes", {}).get("ApproximateReceiveCount", 1))
+        return backoff(Limits(), received).total_seconds()
+
+    def _hand_back(self, url: str, record: Record, delay: float) -> None:
+        try:
+            self._sqs.change_message_visibility(
+                QueueUrl=url,
+                ReceiptHandle=record["receiptHandle"],
+                VisibilityTimeout=min(math.ceil(delay), LONGEST),
+            )
+        except (BotoCoreError, ClientError) as failure:
+            # It comes again all the same: when its queue's own visibility ends.
+            log.warning("visibility of message %s not set: %s", record["messageId"], failure)
+
+    def _buried(self, queue: str, record: Record, reason: str) -> bool:
+        """To the dead-letter queue as it came, with the reason. Where that fails it comes again, and is tried again."""
+        text = reason.encode("ascii", "backslashreplace").decode()[:_REASON]
+        log.error("message %s of %s is dead: %s", record["messageId"], queue, text)
+        try:
+            self._sqs.send_message(
+                QueueUrl=self._dead_letters[queue.partition("-")[0]],
+                MessageBody=record["body"],
+                MessageAttributes={"reason": {"DataType": "String", "StringValue": text}},
+            )
+        except (BotoCoreError, ClientError) as failure:
+            log.warning("it could not be moved: %s", failure)
+            return False
+        return True
+
+    def _queue(self, record: Record) -> tuple[str, str]:
+        arn = record["eventSourceARN"]
+        try:
+            return self._stages[arn.rsplit(":", 1)[-1]]
+        except KeyError:
+            raise Misconfigured(why=f"{arn} is none of the queues in PENSTOCK_QUEUES.") from None
+
+
+def _kept(services: Services, claim: Claim) -> AbstractContextManager[None]:  # noqa: ARG001 - what a keeper is given
+    """The lease is as long as the invocation: nothing renews it, and so nothing has to be stopped."""
+    return nullcontext()
