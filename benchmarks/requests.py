@@ -33,9 +33,9 @@ from penstock.document import TenantId
 from penstock.keys import create_key
 from penstock.lambdas.arrivals import make_handler
 from penstock.local.emulator import emulator
+from penstock.local.port import free_port
 from penstock.local.process import end
 from penstock.local.provision import provision
-from penstock.local.run import free_port
 from penstock.pipeline import Done, run
 from penstock.ports import Services
 from penstock.settings import Settings

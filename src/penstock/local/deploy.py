@@ -21,7 +21,7 @@ from penstock.errors import Misconfigured
 from penstock.keys import create_key
 from penstock.local.emulator import emulator
 from penstock.local.package import CODE, Package, package
-from penstock.local.run import free_port
+from penstock.local.port import free_port
 from penstock.local.template import written
 from penstock.settings import Settings
 from penstock.wiring import services
