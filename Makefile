@@ -7,13 +7,16 @@ STATE ?= .penstock
 PIP := pip install --quiet --disable-pip-version-check
 penstock := $(VENV)/bin/penstock
 
-.PHONY: run demo test truth kill-worker build validate deploy-local deploy-local-test lint format lock clean-state clean help
+.PHONY: run opensearch demo test truth kill-worker build validate deploy-local deploy-local-test lint format lock clean-state clean help
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
-run: $(VENV)/.installed $(EMULATOR)/.installed ## the whole stack on this machine, until Ctrl-C
-	@exec $(penstock) up --state $(STATE)
+run: $(VENV)/.installed $(EMULATOR)/.installed ## the whole stack on this machine, until Ctrl-C; INDEX=opensearch
+	@$(if $(INDEX),PENSTOCK_INDEX=$(INDEX)) exec $(penstock) up --state $(STATE)
+
+opensearch: $(VENV)/.installed ## an OpenSearch on this machine, until Ctrl-C; PORT=9200
+	@exec $(VENV)/bin/python -m penstock.local.opensearch --state $(STATE)/opensearch $(if $(PORT),--port $(PORT))
 
 demo: $(VENV)/.installed $(EMULATOR)/.installed ## samples in through both doors, found again, and everything ended
 	@exec $(penstock) demo --state $(STATE)/demo $(if $(NEW_IDS),--new-ids)
@@ -68,11 +71,11 @@ lock: ## resolve the locked versions anew; needs uv
 	uv pip compile $(LOCK) requirements/emulator-deploy.in -o requirements/emulator-deploy.txt
 	uv pip compile $(LOCK) --extra local pyproject.toml -o requirements/local.txt
 	uv pip compile $(LOCK) --extra dev -c requirements/local.txt pyproject.toml -o requirements/dev.txt
-	uv pip compile $(LOCK) --extra worker --extra extract --extra openai -c requirements/local.txt pyproject.toml -o requirements/worker.txt
+	uv pip compile $(LOCK) --extra worker --extra extract --extra openai --extra opensearch -c requirements/local.txt pyproject.toml -o requirements/worker.txt
 	for layer in $(LAYERS); do uv pip compile $(LOCK) -c requirements/local.txt layers/$$layer/requirements.in -o layers/$$layer/requirements.txt; done
 	uv pip compile $(LOCK) -c requirements/local.txt $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' layers/common/requirements.txt | sort -u) layers/wordllama/requirements.in -o layers/wordllama/requirements.txt
 
-LAYERS := common web tasks extract openai
+LAYERS := common web tasks extract openai opensearch
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
 
 $(VENV)/bin/python:

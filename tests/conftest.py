@@ -2,8 +2,47 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
 from hypothesis import settings
+
+from penstock.adapters.opensearch.server import Server
+from penstock.adapters.opensearch_index import OpenSearchIndex
+from penstock.chunk import Space
+from penstock.local.opensearch import missing, opensearch
+from penstock.ports import SearchIndex
 
 # No test times itself: a machine under load is not a failure.
 settings.register_profile("penstock", deadline=None)
 settings.load_profile("penstock")
+
+
+@pytest.fixture(scope="session")
+def opensearch_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real server: the one that OPENSEARCH_URL names, else one that is started. Where it cannot be, the tests that
+    need it are skipped and say why, unless PENSTOCK_SKIP_NOTHING is set, as it is where a change is judged."""
+    if told := os.environ.get("OPENSEARCH_URL"):
+        yield told
+        return
+    if (why := missing()) is not None:
+        (pytest.fail if os.environ.get("PENSTOCK_SKIP_NOTHING") else pytest.skip)(why)
+    state: Path = tmp_path_factory.mktemp("opensearch") / "state"
+    try:
+        with opensearch(state) as server:
+            yield server.url
+    finally:
+        shutil.rmtree(state.resolve(), ignore_errors=True)
+
+
+@pytest.fixture
+def open_on_server(opensearch_url: str) -> Iterator[Callable[[Space], SearchIndex]]:
+    """Opens the same index of a real server, each time anew; it is removed at the end."""
+    server, alias = Server(opensearch_url), f"test-{uuid4().hex[:12]}"
+    yield lambda space: OpenSearchIndex(server, space, alias=alias)
+    server.ask("DELETE", f"/{alias}-*")
+    server.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import NewType
 
 import numpy as np
@@ -97,10 +99,22 @@ class Entry:
     name: str
     source: str
     paged: bool
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """What the document's sender said about it."""
 
     @property
     def id(self) -> str:
         return f"{self.document}:{self.pair.generation}:{self.pair.build}:{self.chunk.ordinal}"
+
+
+def labels(metadata: Mapping[str, str]) -> list[str]:
+    """As what an index can look for."""
+    return [json.dumps(item) for item in sorted(metadata.items())]
+
+
+def unlabelled(told: Iterable[str]) -> dict[str, str]:
+    """What `labels` were made of."""
+    return dict(json.loads(label) for label in told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +136,14 @@ class IndexQuery:
     """How many candidates of each arm."""
     sources: tuple[str, ...] = ()
     documents: tuple[DocumentId, ...] = ()
+    metadata: tuple[tuple[str, str], ...] = ()
+    """Only what has all of these."""
+    since: int | None = None
+    """Only generations from this on. A generation's number is the time of its arrival, in ms."""
+    before: int | None = None
+    """Only generations before this."""
+    phrases: tuple[str, ...] = ()
+    """Only what holds all of these, as `words.exact_words` joined by blanks."""
     without: frozenset[tuple[DocumentId, Pair]] = frozenset()
     """Pairs known not to be active."""
 
@@ -131,6 +153,7 @@ class Candidate:
     """An entry that one of the arms found, scored by both."""
 
     entry: Entry
+    """Its vector may be left out."""
     bm25: float
     """At least 0; higher is better; 0 where no word matched."""
     cosine: float | None

@@ -58,7 +58,15 @@ def embed_chunks(services: Services, claim: Claim, chunks: Sequence[Chunk], paid
     def put(vectors: Mapping[TextHash, Vector | None]) -> None:
         entries = [
             Entry(
-                record.id, claim.pair, chunk, text_hash, vectors[text_hash], record.original.name, record.source, paged
+                document=record.id,
+                pair=claim.pair,
+                chunk=chunk,
+                hash=text_hash,
+                vector=vectors[text_hash],
+                name=record.original.name,
+                source=record.source,
+                paged=paged,
+                metadata=record.metadata,
             )
             for text_hash, chunk in hashed
             if text_hash in vectors

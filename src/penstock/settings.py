@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -22,8 +22,33 @@ class Settings(BaseSettings):
     )
     arrivals: str = Field(default="", description="URL of the queue that S3 tells of arrivals and removals.")
 
-    index: str = Field(default="sqlite", description="sqlite: the embedded index.")
+    index: str = Field(default="sqlite", description="sqlite: the embedded index; opensearch: a server.")
     index_path: Path = Field(default=Path(".penstock/index"), description="Folder of the embedded index.")
+    index_url: str = Field(
+        default="",
+        validation_alias=AliasChoices("PENSTOCK_INDEX_URL", "OPENSEARCH_URL", "index_url"),
+        description="Address of an OpenSearch server. OPENSEARCH_URL says the same.",
+    )
+    index_name: str = Field(
+        default="penstock", pattern="^[a-z][a-z0-9-]*$", description="The alias of our index on the server."
+    )
+    index_auth: str = Field(
+        default="auto",
+        pattern="^(auto|aws|basic|none)$",
+        description="aws: requests are signed (SigV4); basic: by name and password; auto: aws where the address is one "
+        "of AWS, basic where there is a name, else none.",
+    )
+    index_user: str = Field(default="", description="Name for basic auth.")
+    index_password: SecretStr = Field(default=SecretStr(""), description="Password for basic auth.")
+    index_shards: int = Field(
+        default=1, ge=1, le=1024, description="Shards of an index that is made; a tenant's chunks are in one of them."
+    )
+    index_engine: str = Field(
+        default="lucene",
+        pattern="^(lucene|faiss)$",
+        description="Of the vectors of an index that is made. faiss takes less memory where there are millions, and "
+        "needs a server with its native libraries, as a managed domain is.",
+    )
     embedder: str = Field(
         default="auto", description="wordllama, openai, or auto: openai where OPENAI_API_KEY is set, else wordllama."
     )

@@ -8,16 +8,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import snowballstemmer
-
-from penstock.words import WORD, content_words, folded
+from penstock.words import Piece, asked_for, content_words, pieces_of
 
 LENGTH = 240
 """Characters of text in a snippet, before escapes and marks."""
 BEFORE = 60
 """How many of them may stand before the first match."""
-
-SHORTEST_STEMMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +26,13 @@ class Match:
 
 
 class Highlighter:
-    """Makes snippets for one question. Words match by their stems, as in the index.
-
-    For one thread: the stemmer keeps its state.
-    """
+    """Makes snippets for one question. Words match by their stems in any language, and runs without blanks by pairs of
+    characters, as in the index."""
 
     def __init__(self, question: str) -> None:
-        self._stemmer = snowballstemmer.stemmer("porter")
-        self._stems = {self._stem(folded(word)) for word in content_words(question)}
-        self._beginnings = tuple(stem[:2] for stem in self._stems)
+        asked = [piece for word in content_words(question) for piece in pieces_of(word)]
+        self._terms = {term: piece.text for piece in asked for term in asked_for(piece)}
+        self._beginnings = tuple(piece.text[:2] for piece in asked if not piece.is_run)
 
     def best_of(self, pages: Sequence[tuple[int, str]]) -> tuple[int, str]:
         """The number of the page that shows best why it was found, the first of those that are alike, and its snippet;
@@ -64,20 +58,34 @@ class Highlighter:
         return "…" * (start > 0) + "".join(pieces) + "…" * (end < len(text))
 
     def _matches(self, text: str) -> list[Match]:
-        matches = []
-        for found in WORD.finditer(text):
-            word = folded(found.group())
+        matches: list[Match] = []
+        for piece in pieces_of(text):
+            if piece.is_run:
+                matches += self._matches_in(piece)
             # Stemming changes ends only: most words need not be stemmed to know that they are none of those.
-            if word.startswith(self._beginnings) and (stem := self._stem(word)) in self._stems:
-                matches.append(Match(found.start(), found.end(), stem))
+            elif piece.text.startswith(self._beginnings):
+                found = sorted(asked_for(piece) & self._terms.keys())
+                if found:
+                    matches.append(Match(piece.start, piece.end, self._terms[found[0]]))
         return matches
 
-    def _stem(self, word: str) -> str:
-        """As the index does it, which follows Porter's own later changes to his algorithm."""
-        if len(word) < SHORTEST_STEMMED:
-            return word
-        stem: str = self._stemmer.stemWord(word)
-        return stem.removesuffix("i") if stem.endswith(("logi", "bli")) else stem
+    def _matches_in(self, run: Piece) -> list[Match]:
+        """The parts of a run that were asked for; what touches is one."""
+        if len(run.text) != run.end - run.start:  # characters that are several when of one width; a rarity
+            return []
+        at = [
+            (start, start + length)
+            for start in range(len(run.text))
+            for length in (1, 2)
+            if run.text[start : start + length] in self._terms and start + length <= len(run.text)
+        ]
+        parts: list[tuple[int, int]] = []
+        for start, end in at:
+            if parts and start <= parts[-1][1]:
+                parts[-1] = parts[-1][0], max(end, parts[-1][1])
+            else:
+                parts.append((start, end))
+        return [Match(run.start + start, run.start + end, run.text[start:end]) for start, end in parts]
 
 
 def _density(run: Sequence[Match]) -> tuple[int, int]:

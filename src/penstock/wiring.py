@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 from penstock.adapters.aws.clients import Clients, aws_clients
 from penstock.adapters.aws.documents import DynamoDocumentTable
@@ -80,9 +81,36 @@ def _queue(clients: Clients, settings: Settings) -> TaskQueue:
 
 
 def _index(settings: Settings, space: Space) -> SearchIndex:
-    if settings.index != "sqlite":
-        raise Misconfigured(why=f"PENSTOCK_INDEX is {settings.index!r}; there is: sqlite.")
-    return SqliteIndex(settings.index_path, space)
+    if settings.index not in _INDICES:
+        raise Misconfigured(why=f"PENSTOCK_INDEX is {settings.index!r}; there are: {', '.join(_INDICES)}.")
+    return _INDICES[settings.index](settings, space)
+
+
+def _opensearch(settings: Settings, space: Space) -> SearchIndex:
+    from penstock.adapters.opensearch.server import Login, Server  # noqa: PLC0415 - where it is chosen alone
+    from penstock.adapters.opensearch_index import OpenSearchIndex  # noqa: PLC0415
+
+    host = urlsplit(settings.index_url).hostname or ""
+    by_aws = settings.index_auth == "aws" or (settings.index_auth == "auto" and host.endswith(_OF_AWS))
+    by_name = settings.index_auth == "basic" or (settings.index_auth == "auto" and not by_aws)
+    login = Login(
+        user=settings.index_user if by_name else "",
+        password=settings.index_password.get_secret_value() if by_name else "",
+        signed=by_aws,
+    )
+    return OpenSearchIndex(
+        Server(settings.index_url, login),
+        space,
+        alias=settings.index_name,
+        engine=settings.index_engine,
+        shards=settings.index_shards,
+    )
+
+
+_OF_AWS = (".es.amazonaws.com", ".es.amazonaws.com.cn", ".on.aws")
+_INDICES: Mapping[str, Callable[[Settings, Space], SearchIndex]] = MappingProxyType(
+    {"sqlite": lambda settings, space: SqliteIndex(settings.index_path, space), "opensearch": _opensearch}
+)
 
 
 def _openai(settings: Settings) -> Embedder:

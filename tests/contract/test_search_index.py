@@ -40,9 +40,12 @@ NONSENSE = [
 ]
 
 
-@pytest.fixture(params=["sqlite", "fake"])
+@pytest.fixture(params=["sqlite", "opensearch", "fake"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Space], SearchIndex]:
     """Opens the same index, each time anew."""
+    if request.param == "opensearch":
+        opened: Callable[[Space], SearchIndex] = request.getfixturevalue("open_on_server")
+        return opened
     fake = FakeSearchIndex(SPACE)
     return {
         "sqlite": lambda space: SqliteIndex(tmp_path / "index", space),

@@ -113,7 +113,11 @@ def running_stack(state: Path, **settings: str) -> Iterator[RunningStack]:
         settings: environment variables beside the ports.
     """
     ports = {"PENSTOCK_API_PORT": str(free_port()), "PENSTOCK_EMULATOR_PORT": str(free_port())}
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PENSTOCK_", "AWS_", "OPENAI_"))}
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PENSTOCK_", "AWS_", "OPENAI_", "OPENSEARCH_URL"))
+    }
     state.mkdir(parents=True, exist_ok=True)
     with (state / "up.log").open("wb") as output:
         process = subprocess.Popen(
@@ -126,7 +130,7 @@ def running_stack(state: Path, **settings: str) -> Iterator[RunningStack]:
             start_new_session=True,
         )
     try:
-        until(lambda: _said_ready(state, process), seconds=90, what="the stack is ready")
+        until(lambda: _said_ready(state, process), seconds=180, what="the stack is ready")
         key, url = ((state / name).read_text().strip() for name in ("api-key", "url"))
         lines = (line.partition("=") for line in (state / "env").read_text().splitlines())
         environment = {name: value for name, _, value in lines}

@@ -9,7 +9,7 @@ import numpy as np
 
 from penstock.chunk import Space, Vector
 from penstock.document import TenantId
-from penstock.words import folded, words_of
+from penstock.words import exact_words
 
 
 class FakeEmbedder:
@@ -46,6 +46,6 @@ class FakeEmbedder:
 def bag_of_words(text: str, dimensions: int) -> Vector:
     """Each word adds 1 to a dimension of its own choice. float32 of shape (dimensions,), never all zeros."""
     vector = np.zeros(dimensions, np.float32)
-    for word in list(words_of(text)) or [text]:
-        vector[int.from_bytes(hashlib.sha256(folded(word).encode()).digest()[:4]) % dimensions] += 1
+    for word in exact_words(text) or [text]:
+        vector[int.from_bytes(hashlib.sha256(word.encode()).digest()[:4]) % dimensions] += 1
     return vector

@@ -11,7 +11,7 @@ import numpy as np
 from penstock.chunk import Candidate, Candidates, Count, Entry, IndexQuery, Space, TextHash, Vector
 from penstock.document import DocumentId, Pair, TenantId
 from penstock.errors import EmbedderChanged
-from penstock.words import folded, words_of
+from penstock.words import asked_terms, holds_phrase, terms_of
 
 Shelf = dict[str, Entry]
 """Entries by id."""
@@ -91,6 +91,10 @@ class FakeSearchIndex:
             for entry in everything
             if (not query.sources or entry.source in query.sources)
             and (not query.documents or entry.document in query.documents)
+            and set(query.metadata) <= set(entry.metadata.items())
+            and (query.since is None or entry.pair.generation >= query.since)
+            and (query.before is None or entry.pair.generation < query.before)
+            and all(holds_phrase(entry.chunk.text, phrase) for phrase in query.phrases)
             and (entry.document, entry.pair) not in query.without
         }
         best = {each for arm in (bm25, cosine) for each in _best(arm, admitted, query.depth)}
@@ -122,10 +126,10 @@ def _dot(one: Vector, other: Vector) -> float:
 
 def _bm25(question: str, entries: Sequence[Entry]) -> dict[str, float]:
     """By id, of those where a word matched."""
-    texts = {entry.id: [folded(word) for word in words_of(entry.chunk.text)] for entry in entries}
+    texts = {entry.id: terms_of(entry.chunk.text) for entry in entries}
     mean = sum(map(len, texts.values())) / max(1, len(texts))
     scores: dict[str, float] = {}
-    for asked in map(folded, words_of(question)):
+    for asked in asked_terms(question).elements():
         holders = [each for each, words in texts.items() if asked in words]
         rarity = math.log(1 + (len(texts) - len(holders) + 0.5) / (len(holders) + 0.5))
         for each in holders:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import html
 import re
-import sqlite3
-from contextlib import closing
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.snippet import LENGTH, Highlighter
-from penstock.words import content_words, words_of
+from penstock.words import asked_terms, content_words, exact_words, terms_of
 
 FILLER = "The keeper of the lower gate wrote nothing in his book that day. " * 20
 
@@ -72,17 +70,29 @@ def test_words_match_by_stem_whatever_their_case_and_accents(asked: str, word: s
     assert len(marked(snippet(asked, f"there is {word} here"))) == 1
 
 
-def test_stems_are_those_of_the_index() -> None:
+@pytest.mark.parametrize(
+    ("asked", "text", "shown_as_found"),
+    [
+        ("Wasserstände", "Der Wasserstand ist hoch.", ["Wasserstand"]),
+        ("inondations", "Une inondation dans la vallée.", ["inondation"]),
+        ("compuertas", "La compuerta de la presa.", ["compuerta"]),
+        ("水位", "今日の水位は高い。", ["水位"]),
+        ("수위", "오늘의 수위가 높다", ["수위"]),
+        ("水", "今日の水位", ["水"]),
+        ("XK-2000", "Valve XK-2000 or XK 3000", ["XK", "2000", "XK"]),
+    ],
+)
+def test_matches_are_marked_in_other_languages(asked: str, text: str, shown_as_found: list[str]) -> None:
+    assert marked(snippet(asked, text)) == shown_as_found
+
+
+def test_what_is_marked_is_what_the_index_matches() -> None:
     """Else a hit would not show why it is one."""
-    words = list(words_of(FILLER + "technologies assembly US flies dying agreed 2nd naïve generalization"))
-    with closing(sqlite3.connect(":memory:")) as db:
-        db.execute("CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = 'porter unicode61')")
-        db.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", enumerate(words))
-        for number, word in enumerate(words):
-            found = db.execute("SELECT rowid FROM words WHERE words MATCH ?", (f'"{word}"',)).fetchall()
-            alike = {words[other] for (other,) in found}
-            assert alike == {other for other in words if marked(snippet(word, other))}
-            assert number in {other for (other,) in found}
+    words = exact_words(FILLER + "technologies assembly US flies dying agreed 2nd naïve generalization Häuser maisons")
+    for asked in words:
+        matched = {word for word in words if asked_terms(asked).keys() & set(terms_of(word))}
+        assert matched == {word for word in words if marked(snippet(asked, word))}
+        assert asked in matched
 
 
 def test_stop_words_are_not_marked_unless_there_are_no_others() -> None:
@@ -136,7 +146,7 @@ def test_a_snippet_is_of_the_text_within_its_length_and_shows_a_match_where_ther
     assert visible.strip("…") in text
     stems = {"gauge", "gauges"} if "gauge" in question else set()
     wanted = stems | set(question.split())
-    assert bool(marked(found)) == any(word in wanted for word in words_of(text))
+    assert bool(marked(found)) == any(word in {*wanted, *exact_words(question)} for word in exact_words(text))
 
 
 def test_content_words_keep_repetitions_and_drop_stop_words() -> None:

@@ -14,8 +14,21 @@ import numpy as np
 
 from penstock.adapters.sqlite.arms import nearest, worded
 from penstock.adapters.sqlite.file import TenantFile
-from penstock.chunk import Candidate, Candidates, Chunk, Count, Entry, IndexQuery, Space, TextHash, Vector
+from penstock.chunk import (
+    Candidate,
+    Candidates,
+    Chunk,
+    Count,
+    Entry,
+    IndexQuery,
+    Space,
+    TextHash,
+    Vector,
+    labels,
+    unlabelled,
+)
 from penstock.document import DocumentId, Pair, TenantId, tenant_id
+from penstock.words import terms_of
 
 ROWS_AT_ONCE = 500
 """Per write transaction, so that other writers get their turn and the write-ahead log stays small."""
@@ -23,10 +36,10 @@ MOST_TENANTS = 64
 """Whose files are kept open, with their vectors in memory, per process."""
 
 _COLUMNS = (
-    "document, generation, build, ordinal, first_page, last_page, breaks, paged, hash, source, name, section, text, "
-    "vector"
+    "document, generation, build, ordinal, first_page, last_page, breaks, paged, hash, source, name, section, "
+    "metadata, text, vector"
 )
-_INSERT = f"INSERT INTO entries ({_COLUMNS}) VALUES ({', '.join('?' * 14)})"  # noqa: S608 - constants, as all here
+_INSERT = f"INSERT INTO entries ({_COLUMNS}, terms) VALUES ({', '.join('?' * 16)})"  # noqa: S608 - constants, as all here
 _SELECT = f"SELECT row, {_COLUMNS} FROM entries WHERE row IN (SELECT value FROM json_each(?))"  # noqa: S608
 _DELETE = "DELETE FROM entries WHERE document = ? AND generation = ? AND build = ? AND ordinal = ?"
 _CLEAR = """
@@ -177,8 +190,10 @@ def _row(entry: Entry) -> tuple[object, ...]:
         entry.source,
         entry.name,
         json.dumps(chunk.section),
+        json.dumps(labels(entry.metadata)),
         chunk.text,
         None if entry.vector is None else entry.vector.astype("<f4").tobytes(),
+        " ".join(terms_of(chunk.text)),
     )
 
 
@@ -197,6 +212,7 @@ def _entries(db: sqlite3.Connection, rows: Collection[int]) -> Iterator[tuple[in
             name=row["name"],
             source=row["source"],
             paged=bool(row["paged"]),
+            metadata=unlabelled(json.loads(row["metadata"])),
         )
         yield row["row"], entry
 

@@ -19,6 +19,7 @@ from penstock.document import TenantId
 from penstock.errors import Misconfigured
 from penstock.keys import create_key, tenant_of_key
 from penstock.local.emulator import emulator
+from penstock.local.opensearch import OpenSearch, opensearch
 from penstock.local.port import HOST, check_free
 from penstock.local.process import die_with_parent, end
 from penstock.local.provision import provision
@@ -68,6 +69,8 @@ class Stack:
     environment: Mapping[str, str]
     key: str
     emulator: subprocess.Popen[bytes]
+    index: subprocess.Popen[bytes] | None = None
+    """The search server, where the stack has one of its own."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
@@ -82,7 +85,8 @@ class Stack:
         """For ever: what has ended by itself is started again, and named.
 
         Raises:
-            Misconfigured: the emulator has ended, and with it what it held since the last clean stop.
+            Misconfigured: the emulator has ended, and with it what it held since the last clean stop; or the search
+                server has.
         """
         while True:
             time.sleep(_WATCH_SECONDS)
@@ -90,6 +94,11 @@ class Stack:
                 raise Misconfigured(
                     why="The AWS emulator has ended, and what was added since the last clean stop is lost: start the "
                     f"stack again, and add it again. What happened is in {self.place.logs}."
+                )
+            if self.index is not None and self.index.poll() is not None:
+                raise Misconfigured(
+                    why="OpenSearch has ended: start the stack again; what it held is kept. What happened is in "
+                    f"{self.place.state / 'opensearch' / 'logs'}."
                 )
             for name, process in self.processes.items():
                 if process.poll() is not None:
@@ -119,10 +128,13 @@ def local_stack(place: Place) -> Iterator[Stack]:
             )
         )
         environment = _environment(place, running.url)
+        server = parts.enter_context(_index_server(place))
+        if server is not None:
+            environment |= {"PENSTOCK_INDEX": "opensearch", "PENSTOCK_INDEX_URL": server.url}
         os.environ.update(environment)
         environment |= provision(aws_clients(), place.template, _STACK, _SHORT).environment()
         os.environ.update(environment)
-        stack = Stack(place, environment, _key(place), running.process)
+        stack = Stack(place, environment, _key(place), running.process, server.process if server else None)
         _leave_word(place, stack)
         parts.callback(_end_all, stack.processes)
         for name in _PROGRAMS:
@@ -147,6 +159,17 @@ def _environment(place: Place, endpoint: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "test",
         "PENSTOCK_INDEX_PATH": str((place.state / "index").absolute()),
     }
+
+
+@contextmanager
+def _index_server(place: Place) -> Iterator[OpenSearch | None]:
+    """A search server, where one is wanted and none was named."""
+    settings = Settings()
+    if settings.index != "opensearch" or settings.index_url:
+        yield None
+        return
+    with opensearch(place.state / "opensearch") as server:
+        yield server
 
 
 def _key(place: Place) -> str:

@@ -6,18 +6,21 @@ import json
 import sqlite3
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from penstock.adapters.sqlite.matrix import QUICK_ERROR, Matrix, Rows
-from penstock.chunk import IndexQuery, Vector
-from penstock.words import words_of
+from penstock.chunk import IndexQuery, Vector, labels
+from penstock.words import asked_terms, holds_phrase
 
-MOST_WORDS = 256
+MOST_TERMS = 1000
 """Of a question. An FTS5 expression has its limits, and whoever asks more means a document, not a question."""
+_HAS_LABELS = """
+    (SELECT count(*) FROM json_each(metadata) WHERE value IN (SELECT value FROM json_each(:labels)))
+    = json_array_length(:labels)
+"""
 _WITHOUT = """
     SELECT row FROM entries WHERE (document, generation, build) IN (
         SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
@@ -43,6 +46,14 @@ class Filter:
             wanted.append("source IN (SELECT value FROM json_each(:sources))")
         if query.documents:
             wanted.append("document IN (SELECT value FROM json_each(:documents))")
+        if query.metadata:
+            wanted.append(_HAS_LABELS)
+        if query.since is not None:
+            wanted.append("generation >= :since")
+        if query.before is not None:
+            wanted.append("generation < :before")
+        if query.phrases:
+            wanted.append("row IN (SELECT rowid FROM words WHERE words MATCH :phrase_terms) AND holds(text, :phrases)")
         pairs = [(document, pair.generation, pair.build) for document, pair in query.without]
         return cls(
             among=f"SELECT row FROM entries WHERE {' AND '.join(wanted)}" if wanted else None,  # noqa: S608 - constants
@@ -50,6 +61,11 @@ class Filter:
             values={
                 "sources": json.dumps(query.sources),
                 "documents": json.dumps(query.documents),
+                "labels": json.dumps(labels(dict(query.metadata))),
+                "since": query.since,
+                "before": query.before,
+                "phrases": json.dumps(query.phrases),
+                "phrase_terms": " AND ".join(_any_of(word) for phrase in query.phrases for word in phrase.split()),
                 "without": json.dumps(pairs),
             },
         )
@@ -82,8 +98,8 @@ def _least_of_best(cosines: npt.NDArray[np.floating[Any]], depth: int) -> float:
 
 def worded(db: sqlite3.Connection, query: IndexQuery, others: Collection[int]) -> dict[int, float]:
     """BM25 by row, above 0: of the best `depth`, and of those of the `others` that have one of the words at all."""
-    words = [f'"{word}"' for word in islice(words_of(query.text), MOST_WORDS)]  # a quoted string is no syntax
-    if not words:
+    terms = list(asked_terms(query.text).elements())[:MOST_TERMS]
+    if not terms:
         return {}
     rows_that = Filter.of(query)
     # The unary plus keeps FTS5 from looking up each row by itself, which takes it twenty times as long.
@@ -102,10 +118,30 @@ def worded(db: sqlite3.Connection, query: IndexQuery, others: Collection[int]) -
         UNION
         SELECT row, score FROM matched WHERE row IN (SELECT value FROM json_each(:others))
         """,  # noqa: S608 - constants
-        {**rows_that.values, "words": " OR ".join(words), "depth": query.depth, "others": json.dumps(list(others))},
+        {
+            **rows_that.values,
+            "words": " OR ".join(map(_quoted, terms)),
+            "depth": query.depth,
+            "others": json.dumps(list(others)),
+        },
     )
     return dict(found.fetchall())
 
 
 def _select(db: sqlite3.Connection, statement: str, values: Mapping[str, object]) -> Rows:
     return np.fromiter((row for (row,) in db.execute(statement, values)), np.int64)
+
+
+def holds(text: str, phrases: str) -> bool:
+    """For SQL: whether a text has all of the phrases of a JSON list."""
+    return all(holds_phrase(text, phrase) for phrase in json.loads(phrases))
+
+
+def _any_of(word: str) -> str:
+    """That a word of a phrase is there in some form, as FTS5 is asked."""
+    return f"({' OR '.join(map(_quoted, asked_terms(word)))})"
+
+
+def _quoted(term: str) -> str:
+    """A quoted string is no syntax."""
+    return f'"{term}"'

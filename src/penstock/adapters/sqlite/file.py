@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from penstock.adapters.sqlite.arms import holds
 from penstock.adapters.sqlite.matrix import REMOVALS_KEPT, Matrix, VectorCache
 from penstock.chunk import Space
 from penstock.errors import EmbedderChanged, Misconfigured, Transient
 
-FORMAT = 1
+FORMAT = 2
 BUSY_SECONDS = 10.0
 MOST_IDLE = 8
 """Connections kept open for the next caller."""
@@ -21,6 +22,7 @@ MOST_IDLE = 8
 # The narrow columns stand first: SQLite then filters and sorts without reading texts and vectors. Rows are never
 # changed, only added and removed, both numbered by AUTOINCREMENT, the removals by a trigger, whoever makes them. So the
 # last two numbers tell any process whether it has seen all there is, and the rows above those are what it has not.
+# Terms come with blanks between them: all that the tokenizer has to do is to split there.
 SCHEMA = """
 CREATE TABLE space (model TEXT NOT NULL, dimensions INTEGER NOT NULL);
 CREATE TABLE removed (number INTEGER PRIMARY KEY AUTOINCREMENT, row INTEGER NOT NULL);
@@ -39,20 +41,22 @@ CREATE TABLE entries (
     source TEXT NOT NULL,
     name TEXT NOT NULL,
     section TEXT NOT NULL,
+    metadata TEXT NOT NULL,
     vector BLOB CHECK (length(vector) = {vector_bytes}),
     text TEXT NOT NULL,
+    terms TEXT NOT NULL,
     UNIQUE (document, generation, build, ordinal)
 );
 CREATE INDEX entries_by_hash ON entries (hash) WHERE vector IS NOT NULL;
 CREATE INDEX entries_by_source ON entries (source);
 CREATE VIRTUAL TABLE words USING fts5 (
-    text, content = 'entries', content_rowid = 'row', tokenize = 'porter unicode61'
+    terms, content = 'entries', content_rowid = 'row', tokenize = "ascii tokenchars '#:~-._/+@'"
 );
 CREATE TRIGGER entry_added AFTER INSERT ON entries BEGIN
-    INSERT INTO words (rowid, text) VALUES (new.row, new.text);
+    INSERT INTO words (rowid, terms) VALUES (new.row, new.terms);
 END;
 CREATE TRIGGER entry_removed AFTER DELETE ON entries BEGIN
-    INSERT INTO words (words, rowid, text) VALUES ('delete', old.row, old.text);
+    INSERT INTO words (words, rowid, terms) VALUES ('delete', old.row, old.terms);
     INSERT INTO removed (row) VALUES (old.row);
     DELETE FROM removed WHERE number <= (SELECT max(number) FROM removed) - {removals_kept};
 END;
@@ -164,6 +168,7 @@ class TenantFile:
         try:
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA cache_size = -8000")
+            db.create_function("holds", 2, holds, deterministic=True)
             self._check(db)
         except BaseException:
             db.close()

@@ -1,0 +1,1 @@
+"""What the OpenSearch index is made of."""

@@ -1,0 +1,171 @@
+"""How chunks lie in the index: its name, its settings, its fields."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from penstock.adapters.opensearch.server import Body
+from penstock.chunk import Chunk, Entry, Space, TextHash, Vector, labels, unlabelled
+from penstock.document import DocumentId, Pair, TenantId
+from penstock.words import exact_words, terms_of
+
+FORMAT = 1
+K1, B = 1.2, 0.75
+"""Of BM25: how soon a repeated word stops counting, and how much a text's length matters."""
+LOTS = 1 << 16
+"""Each chunk has a number below this, by its text's hash: those below another are a sample."""
+
+_METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "lucene": {"engine": "lucene", "parameters": {"m": 16, "ef_construction": 100}},
+        # Native libraries, which a managed domain has: half the memory by 16-bit floats.
+        "faiss": {
+            "engine": "faiss",
+            "parameters": {
+                "m": 16,
+                "ef_construction": 100,
+                "encoder": {"name": "sq", "parameters": {"type": "fp16", "clip": True}},
+            },
+        },
+    }
+)
+ENGINES = tuple(_METHODS)
+
+# What makes BM25 but the rarity of the word, which is the query's boost: so a tenant's scores are of its own chunks, in
+# an index that it shares.
+_WEIGHT = f"""
+double times = doc.freq;
+double usual = (double) field.sumTotalTermFreq / Math.max(1, field.docCount);
+return query.boost * times * {K1 + 1} / (times + {K1} * ({1 - B} + {B} * doc.length / usual));
+"""
+
+
+def index_name(alias: str, space: Space) -> str:
+    """One for each space, whose vectors cannot be mixed with another's."""
+    model = re.sub(r"[^a-z0-9]+", "-", space.model.lower()).strip("-")[:60]
+    told_apart = hashlib.sha256(f"{space.model}\0{space.dimensions}".encode()).hexdigest()[:8]
+    return f"{alias}-{model}-{space.dimensions}-{told_apart}"
+
+
+def index_body(alias: str, space: Space, *, engine: str, shards: int) -> Body:
+    """The engine is always named: a server without native libraries ends itself where it is left to choose."""
+    told = {"index": False, "doc_values": False}
+    text = {"type": "text", "analyzer": "whitespace", "norms": True}
+    return {
+        "aliases": {alias: {}},
+        "settings": {
+            "index": {
+                "knn": True,
+                "number_of_shards": shards,
+                "auto_expand_replicas": "0-1",
+                # What has to be seen is refreshed by whoever promised it; the rest waits for larger segments.
+                "refresh_interval": "30s",
+            },
+            "similarity": {"rarity_from_query": {"type": "scripted", "script": {"source": " ".join(_WEIGHT.split())}}},
+        },
+        "mappings": {
+            "dynamic": "strict",
+            "_meta": {"format": FORMAT, "model": space.model, "dimensions": space.dimensions},
+            "_routing": {"required": True},
+            "_source": {"excludes": ["terms", "words"]},
+            "properties": {
+                "tenant": {"type": "keyword"},
+                "id": {"type": "keyword"},
+                "document": {"type": "keyword"},
+                "generation": {"type": "long"},
+                "build": {"type": "long"},
+                "ordinal": {"type": "integer"},
+                "first_page": {"type": "integer", **told},
+                "last_page": {"type": "integer", **told},
+                "breaks": {"type": "object", "enabled": False},
+                "paged": {"type": "boolean", **told},
+                "hash": {"type": "keyword"},
+                "source": {"type": "keyword"},
+                "name": {"type": "keyword", **told},
+                "section": {"type": "keyword", **told},
+                "metadata": {"type": "keyword"},
+                "text": {"type": "text", "index": False},
+                "length": {"type": "integer"},
+                "lot": {"type": "integer"},
+                "embedded": {"type": "boolean"},
+                "terms": {**text, "index_options": "freqs", "similarity": "rarity_from_query"},
+                "words": {**text, "norms": False},
+                "vector": {
+                    "type": "knn_vector",
+                    "dimension": space.dimensions,
+                    "method": {"name": "hnsw", "space_type": "cosinesimil", **_METHODS[engine]},
+                },
+            },
+        },
+    }
+
+
+def space_of(meta: Mapping[str, Any]) -> Space:
+    return Space(str(meta["model"]), int(meta["dimensions"]))
+
+
+def stored(tenant: TenantId, entry: Entry) -> Body:
+    """What the index keeps of an entry."""
+    chunk, terms = entry.chunk, terms_of(entry.chunk.text)
+    kept: Body = {
+        "tenant": tenant,
+        "id": entry.id,
+        "document": entry.document,
+        "generation": entry.pair.generation,
+        "build": entry.pair.build,
+        "ordinal": chunk.ordinal,
+        "first_page": chunk.first_page,
+        "last_page": chunk.last_page,
+        "breaks": chunk.breaks,
+        "paged": entry.paged,
+        "hash": entry.hash,
+        "source": entry.source,
+        "name": entry.name,
+        "section": chunk.section,
+        "metadata": labels(entry.metadata),
+        "text": chunk.text,
+        "length": len(terms),
+        "lot": int(entry.hash[:4], 16) % LOTS,
+        "embedded": entry.vector is not None,
+        "terms": " ".join(terms),
+        "words": " ".join(exact_words(chunk.text)),
+    }
+    if entry.vector is not None:
+        kept["vector"] = np.ascontiguousarray(entry.vector, np.float32)
+    return kept
+
+
+UNREAD = ("vector", "terms", "words")
+"""Of a hit: kept from travelling."""
+
+
+def entry_of(source: Mapping[str, Any]) -> Entry:
+    """Without its vector, which a hit does not need."""
+    return Entry(
+        document=DocumentId(source["document"]),
+        pair=Pair(source["generation"], source["build"]),
+        chunk=Chunk(
+            source["ordinal"],
+            source["text"],
+            source["first_page"],
+            source["last_page"],
+            tuple(source["section"]),
+            tuple((offset, page) for offset, page in source["breaks"]),
+        ),
+        hash=TextHash(source["hash"]),
+        vector=None,
+        name=source["name"],
+        source=source["source"],
+        paged=source["paged"],
+        metadata=unlabelled(source["metadata"]),
+    )
+
+
+def vector_of(source: Mapping[str, Any]) -> Vector:
+    return np.array(source["vector"], np.float32)
