@@ -128,9 +128,13 @@ def local_stack(place: Place) -> Iterator[Stack]:
             )
         )
         environment = _environment(place, running.url)
-        server = parts.enter_context(_index_server(place))
-        if server is not None:
-            environment |= {"PENSTOCK_INDEX": "opensearch", "PENSTOCK_INDEX_URL": server.url}
+        settings = Settings()
+        server = parts.enter_context(_index_server(place, settings))
+        environment |= {
+            "PENSTOCK_INDEX": settings.index,
+            "PENSTOCK_INDEX_URL": server.url if server else settings.index_url,
+            "PENSTOCK_INDEX_NAME": settings.index_name,
+        }
         os.environ.update(environment)
         environment |= provision(aws_clients(), place.template, _STACK, _SHORT).environment()
         os.environ.update(environment)
@@ -162,9 +166,8 @@ def _environment(place: Place, endpoint: str) -> dict[str, str]:
 
 
 @contextmanager
-def _index_server(place: Place) -> Iterator[OpenSearch | None]:
+def _index_server(place: Place, settings: Settings) -> Iterator[OpenSearch | None]:
     """A search server, where one is wanted and none was named."""
-    settings = Settings()
     if settings.index != "opensearch" or settings.index_url:
         yield None
         return
