@@ -1,50 +1,159 @@
-"""How well search ranks: nDCG@10 of words, of vectors and of both on a test collection in BEIR's form.
+"""How well search ranks: words, vectors and both, on test collections in BEIR's form, by the real index and embedder.
 
-    python benchmarks/retrieval.py DIR...
+    python -m benchmarks.retrieval DIR... [--index sqlite|opensearch] [--embedder wordllama|openai|onnx:DIR]
 
-Each DIR has corpus.jsonl, queries.jsonl and qrels/test.tsv. Documents are indexed whole, one chunk each.
+Each DIR has corpus.jsonl, queries.jsonl and qrels/test.tsv. Documents are indexed whole, one chunk each. The OpenSearch
+is the one that OPENSEARCH_URL names, else one that is started for it. Ends with a line of JSON for each collection.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
-import sys
+import shutil
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from penstock.adapters.sqlite_index import SqliteIndex
-from penstock.adapters.wordllama_embedder import WordllamaEmbedder
-from penstock.chunk import Candidates, Chunk, Entry, IndexQuery
+from penstock.adapters.opensearch.server import Server
+from penstock.chunk import Candidates, Chunk, Entry
 from penstock.document import DocumentId, Pair, TenantId
 from penstock.fuse import fuse
+from penstock.local.opensearch import opensearch
 from penstock.ports import Embedder, SearchIndex
-from penstock.search import DEPTH
-from penstock.words import content_words
+from penstock.search import Question, index_query
+from penstock.settings import Settings
+from penstock.wiring import chosen_embedder, chosen_index
 
 _AT_ONCE = 256
 TENANT = TenantId("bench")
 CUT = 10
+DEEP = 100
 Judged = Mapping[str, int]
 """Relevance by document."""
 
 
-def main(folders: Sequence[str]) -> None:
-    print(f"{'collection':<20}{'words':>8}{'vectors':>9}{'both':>8}   nDCG@{CUT}, SQLite, wordllama")
-    for folder in map(Path, folders):
-        with tempfile.TemporaryDirectory() as state:
-            embedder = WordllamaEmbedder()
-            index = SqliteIndex(Path(state), embedder.space)
-            fill(index, embedder, folder)
-            words, vectors, both = scores(index, embedder, folder)
-        print(f"{folder.name:<20}{words:>8.4f}{vectors:>9.4f}{both:>8.4f}")
+@dataclass(frozen=True)
+class Quality:
+    """Means over the queries that have a relevant document."""
+
+    ndcg_at_10: float
+    recall_at_100: float
 
 
-def fill(index: SearchIndex, embedder: Embedder, folder: Path) -> None:
+@dataclass(frozen=True)
+class Result:
+    """What came of one collection."""
+
+    collection: str
+    index: str
+    embedder: str
+    documents: int
+    queries: int
+    words: Quality
+    vectors: Quality
+    both: Quality
+    ms_per_query: float
+    """The index's part, the median."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR")
+    parser.add_argument("--index", default="sqlite")
+    parser.add_argument("--embedder", default="wordllama")
+    asked = parser.parse_args()
+    embedder = chosen_embedder(Settings(embedder=asked.embedder))
+    results = []
+    for folder in asked.folders:
+        with opened(asked.index, embedder) as index:
+            results.append(measured(folder, asked.index, index, embedder))
+    print(f"{'':<20}{'nDCG@10':^27}{'recall@100':^27}   {asked.index}, {embedder.space}, weight {embedder.weight}")
+    print(f"{'collection':<20}" + f"{'words':>9}{'vectors':>9}{'both':>9}" * 2)
+    for each in results:
+        arms = (each.words, each.vectors, each.both)
+        figures = [arm.ndcg_at_10 for arm in arms] + [arm.recall_at_100 for arm in arms]
+        print(f"{each.collection:<20}" + "".join(f"{figure:>9.4f}" for figure in figures))
+    for each in results:
+        print(json.dumps(asdict(each)))
+
+
+@contextmanager
+def opened(name: str, embedder: Embedder) -> Iterator[SearchIndex]:
+    """An empty index, removed at the end."""
+    with tempfile.TemporaryDirectory() as state:
+        if name != "opensearch":
+            yield chosen_index(Settings(index=name, index_path=Path(state) / "index"), embedder.space)
+            return
+        with _server(Path(state) / "opensearch") as url:
+            alias = f"bench-{uuid4().hex[:8]}"
+            yield chosen_index(Settings(index=name, index_url=url, index_name=alias), embedder.space)
+            Server(url).ask("DELETE", f"/{alias}-*")
+
+
+@contextmanager
+def _server(state: Path) -> Iterator[str]:
+    if told := Settings().index_url:
+        yield told
+        return
+    try:
+        with opensearch(state) as server:
+            yield server.url
+    finally:
+        shutil.rmtree(state.resolve(), ignore_errors=True)
+
+
+def measured(folder: Path, name: str, index: SearchIndex, embedder: Embedder) -> Result:
+    documents = fill(index, embedder, folder)
+    judged: dict[str, dict[str, int]] = defaultdict(dict)
+    for line in (folder / "qrels" / "test.tsv").read_text().splitlines()[1:]:
+        query, document, relevance = line.split("\t")
+        judged[query][document] = int(relevance)
+    qualities: list[list[Quality]] = []
+    seconds = []
+    for each in lines(folder / "queries.jsonl"):
+        judgement = judged.get(each["_id"], {})
+        if not any(judgement.values()):
+            continue
+        query = index_query(Question(each["text"]), embedder.embed_query(TENANT, each["text"]))
+        begun = time.perf_counter()
+        found = index.candidates(TENANT, query)
+        seconds.append(time.perf_counter() - begun)
+        both = [ranked.candidate.entry.document for ranked in fuse(found, embedder.weight)]
+        orders = (by_words(found), by_vectors(found), both)
+        qualities.append([Quality(ndcg(order, judgement), recall(order, judgement)) for order in orders])
+    words, vectors, fused = (_mean(column) for column in zip(*qualities, strict=True))
+    return Result(
+        folder.name,
+        name,
+        str(embedder.space),
+        documents,
+        len(qualities),
+        words,
+        vectors,
+        fused,
+        round(1000 * sorted(seconds)[len(seconds) // 2], 1),
+    )
+
+
+def _mean(column: Sequence[Quality]) -> Quality:
+    return Quality(
+        round(sum(each.ndcg_at_10 for each in column) / len(column), 4),
+        round(sum(each.recall_at_100 for each in column) / len(column), 4),
+    )
+
+
+def fill(index: SearchIndex, embedder: Embedder, folder: Path) -> int:
+    """How many documents there are."""
     documents = list(lines(folder / "corpus.jsonl"))
+    count = len(documents)
     while documents:
         texts = [f"{each.get('title', '')}\n{each['text']}".strip() for each in documents[:_AT_ONCE]]
         vectors = embedder.embed(TENANT, texts)
@@ -66,28 +175,7 @@ def fill(index: SearchIndex, embedder: Embedder, folder: Path) -> None:
             ],
         )
     index.refresh(TENANT)
-
-
-def scores(index: SearchIndex, embedder: Embedder, folder: Path) -> tuple[float, float, float]:
-    """Mean nDCG of words alone, vectors alone, and both fused, over the queries that have a relevant document."""
-    judged: dict[str, dict[str, int]] = defaultdict(dict)
-    for line in (folder / "qrels" / "test.tsv").read_text().splitlines()[1:]:
-        query, document, relevance = line.split("\t")
-        judged[query][document] = int(relevance)
-    results = []
-    for each in lines(folder / "queries.jsonl"):
-        judgement = judged.get(each["_id"], {})
-        if not any(judgement.values()):
-            continue
-        question = each["text"]
-        found = index.candidates(
-            TENANT,
-            IndexQuery(" ".join(content_words(question)), embedder.embed_query(TENANT, question), DEPTH),
-        )
-        both = [ranked.candidate.entry.document for ranked in fuse(found, embedder.weight)]
-        results.append([ndcg(order, judgement) for order in (by_words(found), by_vectors(found), both)])
-    words, vectors, fused = (sum(column) / len(results) for column in zip(*results, strict=True))
-    return words, vectors, fused
+    return count
 
 
 def by_words(found: Candidates) -> list[DocumentId]:
@@ -107,10 +195,15 @@ def ndcg(order: Sequence[str], judgement: Judged) -> float:
     return gain([judgement.get(document, 0) for document in order]) / gain(sorted(judgement.values(), reverse=True))
 
 
+def recall(order: Sequence[str], judgement: Judged) -> float:
+    relevant = {document for document, relevance in judgement.items() if relevance > 0}
+    return len(relevant & set(order[:DEEP])) / len(relevant)
+
+
 def lines(path: Path) -> Iterator[dict[str, Any]]:
     with path.open() as file:
         yield from map(json.loads, file)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -12,11 +12,20 @@ LEAST_SPREAD = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """What a score is made of: the sum of what each arm adds."""
+
+    words: float
+    vectors: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ranked:
     """A candidate with its fused score, at most 1."""
 
     score: float
     candidate: Candidate
+    parts: Parts
 
 
 def fuse(candidates: Candidates, weight: float) -> list[Ranked]:
@@ -29,14 +38,15 @@ def fuse(candidates: Candidates, weight: float) -> list[Ranked]:
     spread = _best(c.cosine for c in candidates.found if c.cosine is not None) - candidates.mean_cosine
     most = _best(c.bm25 for c in candidates.found)
 
-    def score(candidate: Candidate) -> float:
+    def ranked_of(candidate: Candidate) -> Ranked:
         near = 0.0
         if candidate.cosine is not None and spread > LEAST_SPREAD:
             near = (candidate.cosine - candidates.mean_cosine) / spread
         worded = candidate.bm25 / most if most > 0 else 0.0
-        return weight * near + (1 - weight) * worded
+        parts = Parts(words=(1 - weight) * worded, vectors=weight * near)
+        return Ranked(parts.words + parts.vectors, candidate, parts)
 
-    ranked = [Ranked(score(candidate), candidate) for candidate in candidates.found]
+    ranked = [ranked_of(candidate) for candidate in candidates.found]
     return sorted(ranked, key=lambda ranked: (-ranked.score, ranked.candidate.entry.id))
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from math import ceil
 
-from penstock.chunk import Entry, IndexQuery
+from penstock.chunk import Entry, IndexQuery, Vector
 from penstock.document import Document, DocumentId, Pair, TenantId
 from penstock.errors import BadRequest
-from penstock.fuse import Ranked, fuse
+from penstock.fuse import Parts, Ranked, fuse
 from penstock.ports import Services
 from penstock.snippet import Highlighter
-from penstock.words import content_words
+from penstock.words import content_words, quoted_phrases
 
 DEPTH = 100
 """Candidates of each arm: enough for the scores to be steady, and for the most hits that can be asked for."""
 MOST_HITS = 100
+MOST_CANDIDATES = 2 * DEPTH
 MOST_CHARACTERS = 10_000
 ROUNDS = 3
 CHECKED_PER_HIT = 2
@@ -27,13 +31,24 @@ DocumentPair = tuple[DocumentId, Pair]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a reader asks. Empty `sources` and `documents` mean all."""
+    """What a reader asks: words, or a question. What stands in quotes must be there exactly. Empty `sources` and
+    `documents` mean all."""
 
     text: str
     k: int = 10
     """The most hits wanted, 1 to 100."""
     sources: tuple[str, ...] = ()
     documents: tuple[DocumentId, ...] = ()
+    metadata: tuple[tuple[str, str], ...] = ()
+    """Only documents that were sent with all of these."""
+    since: datetime | None = None
+    """Only what arrived then or later."""
+    before: datetime | None = None
+    """Only what arrived before then."""
+    offset: int = 0
+    """How many of the best hits were seen already."""
+    one_per_document: bool = False
+    """Of each document its best hit alone, which says how many more there are."""
 
     def __post_init__(self) -> None:
         """
@@ -46,6 +61,10 @@ class Question:
             raise BadRequest(why=f"The question is longer than {MOST_CHARACTERS} characters. Ask in fewer words.")
         if not 1 <= self.k <= MOST_HITS:
             raise BadRequest(why=f"k is {self.k}. Ask for 1 to {MOST_HITS} hits.")
+        if not 0 <= self.offset <= MOST_CANDIDATES:
+            raise BadRequest(why=f"offset is {self.offset}. There are at most {MOST_CANDIDATES} hits to page through.")
+        if self.since and self.before and self.since >= self.before:
+            raise BadRequest(why="Nothing arrived since a time and before it: let `since` be earlier than `before`.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +84,9 @@ class Hit:
     section: tuple[str, ...]
     score: float
     """At most 1; comparable within an answer only."""
+    parts: Parts
+    more: int
+    """Further hits of the same document, where only its best was asked for."""
     snippet: str
     """HTML, matches in <mark>."""
     text: str
@@ -75,6 +97,8 @@ class Answer:
     """Hits, best first. All hits of one document are of one generation and build."""
 
     hits: tuple[Hit, ...]
+    next: int | None = None
+    """The offset of the next page; None where there are no more: pages end with what the two arms found."""
     incomplete: bool = False
     """Documents were changing so fast that fewer hits than there are were found in time. Ask again."""
     rounds: int = 1
@@ -91,34 +115,76 @@ def search(services: Services, tenant: TenantId, question: Question) -> Answer:
     Raises:
         Transient: the index, the records or the embedder did not answer.
     """
-    text = question.text.encode("utf-8", "replace").decode()  # half a surrogate pair has no place in any index
-    query = IndexQuery(
-        text=" ".join(content_words(text)),
-        vector=services.embedder.embed_query(tenant, text),
-        depth=DEPTH,
-        sources=question.sources,
-        documents=question.documents,
-    )
+    text = _whole(question.text)
+    query = index_query(question, services.embedder.embed_query(tenant, text))
+    wanted = question.offset + question.k
     stale: frozenset[DocumentPair] = frozenset()
     rounds = dropped = 0
     while rounds < ROUNDS:
         rounds += 1
         candidates = services.index.candidates(tenant, replace(query, without=stale))
         ranked = fuse(candidates, services.embedder.weight)
-        if rounds == 1:
-            ranked = ranked[: CHECKED_PER_HIT * question.k]
+        if rounds == 1 and not question.one_per_document:
+            unchecked = len(ranked) - CHECKED_PER_HIT * wanted
+            ranked = ranked[: CHECKED_PER_HIT * wanted]
+        else:
+            unchecked = 0
         found = {_pair_of(each.candidate.entry) for each in ranked}
         records = services.documents.read_many(tenant, sorted({document for document, _ in found | stale}))
         visible = [each for each in ranked if _is_visible(records, _pair_of(each.candidate.entry))]
         dropped += len(ranked) - len(visible)
         missed = any(_is_visible(records, pair) for pair in stale)
-        short = len(visible) < len(ranked) and len(visible) < question.k
+        short = len(visible) < len(ranked) and len(visible) < wanted
         if not missed and not short:
             break
         stale = frozenset(pair for pair in found | stale if not _is_visible(records, pair))
     highlighter = Highlighter(text)
-    hits = tuple(_hit(each, highlighter) for each in visible[: question.k])
-    return Answer(hits, incomplete=missed or short, rounds=rounds, dropped=dropped)
+    shown = _best_of_each(visible) if question.one_per_document else [(each, 0) for each in visible]
+    hits = tuple(_hit(each, highlighter, more) for each, more in shown[question.offset : wanted])
+    return Answer(
+        hits,
+        next=wanted if len(shown) > wanted or unchecked > 0 else None,
+        incomplete=missed or short,
+        rounds=rounds,
+        dropped=dropped,
+    )
+
+
+def index_query(question: Question, vector: Vector | None) -> IndexQuery:
+    """What the index is asked, in its own words."""
+    text = _whole(question.text)
+    return IndexQuery(
+        text=" ".join(content_words(text)),
+        vector=vector,
+        depth=DEPTH,
+        sources=question.sources,
+        documents=question.documents,
+        metadata=question.metadata,
+        since=_generation(question.since),
+        before=_generation(question.before),
+        phrases=quoted_phrases(text),
+    )
+
+
+def _whole(text: str) -> str:
+    """Half a surrogate pair has no place in any index."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _generation(moment: datetime | None) -> int | None:
+    """The first that arrived then, or later."""
+    return None if moment is None else ceil(moment.timestamp() * 1000)
+
+
+def _best_of_each(visible: Sequence[Ranked]) -> list[tuple[Ranked, int]]:
+    """Each document's best hit, and how many more it has."""
+    best: dict[DocumentId, Ranked] = {}
+    count: Counter[DocumentId] = Counter()
+    for each in visible:
+        document = each.candidate.entry.document
+        best.setdefault(document, each)
+        count[document] += 1
+    return [(each, count[document] - 1) for document, each in best.items()]
 
 
 def _pair_of(entry: Entry) -> DocumentPair:
@@ -131,7 +197,7 @@ def _is_visible(records: Mapping[DocumentId, Document], of: DocumentPair) -> boo
     return document in records and records[document].visible == pair
 
 
-def _hit(ranked: Ranked, highlighter: Highlighter) -> Hit:
+def _hit(ranked: Ranked, highlighter: Highlighter, more: int) -> Hit:
     entry = ranked.candidate.entry
     chunk = entry.chunk
     page, snippet = highlighter.best_of(chunk.by_page())
@@ -147,6 +213,8 @@ def _hit(ranked: Ranked, highlighter: Highlighter) -> Hit:
         last_page=chunk.last_page if entry.paged else None,
         section=chunk.section,
         score=ranked.score,
+        parts=ranked.parts,
+        more=more,
         snippet=snippet,
         text=chunk.text,
     )

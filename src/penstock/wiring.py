@@ -38,13 +38,13 @@ def services(settings: Settings, *, queue: TaskQueue | None = None, clients: Cli
     """
     check_given(settings)
     clients = clients or aws_clients()
-    embedder = _embedder(settings)
+    embedder = chosen_embedder(settings)
     return Services(
         objects=S3ObjectStore(clients.s3, settings.bucket),
         documents=DynamoDocumentTable(clients.dynamodb, settings.table),
         queue=queue or _queue(clients, settings),
         embedder=embedder,
-        index=_index(settings, embedder.space),
+        index=chosen_index(settings, embedder.space),
         reader=ChildReader(_read_limits(settings)),
         keys=DynamoKeyTable(clients.dynamodb, settings.table),
         pings=DynamoPingTable(clients.dynamodb, settings.table),
@@ -80,7 +80,7 @@ def _queue(clients: Clients, settings: Settings) -> TaskQueue:
     return SqsTaskQueue(clients.sqs, settings.queues, settings.dead_letters)
 
 
-def _index(settings: Settings, space: Space) -> SearchIndex:
+def chosen_index(settings: Settings, space: Space) -> SearchIndex:
     if settings.index not in _INDICES:
         raise Misconfigured(why=f"PENSTOCK_INDEX is {settings.index!r}; there are: {', '.join(_INDICES)}.")
     return _INDICES[settings.index](settings, space)
@@ -122,7 +122,7 @@ _EMBEDDERS: Mapping[str, Callable[[Settings], Embedder]] = MappingProxyType(
 )
 
 
-def _embedder(settings: Settings) -> Embedder:
+def chosen_embedder(settings: Settings) -> Embedder:
     name = settings.embedder
     if name == "auto":
         name = "openai" if os.environ.get("OPENAI_API_KEY") else "wordllama"

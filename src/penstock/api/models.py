@@ -257,6 +257,13 @@ class PageSpan(BaseModel):
     last: int
 
 
+class Parts(BaseModel):
+    """What each arm of the search adds to a score."""
+
+    words: float
+    vectors: float
+
+
 class Hit(BaseModel):
     """A chunk that answers the query, with what a citation needs."""
 
@@ -270,6 +277,8 @@ class Hit(BaseModel):
     score: float = Field(description="Higher is better; comparable within one answer only.")
     snippet: str = Field(description="The best part of the text as HTML, the words of the query in `<mark>`.")
     url: str = Field(description="The original, opened at the page.")
+    more: int = Field(default=0, description="Further hits of the document, where `one_per_document` was asked for.")
+    parts: Parts | None = Field(default=None, description="Of which the score is the sum, with `explain`.")
 
 
 class Answer(BaseModel):
@@ -277,6 +286,10 @@ class Answer(BaseModel):
 
     query: str
     hits: list[Hit]
+    next_offset: int | None = Field(
+        description="The `offset` of the next page. Null: there are no more, since pages end with the best that words "
+        "and vectors found, at most 200."
+    )
     incomplete: bool = Field(description="Documents were changing so fast that some hits may be missing.")
     rounds: int = Field(description="How often the index was asked.")
     dropped: int = Field(description="Hits left out because they were of a replaced or deleted generation.")

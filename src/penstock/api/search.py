@@ -6,15 +6,15 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from pydantic import StringConstraints
+from pydantic import AwareDatetime, StringConstraints
 
 from penstock.api.auth import Caller
 from penstock.api.given import Given
-from penstock.api.models import Answer, Hit, PageSpan
+from penstock.api.models import Answer, Hit, PageSpan, Parts
 from penstock.api.told import answers, invalid, together
 from penstock.document import document_id
 from penstock.errors import BadRequest
-from penstock.search import MOST_CHARACTERS, MOST_HITS, Question, search
+from penstock.search import MOST_CANDIDATES, MOST_CHARACTERS, MOST_HITS, Question, search
 from penstock.search import Hit as Found
 
 router = APIRouter(tags=["search"])
@@ -37,6 +37,7 @@ _EXAMPLE = Answer(
             url="https://penstock.example/v1/documents/handbook/file?generation=1772357400000#page=8",
         )
     ],
+    next_offset=None,
     incomplete=False,
     rounds=1,
     dropped=0,
@@ -73,23 +74,50 @@ def get_search(
     document: Annotated[
         Words, Query(max_length=_MOST_FILTERS, description="Only these ids; may be repeated.", examples=[["handbook"]])
     ] = None,
+    metadata: Annotated[
+        Words,
+        Query(
+            max_length=_MOST_FILTERS, description="Only with these, `name:value`; repeat.", examples=[["team:pumps"]]
+        ),
+    ] = None,
+    since: Annotated[AwareDatetime | None, Query(description="Only what arrived then or later.")] = None,
+    before: Annotated[AwareDatetime | None, Query(description="Only what arrived before then.")] = None,
+    offset: Annotated[int, Query(ge=0, le=MOST_CANDIDATES, description="Of the page: `next_offset`.")] = 0,
+    one_per_document: Annotated[bool, Query(description="Of each document its best hit alone.")] = False,
+    explain: Annotated[bool, Query(description="Say what each score is made of.")] = False,
 ) -> Answer:
-    """Find text by its words and by its meaning. Every hit is of the generation that is active: replaced and deleted
-    text is never among them."""
+    """Find text by its words and by its meaning. What stands in "double quotes" must be there exactly. Every hit is of
+    the generation that is active: replaced and deleted text is never among them."""
     question = Question(
-        text=q, k=k, sources=tuple(source or ()), documents=tuple(document_id(each) for each in document or ())
+        text=q,
+        k=k,
+        sources=tuple(source or ()),
+        documents=tuple(document_id(each) for each in document or ()),
+        metadata=tuple(_named(each) for each in metadata or ()),
+        since=since,
+        before=before,
+        offset=offset,
+        one_per_document=one_per_document,
     )
     answer = search(services, tenant, question)
     return Answer(
         query=q,
-        hits=[_hit(request, hit) for hit in answer.hits],
+        hits=[_hit(request, hit, explain=explain) for hit in answer.hits],
+        next_offset=answer.next,
         incomplete=answer.incomplete,
         rounds=answer.rounds,
         dropped=answer.dropped,
     )
 
 
-def _hit(request: Request, hit: Found) -> Hit:
+def _named(wanted: str) -> tuple[str, str]:
+    name, colon, value = wanted.partition(":")
+    if not colon or not name:
+        raise BadRequest(why=f"metadata is {wanted!r}. Write it as name:value.")
+    return name, value
+
+
+def _hit(request: Request, hit: Found, *, explain: bool) -> Hit:
     pages = None
     if hit.first_page is not None and hit.last_page is not None:
         pages = PageSpan(first=hit.first_page, last=hit.last_page)
@@ -105,4 +133,6 @@ def _hit(request: Request, hit: Found) -> Hit:
         score=hit.score,
         snippet=hit.snippet,
         url=str(url) if hit.page is None else f"{url}#page={hit.page}",
+        more=hit.more,
+        parts=Parts(words=hit.parts.words, vectors=hit.parts.vectors) if explain else None,
     )
