@@ -129,8 +129,9 @@ class Count:
 class IndexQuery:
     """What is asked of the index. Empty `sources` and `documents` mean all."""
 
-    text: str
-    """Words to look for, stop words already removed; empty for vectors alone."""
+    terms: Mapping[str, int]
+    """What to look for, as `words.terms_of` takes texts apart, and how often it was asked for; empty for vectors
+    alone."""
     vector: Vector | None
     depth: int
     """How many candidates of each arm."""

@@ -14,7 +14,7 @@ from penstock.errors import BadRequest
 from penstock.fuse import Parts, Ranked, fuse
 from penstock.ports import Services
 from penstock.snippet import Highlighter
-from penstock.words import content_words, quoted_phrases
+from penstock.words import asked_terms, required_phrases
 
 DEPTH = 100
 """Candidates of each arm: enough for the scores to be steady, and for the most hits that can be asked for."""
@@ -154,7 +154,7 @@ def index_query(question: Question, vector: Vector | None) -> IndexQuery:
     """What the index is asked, in its own words."""
     text = _whole(question.text)
     return IndexQuery(
-        text=" ".join(content_words(text)),
+        terms=asked_terms(text),
         vector=vector,
         depth=DEPTH,
         sources=question.sources,
@@ -162,7 +162,7 @@ def index_query(question: Question, vector: Vector | None) -> IndexQuery:
         metadata=question.metadata,
         since=_generation(question.since),
         before=_generation(question.before),
-        phrases=quoted_phrases(text),
+        phrases=required_phrases(text),
     )
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from penstock.words import Piece, asked_for, content_words, pieces_of
+from penstock.words import Piece, content_words, forms_of, pieces_of
 
 LENGTH = 240
 """Characters of text in a snippet, before escapes and marks."""
@@ -31,7 +31,7 @@ class Highlighter:
 
     def __init__(self, question: str) -> None:
         asked = [piece for word in content_words(question) for piece in pieces_of(word)]
-        self._terms = {term: piece.text for piece in asked for term in asked_for(piece)}
+        self._terms = {term: piece.text for piece in asked for term in forms_of(piece)}
         self._beginnings = tuple(piece.text[:2] for piece in asked if not piece.is_run)
 
     def best_of(self, pages: Sequence[tuple[int, str]]) -> tuple[int, str]:
@@ -64,7 +64,7 @@ class Highlighter:
                 matches += self._matches_in(piece)
             # Stemming changes ends only: most words need not be stemmed to know that they are none of those.
             elif piece.text.startswith(self._beginnings):
-                found = sorted(asked_for(piece) & self._terms.keys())
+                found = sorted(forms_of(piece) & self._terms.keys())
                 if found:
                     matches.append(Match(piece.start, piece.end, self._terms[found[0]]))
         return matches

@@ -7,7 +7,7 @@ import re
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
@@ -91,7 +91,8 @@ STOP_WORDS: Mapping[str, frozenset[str]] = MappingProxyType(
 """By language, folded: the words that say how something is put, not what it is about. By these a language is told, and
 questions are asked without them; the index holds every word."""
 
-_LEAST_TOLD = 2
+_LEAST_TOLD = 0.2
+"""What share of its words must tell that a text is of another language than English."""
 
 
 class Piece(NamedTuple):
@@ -121,56 +122,57 @@ def folded(word: str) -> str:
     return "".join(character for character in decomposed if not unicodedata.combining(character))
 
 
-def language_of(text: str) -> str:
-    """The language whose stop words the text has most of; English where that says nothing."""
-    return _language_of([piece.text for piece in pieces_of(_composed(text))])
+def language_of(text: str) -> str | None:
+    """The language that enough of its words tell; None where they do not."""
+    return _language_of(_words(_composed(text)))
 
 
 def terms_of(text: str) -> list[str]:
     """What a text is indexed by: stems in its language, words with digits as they are, identifiers also whole; of runs
-    without blanks each character and each pair of neighbours."""
+    without blanks each character and each pair of neighbours. A text of unknown language is taken for English."""
     text = _composed(text)
-    pieces = list(pieces_of(text))
-    language = _language_of([piece.text for piece in pieces])
+    language = _language_of(_words(text)) or "en"
     terms = []
-    for piece in pieces:
+    for piece in pieces_of(text):
         if piece.is_run:
             terms += [*piece.text, *_pairs(piece.text)]
         else:
             terms.append(_term(language, piece.text))
-    return terms + _identifiers(text)
+    return terms + [_whole(found) for found in _identifiers(text)]
 
 
 def asked_terms(question: str) -> Counter[str]:
-    """By which terms to look for words, and how often each was asked for. A word's stem is looked for in every
-    language, since a question is too short to tell its own."""
-    text = _composed(question)
-    asked = Counter(_identifiers(text))
-    for piece in pieces_of(text):
-        asked.update(asked_for(piece))
+    """The terms that a question is looked for by, and how often each was asked for: those of its content words. Where
+    its language cannot be told, as that of a few words cannot, words are looked for by their stems in every one."""
+    asked: Counter[str] = Counter()
+    told = _language_of(_words(_composed(question)))
+    languages = tuple(_STEMMERS) if told is None else {told, "en"}
+    for word in content_words(question):
+        asked.update(_whole(found) for found in _identifiers(word))
+        for piece in pieces_of(word):
+            asked.update(forms_of(piece, languages))
     return asked
 
 
-def asked_for(piece: Piece) -> set[str]:
+def forms_of(piece: Piece, languages: Iterable[str] = tuple(_STEMMERS)) -> set[str]:
     """The terms that one piece of a question is looked for by."""
     if piece.is_run:
         return set(_pairs(piece.text) or piece.text)
-    return {_term(language, piece.text) for language in _STEMMERS}
+    return {_term(language, piece.text) for language in languages}
 
 
 def content_words(question: str) -> list[str]:
     """The words and identifiers of a question that say what it is about; all of them where it has no other. Repeated
     words are kept: they weigh more, and ranking is measurably worse without."""
     text = _composed(question)
-    language = _language_of([piece.text for piece in pieces_of(text)])
-    whole = {found.start(): found for found in _IDENTIFIER.finditer(text) if _has_digit(found.group())}
+    whole = {found.start(): found.end() for found in _identifiers(text)}
     words, end = [], 0
     for piece in pieces_of(text):
-        if piece.start < end:
-            continue  # within an identifier
-        end = whole[piece.start].end() if piece.start in whole else piece.end
-        words.append(text[piece.start : end])
-    return [word for word in words if folded(word) not in STOP_WORDS[language]] or words
+        if piece.start >= end:  # else it is within an identifier
+            end = whole.get(piece.start, piece.end)
+            words.append(text[piece.start : end])
+    stop_words = STOP_WORDS[_language_of(_words(text)) or "en"]
+    return [word for word in words if folded(word) not in stop_words] or words
 
 
 def exact_words(text: str) -> list[str]:
@@ -181,11 +183,14 @@ def exact_words(text: str) -> list[str]:
     return words
 
 
-def quoted_phrases(question: str) -> tuple[str, ...]:
-    """The phrases in quotes, each as its exact words with a blank between them."""
-    found = (next(filter(None, groups)) for groups in _QUOTED.findall(_composed(question)))
-    phrases = (" ".join(exact_words(phrase)) for phrase in found)
-    return tuple(phrase for phrase in phrases if phrase)
+def required_phrases(question: str) -> tuple[str, ...]:
+    """The phrases in quotes, each as its exact words with a blank between them. None where more stands outside of the
+    quotes than in them: that is prose which quotes something, and to insist on it loses answers."""
+    text = _composed(question)
+    found = (next(filter(None, groups)) for groups in _QUOTED.findall(text))
+    phrases = [phrase for phrase in (" ".join(exact_words(each)) for each in found) if phrase]
+    outside = content_words(_QUOTED.sub(" ", text))
+    return tuple(phrases) if len(outside) <= sum(len(phrase.split()) for phrase in phrases) else ()
 
 
 def holds_phrase(text: str, phrase: str) -> bool:
@@ -197,20 +202,29 @@ def _composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def _language_of(words: list[str]) -> str:
-    told = {language: sum(word in stops for word in words) for language, stops in STOP_WORDS.items()}
+def _words(text: str) -> list[str]:
+    return [piece.text for piece in pieces_of(text)]
+
+
+def _language_of(words: Sequence[str]) -> str | None:
+    """Single letters tell nothing; and as English is what an unknown text is taken for, others need more to go by."""
+    told = {language: sum(len(word) > 1 and word in stops for word in words) for language, stops in STOP_WORDS.items()}
     most = max(told, key=lambda language: told[language])
-    return most if told[most] >= _LEAST_TOLD else "en"
+    if told[most] < _LEAST_TOLD * max(1, len(words)) or (most != "en" and told[most] <= 2 * told["en"]):
+        return None
+    return most
 
 
 def _term(language: str, word: str) -> str:
-    """The language stands in a stem, so that words of two languages are not taken for each other."""
-    return f"#{_bounded(word)}" if _has_digit(word) else f"{language}:{_stem(language, _bounded(word))}"
+    return _bounded(word) if _has_digit(word) else _stem(language, _bounded(word))
 
 
-def _identifiers(text: str) -> list[str]:
-    found = (match.group() for match in _IDENTIFIER.finditer(text))
-    return [f"#{_bounded(folded(each).translate(_HYPHENS))}" for each in found if _has_digit(each)]
+def _identifiers(text: str) -> Iterator[re.Match[str]]:
+    return (found for found in _IDENTIFIER.finditer(text) if _has_digit(found.group()))
+
+
+def _whole(identifier: re.Match[str]) -> str:
+    return _bounded(folded(identifier.group()).translate(_HYPHENS))
 
 
 def _has_digit(word: str) -> bool:

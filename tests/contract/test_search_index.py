@@ -15,6 +15,7 @@ from penstock.chunk import Candidate, Chunk, Count, Entry, IndexQuery, Space, Ve
 from penstock.document import DocumentId, Pair, TenantId
 from penstock.errors import EmbedderChanged
 from penstock.ports import SearchIndex
+from penstock.words import asked_terms
 from tests.fakes.index import FakeSearchIndex
 
 SPACE = Space("letters", 32)
@@ -104,7 +105,7 @@ def put(index: SearchIndex, *entries: Entry, tenant: TenantId = ACME) -> None:
 
 def found(index: SearchIndex, text: str = "", *, tenant: TenantId = ACME, **asked: object) -> dict[str, Candidate]:
     """Candidates by id."""
-    query = IndexQuery(**{"text": text, "vector": None, "depth": 10, **asked})  # type: ignore[arg-type]
+    query = IndexQuery(**{"terms": asked_terms(text), "vector": None, "depth": 10, **asked})  # type: ignore[arg-type]
     candidates = index.candidates(tenant, query).found
     assert len({each.entry.id for each in candidates}) == len(candidates), "an entry was found twice"
     return {each.entry.id: each for each in candidates}
@@ -138,7 +139,7 @@ def test_scores_of_a_tenant_do_not_depend_on_the_chunks_of_another(index: Search
 
 def test_a_tenant_without_chunks_gets_empty_answers(index: SearchIndex) -> None:
     assert found(index, "water", vector=direction(1)) == {}
-    assert index.candidates(ACME, IndexQuery("water", direction(1), 10)).mean_cosine == 0
+    assert index.candidates(ACME, IndexQuery({"water": 1}, direction(1), 10)).mean_cosine == 0
     assert index.known_vectors(ACME, [SPACE.text_hash("water")]) == {}
     assert index.count(ACME, DOC, PAIR) == Count(0, 0)
     assert list(index.without_vector(ACME, DOC, PAIR, 10)) == []
@@ -299,7 +300,7 @@ def test_cosines_are_exact_and_nearest_come_first(index: SearchIndex) -> None:
 
 def test_the_mean_cosine_is_that_of_all_vectors_stored_now(index: SearchIndex) -> None:
     def mean() -> float:
-        return index.candidates(ACME, IndexQuery("", direction(1), 1)).mean_cosine
+        return index.candidates(ACME, IndexQuery({}, direction(1), 1)).mean_cosine
 
     put(index, entry("a", 0, vector=direction(1)), entry("b", 1, vector=direction(0, 1)))
     assert mean() == pytest.approx(0.5)
@@ -401,7 +402,7 @@ def test_answers_follow_each_change(index: SearchIndex) -> None:
             put(index, *new)
             expected |= {each.id: each.vector for each in new}
         asked = direction(*rng.normal(size=SPACE.dimensions))
-        candidates = index.candidates(ACME, IndexQuery("", asked, 1000))
+        candidates = index.candidates(ACME, IndexQuery({}, asked, 1000))
         assert {c.entry.id: c.cosine for c in candidates.found} == {
             each: pytest.approx(float(vector @ asked), abs=2e-6) for each, vector in expected.items()
         }
@@ -452,7 +453,7 @@ def test_an_index_of_another_embedder_is_refused(reopen: Callable[[Space], Searc
         lambda: opened.put(ACME, [entry("x", refused=True)]),
         lambda: opened.count(ACME, DOC, PAIR),
         lambda: opened.known_vectors(ACME, [other.text_hash("salmon")]),
-        lambda: opened.candidates(ACME, IndexQuery("salmon", None, 10)),
+        lambda: opened.candidates(ACME, IndexQuery({"salmon": 1}, None, 10)),
     ]
     for call in refused:
         with pytest.raises(EmbedderChanged) as caught:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from penstock.chunk import Candidate, Candidates, Count, Entry, IndexQuery, Space, TextHash, Vector
 from penstock.document import DocumentId, Pair, TenantId
 from penstock.errors import EmbedderChanged
-from penstock.words import asked_terms, holds_phrase, terms_of
+from penstock.words import holds_phrase, terms_of
 
 Shelf = dict[str, Entry]
 """Entries by id."""
@@ -79,7 +80,7 @@ class FakeSearchIndex:
 
     def candidates(self, tenant: TenantId, query: IndexQuery) -> Candidates:
         everything = list(self._shelf(tenant).values())
-        bm25 = _bm25(query.text, everything)
+        bm25 = _bm25(query.terms, everything)
         cosine: dict[str, float] = {}
         mean = 0.0
         vectors = [entry.vector for entry in everything if entry.vector is not None]
@@ -124,12 +125,12 @@ def _dot(one: Vector, other: Vector) -> float:
     return float((one.astype(np.float64) * other).sum())
 
 
-def _bm25(question: str, entries: Sequence[Entry]) -> dict[str, float]:
+def _bm25(terms: Mapping[str, int], entries: Sequence[Entry]) -> dict[str, float]:
     """By id, of those where a word matched."""
     texts = {entry.id: terms_of(entry.chunk.text) for entry in entries}
     mean = sum(map(len, texts.values())) / max(1, len(texts))
     scores: dict[str, float] = {}
-    for asked in asked_terms(question).elements():
+    for asked in Counter(terms).elements():
         holders = [each for each, words in texts.items() if asked in words]
         rarity = math.log(1 + (len(texts) - len(holders) + 0.5) / (len(holders) + 0.5))
         for each in holders:

@@ -87,7 +87,7 @@ def test_no_request_can_reach_chunks_without_its_tenant(index: OpenSearchIndex, 
     assert index.count(ACME, DOC, PAIR) == Count(3, 3)
     index.without_vector(ACME, DOC, PAIR, 5)
     index.known_vectors(ACME, [SPACE.text_hash("x")])
-    index.candidates(ACME, IndexQuery("water", unit(1), 5, documents=(DOC,)))
+    index.candidates(ACME, IndexQuery({"water": 1}, unit(1), 5, documents=(DOC,)))
     index.clear(ACME, DOC, older_than=Pair(2, 1), but=Pair(1, 9))
     index.check()
     seen = set()
@@ -128,12 +128,12 @@ def test_the_nearest_of_many_are_found_by_the_graph_within_the_tenant(
     index.put(ACME, [entry(n) for n in range(500)])
     index.refresh(ACME)
     asked = unit(9999)
-    found = index.candidates(ACME, IndexQuery("", asked, 50)).found
+    found = index.candidates(ACME, IndexQuery({}, asked, 50)).found
     nearest = set(sorted(range(500), key=lambda n: -float(unit(n) @ asked))[:50])
     assert len(found) == 50
     assert all(each.entry.chunk.text.startswith("water") for each in found)
     assert len(nearest & {each.entry.chunk.ordinal for each in found}) >= 45
-    filtered = index.candidates(ACME, IndexQuery("", asked, 50, documents=(DocumentId("other"),)))
+    filtered = index.candidates(ACME, IndexQuery({}, asked, 50, documents=(DocumentId("other"),)))
     assert filtered.found == ()
     assert EXACT > 100, "the rest of the tests compares all"
 
@@ -214,7 +214,7 @@ def test_a_server_killed_in_mid_bulk_loses_and_doubles_nothing(
         index.put(ACME, entries)
         index.refresh(ACME)
         assert index.count(ACME, DOC, PAIR) == Count(1500, 1500)
-        ordinals = {c.entry.chunk.ordinal for c in index.candidates(ACME, IndexQuery("water", None, 1500)).found}
+        ordinals = {c.entry.chunk.ordinal for c in index.candidates(ACME, IndexQuery({"water": 1}, None, 1500)).found}
         assert ordinals == set(range(1500))
 
 

@@ -43,7 +43,7 @@ def found(index: SqliteIndex) -> list[tuple[str, int]]:
     """Document and generation of all that is found by words, and by vectors alike."""
     by_words, by_vectors = (
         sorted((c.entry.document, c.entry.pair.generation) for c in index.candidates(ACME, query).found)
-        for query in (IndexQuery("water", None, 1000), IndexQuery("", NORTH, 1000))
+        for query in (IndexQuery({"water": 1}, None, 1000), IndexQuery({}, NORTH, 1000))
     )
     assert by_words == by_vectors
     return by_words

@@ -16,6 +16,7 @@ from penstock.adapters.sqlite_index import SqliteIndex
 from penstock.chunk import Chunk, Entry, IndexQuery, Space, Vector
 from penstock.document import DocumentId, Pair, TenantId
 from penstock.errors import BadRequest, Misconfigured, Transient
+from penstock.words import asked_terms
 
 SPACE = Space("letters", 8)
 ACME = TenantId("acme")
@@ -34,7 +35,7 @@ def entry(text: str, ordinal: int = 0, document: str = "doc") -> Entry:
 
 
 def ordinals(index: SqliteIndex, text: str = "", vector: Vector | None = None) -> list[int]:
-    query = IndexQuery(text, vector, 100)
+    query = IndexQuery(asked_terms(text), vector, 100)
     return sorted(each.entry.chunk.ordinal for each in index.candidates(ACME, query).found)
 
 
@@ -64,7 +65,7 @@ def test_more_tenants_than_are_kept_open_are_served(index: SqliteIndex) -> None:
     for tenant in tenants:
         index.put(tenant, [entry(f"water {tenant}")])
     for tenant in tenants:
-        (found,) = index.candidates(tenant, IndexQuery("water", NORTH, 10)).found
+        (found,) = index.candidates(tenant, IndexQuery({"water": 1}, NORTH, 10)).found
         assert found.entry.chunk.text == f"water {tenant}"
 
 
@@ -115,7 +116,7 @@ def test_a_file_damaged_in_its_middle_is_told_not_crashed_on(index: SqliteIndex,
     whole = path.read_bytes()
     path.write_bytes(whole[:8192] + b"\xff" * (len(whole) - 8192))
     with pytest.raises(Misconfigured, match="damaged"):
-        SqliteIndex(tmp_path, SPACE).candidates(ACME, IndexQuery("water", NORTH, 10))
+        SqliteIndex(tmp_path, SPACE).candidates(ACME, IndexQuery({"water": 1}, NORTH, 10))
 
 
 def test_a_lock_held_too_long_is_told_as_passing(index: SqliteIndex, tmp_path: Path) -> None:

@@ -76,9 +76,7 @@ def get_search(
     ] = None,
     metadata: Annotated[
         Words,
-        Query(
-            max_length=_MOST_FILTERS, description="Only with these, `name:value`; repeat.", examples=[["team:pumps"]]
-        ),
+        Query(max_length=_MOST_FILTERS, description="Only with these, `name:value`.", examples=[["team:pumps"]]),
     ] = None,
     since: Annotated[AwareDatetime | None, Query(description="Only what arrived then or later.")] = None,
     before: Annotated[AwareDatetime | None, Query(description="Only what arrived before then.")] = None,

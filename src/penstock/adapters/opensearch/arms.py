@@ -10,7 +10,6 @@ from typing import Self
 from penstock.adapters.opensearch.mapping import K1, LOTS, UNREAD, B
 from penstock.adapters.opensearch.server import Body
 from penstock.chunk import IndexQuery, Vector, labels
-from penstock.words import asked_terms
 
 EXACT = 10_000
 """Vectors among which the nearest are found by comparing all. Among more, by the graph, which may miss some."""
@@ -106,7 +105,7 @@ class Facts:
 
 
 def _terms(query: IndexQuery) -> dict[str, int]:
-    return dict(list(asked_terms(query.text).items())[:MOST_TERMS])
+    return dict(list(query.terms.items())[:MOST_TERMS])
 
 
 def worded(query: IndexQuery, facts: Facts, filters: Sequence[Body]) -> Body:

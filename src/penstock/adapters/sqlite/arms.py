@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Self
 
 import numpy as np
@@ -98,7 +100,7 @@ def _least_of_best(cosines: npt.NDArray[np.floating[Any]], depth: int) -> float:
 
 def worded(db: sqlite3.Connection, query: IndexQuery, others: Collection[int]) -> dict[int, float]:
     """BM25 by row, above 0: of the best `depth`, and of those of the `others` that have one of the words at all."""
-    terms = list(asked_terms(query.text).elements())[:MOST_TERMS]
+    terms = list(islice(Counter(query.terms).elements(), MOST_TERMS))
     if not terms:
         return {}
     rows_that = Filter.of(query)

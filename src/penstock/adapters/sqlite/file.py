@@ -50,7 +50,7 @@ CREATE TABLE entries (
 CREATE INDEX entries_by_hash ON entries (hash) WHERE vector IS NOT NULL;
 CREATE INDEX entries_by_source ON entries (source);
 CREATE VIRTUAL TABLE words USING fts5 (
-    terms, content = 'entries', content_rowid = 'row', tokenize = "ascii tokenchars '#:~-._/+@'"
+    terms, content = 'entries', content_rowid = 'row', tokenize = "ascii tokenchars '~-._/:+#@'"
 );
 CREATE TRIGGER entry_added AFTER INSERT ON entries BEGIN
     INSERT INTO words (rowid, terms) VALUES (new.row, new.terms);
