@@ -7,7 +7,7 @@ STATE ?= .penstock
 PIP := pip install --quiet --disable-pip-version-check
 penstock := $(VENV)/bin/penstock
 
-.PHONY: run opensearch demo test truth kill-worker build validate deploy-local deploy-local-test lint format lock clean-state clean help
+.PHONY: run opensearch demo test truth bench-retrieval bench-search kill-worker build validate deploy-local deploy-local-test lint format lock clean-state clean help
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -41,7 +41,13 @@ deploy-local-test: $(VENV)/.installed-dev $(DEPLOY)/.installed ## documents thro
 	$(VENV)/bin/python -m pytest $(DEPLOYED)
 
 truth: $(VENV)/.installed-dev $(EMULATOR)/.installed ## 2,000 searches across 20 replacements of one document
-	$(VENV)/bin/python -m tests.e2e.replace_under_search
+	$(VENV)/bin/python -m tests.e2e.replace_under_search $(if $(INDEX),--index $(INDEX)) $(if $(SEARCHES),--searches $(SEARCHES))
+
+bench-retrieval: $(VENV)/.installed-dev ## how well search ranks: BEIR="DIR…" [INDEX=opensearch] [EMBEDDER=…]
+	$(VENV)/bin/python -m benchmarks.retrieval $(BEIR) $(if $(INDEX),--index $(INDEX)) $(if $(EMBEDDER),--embedder $(EMBEDDER))
+
+bench-search: $(VENV)/.installed-dev ## how fast both indexes are: [CHUNKS=100000]
+	$(VENV)/bin/python -m benchmarks.search $(if $(CHUNKS),--chunks $(CHUNKS))
 
 kill-worker: $(VENV)/.installed-dev $(EMULATOR)/.installed ## kill -9 of the worker in mid-document, and what came of it
 	$(VENV)/bin/python -m tests.e2e.kill_worker

@@ -210,6 +210,8 @@ def _language_of(words: Sequence[str]) -> str | None:
     """Single letters tell nothing; and as English is what an unknown text is taken for, others need more to go by."""
     told = {language: sum(len(word) > 1 and word in stops for word in words) for language, stops in STOP_WORDS.items()}
     most = max(told, key=lambda language: told[language])
+    if list(told.values()).count(told[most]) > 1:
+        return None
     if told[most] < _LEAST_TOLD * max(1, len(words)) or (most != "en" and told[most] <= 2 * told["en"]):
         return None
     return most

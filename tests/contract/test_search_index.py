@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from penstock.chunk import Candidate, Chunk, Count, Entry, IndexQuery, Space, Ve
 from penstock.document import DocumentId, Pair, TenantId
 from penstock.errors import EmbedderChanged
 from penstock.ports import SearchIndex
-from penstock.words import asked_terms
+from penstock.words import asked_terms, exact_words
 from tests.fakes.index import FakeSearchIndex
 
 SPACE = Space("letters", 32)
@@ -78,6 +78,7 @@ def entry(
     vector: Vector | None = None,
     refused: bool = False,
     source: str = "api",
+    metadata: Mapping[str, str] | None = None,
 ) -> Entry:
     return Entry(
         document=DocumentId(document),
@@ -95,6 +96,7 @@ def entry(
         name="report.pdf",
         source=source,
         paged=True,
+        metadata=metadata or {},
     )
 
 
@@ -152,12 +154,13 @@ def test_a_tenant_without_chunks_gets_empty_answers(index: SearchIndex) -> None:
 
 
 def test_an_entry_comes_back_as_it_was_put(index: SearchIndex) -> None:
-    whole = entry("Zürich «gauge» \0 with NUL, 文書 and 😀", 3)
+    whole = entry("Zürich «gauge» \0 with NUL, 文書 and 😀", 3, metadata={"a=b": "c=d", "team": "pumps"})
     put(index, whole)
     (candidate,) = found(index, "gauge", vector=vector_of("x")).values()
     stored = candidate.entry
     assert (stored.id, stored.chunk, stored.hash) == (whole.id, whole.chunk, whole.hash)
     assert (stored.name, stored.source, stored.paged) == (whole.name, whole.source, whole.paged)
+    assert stored.metadata == whole.metadata
 
 
 def test_an_entry_put_again_overwrites_itself(index: SearchIndex) -> None:
@@ -376,6 +379,80 @@ def test_filters_apply_before_the_best_are_taken(index: SearchIndex, arm: str) -
     both = frozenset({(DocumentId("best"), PAIR), (DocumentId("third"), Pair(2, 1))})
     assert documents(without=both) == {"wanted"}
     assert documents(without=both, sources=("web",)) == set()
+
+
+@pytest.mark.parametrize("arm", ["words", "vectors"])
+def test_metadata_and_dates_are_filters_too(index: SearchIndex, arm: str) -> None:
+    """A generation's number is the time of its arrival."""
+    put(
+        index,
+        entry("salmon", 0, "a", Pair(1000, 1), metadata={"team": "pumps", "year": "1"}, vector=direction(1)),
+        entry("salmon and more", 0, "b", Pair(2000, 1), metadata={"team": "pumps"}, vector=direction(1, 1)),
+        entry("salmon and much more", 0, "c", Pair(3000, 1), metadata={"team": "year"}, vector=direction(1, 2)),
+    )
+    asked = {"text": "salmon"} if arm == "words" else {"vector": direction(1)}
+
+    def documents(**filters: object) -> set[str]:
+        return {each.entry.document for each in found(index, depth=9, **asked, **filters).values()}
+
+    assert documents(metadata=(("team", "pumps"),)) == {"a", "b"}
+    assert documents(metadata=(("team", "pumps"), ("year", "1"))) == {"a"}
+    assert documents(metadata=(("year", "pumps"),)) == set()
+    assert documents(since=2000) == {"b", "c"}
+    assert documents(before=2000) == {"a"}
+    assert documents(since=1001, before=3000) == {"b"}
+
+
+@pytest.mark.parametrize("arm", ["words", "vectors"])
+@pytest.mark.parametrize(
+    ("phrase", "texts_with_it"),
+    [
+        ("inlet valve", {"The inlet valve, open.", "Inlet-Valve!"}),
+        ("valve inlet", {"A valve inlet; two inlet and valves."}),
+        ("valves", {"A valve inlet; two inlet and valves."}),
+        ("水位計", {"今日の水位計は高い"}),
+        ("no such", set()),
+    ],
+)
+def test_a_phrase_is_held_exactly_or_not_at_all(
+    index: SearchIndex, arm: str, phrase: str, texts_with_it: set[str]
+) -> None:
+    held = [
+        "The inlet valve, open.",
+        "Inlet-Valve!",
+        "A valve inlet; two inlet and valves.",
+        "今日の水位計は高い",
+        "水位と計",
+    ]
+    put(index, *(entry(text, n) for n, text in enumerate(held)))
+    asked = {"text": phrase} if arm == "words" else {"vector": direction(1)}
+    phrases = (" ".join(exact_words(phrase)),)
+    assert texts(found(index, phrases=phrases, **asked)) == texts_with_it
+
+
+@pytest.mark.parametrize("asked", ["XK-2000/B", "xk-2000/b", "the XK‑2000/B pump"])
+def test_an_identifier_is_found_before_all_that_only_resemble_it(index: SearchIndex, asked: str) -> None:
+    others = [f"Pump XK-{n}/B and XK-2000/C, B 2000 XK, XK 2000" for n in range(2001, 2030)]
+    put(index, entry("Order pump XK-2000/B from the store.", 99), *(entry(t, n) for n, t in enumerate(others)))
+    best = max(found(index, asked, depth=50).values(), key=lambda each: each.bm25)
+    assert best.entry.chunk.ordinal == 99
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ("gauges", "The gauge of the river is in the hut."),
+        ("Wasserstand", "Die Wasserstände der Flüsse sind auf der Tafel zu lesen."),
+        ("inondation", "Les inondations dans la vallée sont plus rares."),
+        ("compuerta", "Las compuertas de la presa se abren por la noche."),
+        ("水位", "今日の水位は高い"),
+        ("管理", "文書管理系统"),
+        ("수위", "오늘의 수위가 높다"),
+    ],
+)
+def test_words_match_in_their_language(index: SearchIndex, asked: str, text: str) -> None:
+    put(index, entry(text, 0), entry("elsewhere", 1))
+    assert texts(found(index, asked)) == {text}
 
 
 def test_a_filtered_candidate_is_still_scored_by_both_arms(index: SearchIndex) -> None:

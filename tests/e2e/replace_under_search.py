@@ -1,7 +1,7 @@
 """Search without a pause while a document of three shards is replaced again and again: every answer must be wholly of
 one edition, none may be empty, and none may be older than the one before (I8).
 
-    python -m tests.e2e.replace_under_search [--searches 2000] [--replacements 20]
+    python -m tests.e2e.replace_under_search [--searches 2000] [--replacements 20] [--index opensearch]
 
 Ends with an error, too, unless the read-time check had work to do: hits dropped in at least as many answers as there
 were replacements.
@@ -10,6 +10,7 @@ were replacements.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import tempfile
@@ -105,8 +106,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--searches", type=int, default=2000)
     parser.add_argument("--replacements", type=int, default=20)
+    parser.add_argument("--index", default="sqlite", help="sqlite, or opensearch: OPENSEARCH_URL's, else one of its own")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder) / "state", **SETTINGS) as stack:
+    settings = {**SETTINGS, "PENSTOCK_INDEX": asked.index, "PENSTOCK_INDEX_URL": os.environ.get("OPENSEARCH_URL", "")}
+    with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder) / "state", **settings) as stack:
         seen = search_while_replacing(stack, asked.searches, asked.replacements)
     print(f"{seen.answers} answers, {seen.hits} hits, {asked.replacements} replacements")
     print(f"answers by edition: {dict(sorted(seen.editions.items()))}")

@@ -75,3 +75,75 @@ def test_parameters_that_are_not_as_they_should_be_are_named_in_a_422(door, para
 def test_absurd_questions_have_an_answer(door, query):
     door.indexed("The valve.")
     assert door.client().get("/v1/search", params={"q": query}).status_code == 200
+
+
+def test_pages_follow_each_other_without_gap_or_repetition_and_say_when_they_end(door):
+    documents = [door.indexed(f"The valve number {n} of the house.") for n in range(7)]
+    client, seen, offset = door.client(), [], 0
+    while offset is not None:
+        page = client.get("/v1/search", params={"q": "valve", "k": 3, "offset": offset}).json()
+        seen += [hit["document_id"] for hit in page["hits"]]
+        offset = page["next_offset"]
+    assert sorted(seen) == sorted(documents)
+
+
+def test_one_hit_per_document_says_how_many_more_it_has(door):
+    long = door.indexed("\f".join(f"The valve stands on page {n}. " + "Water runs. " * 20 for n in range(5)))
+    short = door.indexed("A valve.")
+    hits = door.client().get("/v1/search", params={"q": "valve", "one_per_document": True}).json()["hits"]
+    more = {hit["document_id"]: hit["more"] for hit in hits}
+    assert more.keys() == {long, short}
+    assert (more[short], len(hits)) == (0, 2)
+    assert more[long] > 1
+
+
+def test_a_score_is_the_sum_of_its_parts_where_they_are_asked_for(door):
+    door.indexed("The valve of the first.")
+    (hit,) = door.client().get("/v1/search", params={"q": "valve", "explain": True}).json()["hits"]
+    assert hit["score"] == pytest.approx(hit["parts"]["words"] + hit["parts"]["vectors"])
+    assert hit["parts"]["words"] > 0
+    (hit,) = door.client().get("/v1/search", params={"q": "valve"}).json()["hits"]
+    assert hit["parts"] is None
+
+
+def test_search_is_narrowed_by_dates(door):
+    door.indexed("The valve.")
+    arrived = "2026-01-01T00:00:00Z"
+
+    def count(**params):
+        return len(door.client().get("/v1/search", params={"q": "valve", **params}).json()["hits"])
+
+    assert (count(since=arrived), count(before=arrived), count(before="2026-01-02T00:00:00Z")) == (1, 0, 1)
+
+
+def test_search_is_narrowed_by_metadata(door):
+    client = door.client()
+    for team in ("pumps", "gates"):
+        client.post(
+            "/v1/documents",
+            files={"files": (f"{team}.txt", f"The valve of {team}.".encode())},
+            data={"metadata": f'{{"team": "{team}"}}'},
+        )
+    door.world.drain()
+    hits = client.get("/v1/search", params={"q": "valve", "metadata": "team:pumps"}).json()["hits"]
+    assert [hit["name"] for hit in hits] == ["pumps.txt"]
+
+
+def test_a_quoted_phrase_is_there_or_nothing_is(door):
+    door.indexed("The valve of the inlet.")
+    exact = door.indexed("An inlet valve.")
+    client = door.client()
+    hits = client.get("/v1/search", params={"q": '"inlet valve"'}).json()["hits"]
+    assert [hit["document_id"] for hit in hits] == [exact]
+    assert client.get("/v1/search", params={"q": '"valve inlet"'}).json()["hits"] == []
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"metadata": "team"},
+        {"since": "2026-01-02T00:00:00Z", "before": "2026-01-01T00:00:00Z"},
+    ],
+)
+def test_a_question_that_makes_no_sense_is_refused_with_what_to_do(door, params):
+    is_problem(door.client().get("/v1/search", params={"q": "valve", **params}), 400, "bad_request")

@@ -21,11 +21,27 @@ def search(
     k: Annotated[int, typer.Option("-k", min=1, max=100, help="The most hits.")] = 5,
     source: Annotated[list[str] | None, typer.Option(help="Only these; may be repeated.")] = None,
     document: Annotated[list[str] | None, typer.Option(help="Only these ids; may be repeated.")] = None,
+    metadata: Annotated[list[str] | None, typer.Option(help="Only with these, name:value; may be repeated.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only what arrived then or later: 2026-01-31T00:00Z.")] = None,
+    before: Annotated[str | None, typer.Option(help="Only what arrived before then.")] = None,
+    offset: Annotated[int, typer.Option(min=0, help="How many of the best hits to leave out.")] = 0,
+    one_per_document: Annotated[bool, typer.Option(help="Of each document its best hit alone.")] = False,
+    explain: Annotated[bool, typer.Option(help="Say what each score is made of.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Find text, and the page it stands on. Ends with 1 where nothing was found."""
     with connected(address()) as api:
-        answer = api.search(" ".join(query), k=k, source=source or [], document=document or [])
+        answer = api.search(
+            " ".join(query),
+            k=k,
+            source=source or [],
+            document=document or [],
+            metadata=metadata or [],
+            offset=offset,
+            one_per_document=one_per_document,
+            explain=explain,
+            **{name: value for name, value in (("since", since), ("before", before)) if value},
+        )
     if as_json:
         print_json(answer)
     else:
@@ -40,11 +56,17 @@ def _print_answer(answer: dict[str, Any]) -> None:
             Text(f"{number}. ").append(hit["name"], "bold").append(_where(hit)).append(f"  {hit['score']:.2f}", "dim")
         )
         console.print(title)
+        if hit["parts"]:
+            console.print(Text(f"words {hit['parts']['words']:.2f} + vectors {hit['parts']['vectors']:.2f}", "dim"))
         console.print(_marked(hit["snippet"]))
+        if hit["more"]:
+            console.print(Text(f"{hit['more']} more in this document: --document {hit['document_id']}", "dim"))
         console.print(Text(hit["url"], "dim"), soft_wrap=True)
         console.print()
     if not answer["hits"]:
         console.print("Nothing was found.")
+    if answer["next_offset"] is not None:
+        console.print(Text(f"There are more: --offset {answer['next_offset']}", "dim"))
     if answer["incomplete"]:
         console.print("Documents were changing meanwhile: there may be more. Ask again.")
 
