@@ -23,7 +23,7 @@ from typing import Any
 from uuid import uuid4
 
 from penstock.adapters.opensearch.server import Server
-from penstock.chunk import Candidates, Chunk, Entry
+from penstock.chunk import Candidates, Chunk, Entry, Space
 from penstock.document import DocumentId, Pair, TenantId
 from penstock.fuse import fuse
 from penstock.local.opensearch import opensearch
@@ -73,7 +73,7 @@ def main() -> None:
     embedder = chosen_embedder(Settings(embedder=asked.embedder))
     results = []
     for folder in asked.folders:
-        with opened(asked.index, embedder) as index:
+        with opened(asked.index, embedder.space) as index:
             results.append(measured(folder, asked.index, index, embedder))
     print(f"{'':<20}{'nDCG@10':^27}{'recall@100':^27}   {asked.index}, {embedder.space}, weight {embedder.weight}")
     print(f"{'collection':<20}" + f"{'words':>9}{'vectors':>9}{'both':>9}" * 2)
@@ -86,20 +86,20 @@ def main() -> None:
 
 
 @contextmanager
-def opened(name: str, embedder: Embedder) -> Iterator[SearchIndex]:
+def opened(name: str, space: Space) -> Iterator[SearchIndex]:
     """An empty index, removed at the end."""
     with tempfile.TemporaryDirectory() as state:
         if name != "opensearch":
-            yield chosen_index(Settings(index=name, index_path=Path(state) / "index"), embedder.space)
+            yield chosen_index(Settings(index=name, index_path=Path(state) / "index"), space)
             return
-        with _server(Path(state) / "opensearch") as url:
+        with running_server(Path(state) / "opensearch") as url:
             alias = f"bench-{uuid4().hex[:8]}"
-            yield chosen_index(Settings(index=name, index_url=url, index_name=alias), embedder.space)
+            yield chosen_index(Settings(index=name, index_url=url, index_name=alias), space)
             Server(url).ask("DELETE", f"/{alias}-*")
 
 
 @contextmanager
-def _server(state: Path) -> Iterator[str]:
+def running_server(state: Path) -> Iterator[str]:
     if told := Settings().index_url:
         yield told
         return

@@ -50,7 +50,9 @@ class Settings(BaseSettings):
         "needs a server with its native libraries, as a managed domain is.",
     )
     embedder: str = Field(
-        default="auto", description="wordllama, openai, or auto: openai where OPENAI_API_KEY is set, else wordllama."
+        default="auto",
+        description="wordllama; openai; onnx:DIR, a model that was exported to ONNX; or auto: openai where "
+        "OPENAI_API_KEY is set, else wordllama.",
     )
     openai_model: str = Field(
         default="text-embedding-3-small", description="Embedding model of the OpenAI-compatible API."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -126,8 +127,13 @@ def chosen_embedder(settings: Settings) -> Embedder:
     name = settings.embedder
     if name == "auto":
         name = "openai" if os.environ.get("OPENAI_API_KEY") else "wordllama"
+    kind, _, folder = name.partition(":")
+    if kind == "onnx" and folder:
+        from penstock.adapters.onnx_embedder import OnnxEmbedder  # noqa: PLC0415 - where it is chosen alone
+
+        return OnnxEmbedder(Path(folder))
     if name not in _EMBEDDERS:
-        raise Misconfigured(why=f"PENSTOCK_EMBEDDER is {name!r}; there are: auto, {', '.join(_EMBEDDERS)}.")
+        raise Misconfigured(why=f"PENSTOCK_EMBEDDER is {name!r}; there are: auto, {', '.join(_EMBEDDERS)}, onnx:DIR.")
     return _EMBEDDERS[name](settings)
 
 

@@ -9,6 +9,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -22,6 +23,8 @@ _CJK = (
 
 _PIECE = re.compile(rf"(?P<run>[{_CJK}]+)|[^\W_{_CJK}]+")
 """A run of such characters, or of other letters and digits; all else separates."""
+_DIGIT = re.compile(r"\d")
+_RUN = re.compile(rf"[{_CJK}]")
 _IDENTIFIER = re.compile(rf"(?<![^\W_{_CJK}])[^\W_{_CJK}]++(?:[-‐‑–._/:+#@]{{1,2}}[^\W_{_CJK}]++)+")
 """Where it has a digit: a part number, a version, a date. It begins where a word does and gives nothing back, so that a
 long word takes no longer than it has letters."""
@@ -91,6 +94,8 @@ STOP_WORDS: Mapping[str, frozenset[str]] = MappingProxyType(
 """By language, folded: the words that say how something is put, not what it is about. By these a language is told, and
 questions are asked without them; the index holds every word."""
 
+_TELLING = 300
+"""How many words of a text are looked at to tell its language."""
 _LEAST_TOLD = 0.2
 """What share of its words must tell that a text is of another language than English."""
 
@@ -131,13 +136,11 @@ def terms_of(text: str) -> list[str]:
     """What a text is indexed by: stems in its language, words with digits as they are, identifiers also whole; of runs
     without blanks each character and each pair of neighbours. A text of unknown language is taken for English."""
     text = _composed(text)
-    language = _language_of(_words(text)) or "en"
-    terms = []
-    for piece in pieces_of(text):
-        if piece.is_run:
-            terms += [*piece.text, *_pairs(piece.text)]
-        else:
-            terms.append(_term(language, piece.text))
+    words = [found.group() for found in _PIECE.finditer(text)]
+    language = _language_of([folded(word) for word in words[:_TELLING]]) or "en"
+    terms: list[str] = []
+    for word in words:
+        terms += _indexed(language, word)
     return terms + [_whole(found) for found in _identifiers(text)]
 
 
@@ -177,9 +180,10 @@ def content_words(question: str) -> list[str]:
 
 def exact_words(text: str) -> list[str]:
     """By which a phrase is found exactly: folded words in order, and each character of runs without blanks."""
-    words = []
-    for piece in pieces_of(_composed(text)):
-        words += list(piece.text) if piece.is_run else [_bounded(piece.text)]
+    words: list[str] = []
+    for found in _PIECE.finditer(_composed(text)):
+        word = found.group()
+        words += list(_unified(word)) if _RUN.match(word) else [_bounded(folded(word))]
     return words
 
 
@@ -203,12 +207,22 @@ def _composed(text: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    return [piece.text for piece in pieces_of(text)]
+    return [piece.text for piece in islice(pieces_of(text), _TELLING)]
+
+
+@lru_cache(maxsize=50_000)
+def _indexed(language: str, word: str) -> tuple[str, ...]:
+    """The terms of a word or run as it stands in a text. Most words come again, so this is where indexing is quick."""
+    if _RUN.match(word):
+        run = _unified(word)
+        return (*run, *_pairs(run))
+    return (_term(language, folded(word)),)
 
 
 def _language_of(words: Sequence[str]) -> str | None:
     """Single letters tell nothing; and as English is what an unknown text is taken for, others need more to go by."""
-    told = {language: sum(len(word) > 1 and word in stops for word in words) for language, stops in STOP_WORDS.items()}
+    longer = [word for word in words if len(word) > 1]
+    told = {language: sum(map(stops.__contains__, longer)) for language, stops in STOP_WORDS.items()}
     most = max(told, key=lambda language: told[language])
     if list(told.values()).count(told[most]) > 1:
         return None
@@ -230,7 +244,7 @@ def _whole(identifier: re.Match[str]) -> str:
 
 
 def _has_digit(word: str) -> bool:
-    return any(character.isdigit() for character in word)
+    return not word.isalpha() and _DIGIT.search(word) is not None
 
 
 def _pairs(run: str) -> list[str]:

@@ -12,7 +12,14 @@ from email.utils import formatdate
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper, save
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.normalizers import Lowercase
+from tokenizers.pre_tokenizers import Split
+from tokenizers.processors import TemplateProcessing
 
+from penstock.adapters.onnx_embedder import OnnxEmbedder
 from penstock.adapters.openai_embedder import REQUEST_BYTES, WINDOW_BYTES, OpenAIEmbedder
 from penstock.adapters.wordllama_embedder import WordllamaEmbedder
 from penstock.chunk import Vector
@@ -44,7 +51,31 @@ def wordllama() -> WordllamaEmbedder:
     return WordllamaEmbedder()
 
 
-@pytest.fixture(params=["wordllama", "openai", "fake"])
+@pytest.fixture(scope="module")
+def onnx(tmp_path_factory: pytest.TempPathFactory) -> OnnxEmbedder:
+    """A model of one table: each letter's row, averaged."""
+    folder, dimensions = tmp_path_factory.mktemp("letters"), 16
+    letters = {"[CLS]": 0, "[UNK]": 1} | {letter: n for n, letter in enumerate("abcdefghijklmnopqrstuvwxyz", 2)}
+    tokenizer = Tokenizer(WordLevel(letters, unk_token="[UNK]"))
+    tokenizer.normalizer = Lowercase()
+    tokenizer.pre_tokenizer = Split("", "isolated")
+    tokenizer.post_processor = TemplateProcessing(single="[CLS] $A", special_tokens=[("[CLS]", 0)])
+    tokenizer.enable_truncation(8192)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    table = np.random.default_rng(1).normal(size=(len(letters), dimensions)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["table", "input_ids"], ["last_hidden_state"])],
+        "letters",
+        [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["B", "T"])],
+        [helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, ["B", "T", dimensions])],
+        [numpy_helper.from_array(table, "table")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    save(model, str(folder / "model.onnx"))
+    return OnnxEmbedder(folder)
+
+
+@pytest.fixture(params=["wordllama", "openai", "onnx", "fake"])
 def embedder(request: pytest.FixtureRequest) -> Embedder:
     found: Embedder = FakeEmbedder() if request.param == "fake" else request.getfixturevalue(request.param)
     return found

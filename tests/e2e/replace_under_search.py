@@ -106,7 +106,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--searches", type=int, default=2000)
     parser.add_argument("--replacements", type=int, default=20)
-    parser.add_argument("--index", default="sqlite", help="sqlite, or opensearch: OPENSEARCH_URL's, else one of its own")
+    parser.add_argument("--index", default="sqlite", help="sqlite, or opensearch (see OPENSEARCH_URL)")
     asked = parser.parse_args()
     settings = {**SETTINGS, "PENSTOCK_INDEX": asked.index, "PENSTOCK_INDEX_URL": os.environ.get("OPENSEARCH_URL", "")}
     with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder) / "state", **settings) as stack:

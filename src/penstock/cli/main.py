@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from penstock import errors
 from penstock.cli.add import add
 from penstock.cli.drop import drop
+from penstock.cli.embedder import app as embedder
 from penstock.cli.estimate import estimate
 from penstock.cli.extract import extract
 from penstock.cli.keys import keys
@@ -99,6 +100,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 for name, command in _COMMANDS.items():
     app.command(name, epilog=EXIT_CODES)(command)
 app.add_typer(keys, name="keys")
+app.add_typer(embedder, name="embedder")
 
 
 @app.command()
