@@ -20,6 +20,7 @@ from penstock.search import Hit as Found
 router = APIRouter(tags=["search"])
 
 _MOST_FILTERS = 50
+_MOMENT = "2026-01-31T00:00:00Z"
 
 _EXAMPLE = Answer(
     query="how to reset a password",
@@ -78,11 +79,19 @@ def get_search(
         Words,
         Query(max_length=_MOST_FILTERS, description="Only with these, `name:value`.", examples=[["team:pumps"]]),
     ] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Only what arrived then or later.")] = None,
-    before: Annotated[AwareDatetime | None, Query(description="Only what arrived before then.")] = None,
-    offset: Annotated[int, Query(ge=0, le=MOST_CANDIDATES, description="Of the page: `next_offset`.")] = 0,
-    one_per_document: Annotated[bool, Query(description="Of each document its best hit alone.")] = False,
-    explain: Annotated[bool, Query(description="Say what each score is made of.")] = False,
+    since: Annotated[
+        AwareDatetime | None, Query(description="Only what arrived then or later.", examples=[_MOMENT])
+    ] = None,
+    before: Annotated[
+        AwareDatetime | None, Query(description="Only what arrived before then.", examples=[_MOMENT])
+    ] = None,
+    offset: Annotated[
+        int, Query(ge=0, le=MOST_CANDIDATES, description="Of the page: `next_offset`.", examples=[0])
+    ] = 0,
+    one_per_document: Annotated[
+        bool, Query(description="Of each document its best hit alone.", examples=[False])
+    ] = False,
+    explain: Annotated[bool, Query(description="Say what each score is made of.", examples=[False])] = False,
 ) -> Answer:
     """Find text by its words and by its meaning. What stands in "double quotes" must be there exactly. Every hit is of
     the generation that is active: replaced and deleted text is never among them."""
