@@ -44,6 +44,8 @@ _EXAMPLE = Answer(
     dropped=0,
 )
 
+Since = Annotated[AwareDatetime | None, Query(description="Only what arrived then or later.", examples=[_MOMENT])]
+Before = Annotated[AwareDatetime | None, Query(description="Only what arrived before then.", examples=[_MOMENT])]
 Words = list[Annotated[str, StringConstraints(min_length=1, max_length=128)]] | None
 
 
@@ -79,18 +81,10 @@ def get_search(
         Words,
         Query(max_length=_MOST_FILTERS, description="Only with these, `name:value`.", examples=[["team:pumps"]]),
     ] = None,
-    since: Annotated[
-        AwareDatetime | None, Query(description="Only what arrived then or later.", examples=[_MOMENT])
-    ] = None,
-    before: Annotated[
-        AwareDatetime | None, Query(description="Only what arrived before then.", examples=[_MOMENT])
-    ] = None,
-    offset: Annotated[
-        int, Query(ge=0, le=MOST_CANDIDATES, description="Of the page: `next_offset`.", examples=[0])
-    ] = 0,
-    one_per_document: Annotated[
-        bool, Query(description="Of each document its best hit alone.", examples=[False])
-    ] = False,
+    since: Since = None,
+    before: Before = None,
+    offset: Annotated[int, Query(ge=0, le=MOST_CANDIDATES, description="`next_offset` of a page.", examples=[0])] = 0,
+    one_per_document: Annotated[bool, Query(description="Of each document its best alone.", examples=[False])] = False,
     explain: Annotated[bool, Query(description="Say what each score is made of.", examples=[False])] = False,
 ) -> Answer:
     """Find text by its words and by its meaning. What stands in "double quotes" must be there exactly. Every hit is of
