@@ -23,14 +23,20 @@ settings.load_profile("penstock")
 
 
 @pytest.fixture(scope="session")
-def opensearch_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real server: the one that OPENSEARCH_URL names, else one that is started. Where it cannot be, the tests that
-    need it are skipped and say why, unless PENSTOCK_SKIP_NOTHING is set, as it is where a change is judged."""
+def can_start_opensearch() -> None:
+    """Where it cannot, tests that need it are skipped and say why, unless PENSTOCK_SKIP_NOTHING is set, as it is where
+    a change is judged."""
+    if (why := missing()) is not None:
+        (pytest.fail if os.environ.get("PENSTOCK_SKIP_NOTHING") else pytest.skip)(why)
+
+
+@pytest.fixture(scope="session")
+def opensearch_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real server: the one that OPENSEARCH_URL names, else one that is started."""
     if told := os.environ.get("OPENSEARCH_URL"):
         yield told
         return
-    if (why := missing()) is not None:
-        (pytest.fail if os.environ.get("PENSTOCK_SKIP_NOTHING") else pytest.skip)(why)
+    request.getfixturevalue("can_start_opensearch")
     state: Path = tmp_path_factory.mktemp("opensearch") / "state"
     try:
         with opensearch(state) as server:

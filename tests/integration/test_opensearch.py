@@ -21,8 +21,12 @@ from penstock.adapters.opensearch_index import OpenSearchIndex
 from penstock.chunk import Chunk, Count, Entry, IndexQuery, Space, Vector
 from penstock.document import DocumentId, Pair, TenantId
 from penstock.errors import Misconfigured, Refused, Transient
-from penstock.local.opensearch import missing, opensearch
+from penstock.local.opensearch import opensearch
 from penstock.local.port import free_port
+from penstock.ports import Limits
+from tests.fakes.embedder import FakeEmbedder
+from tests.prose import Prose
+from tests.world import World
 
 ACME, GLOBEX = TenantId("acme"), TenantId("globex")
 DOC, PAIR = DocumentId("doc"), Pair(1, 1)
@@ -180,13 +184,39 @@ def test_what_is_cleared_in_parts_is_cleared_whole(index: OpenSearchIndex, monke
     assert index.count(ACME, DOC, PAIR) == Count(0, 0)
 
 
+# The ledger
+
+
+def test_a_long_document_with_ten_changed_paragraphs_pays_for_few_chunks(server: RecordingServer, alias: str) -> None:
+    """Known vectors by hash, within the tenant: at most 40 of a thousand chunks are embedded again."""
+    embedder = FakeEmbedder()
+    world = World(
+        embedder=embedder,
+        index=OpenSearchIndex(server, embedder.space, alias=alias),  # type: ignore[arg-type]
+        limits=Limits(chunk=1000, overlap=100, shard=128),
+    )
+    paragraphs = Prose(5).text(820_000).split("\n\n")
+    world.upload("\n\n".join(paragraphs), id="long")
+    world.drain()
+    receipt = world.record(DocumentId("long")).receipt
+    assert receipt is not None
+    assert receipt.chunks >= 1000
+    assert receipt.vectors == receipt.chunks
+    for place in range(10):
+        paragraphs[(place + 1) * len(paragraphs) // 11] = f"Changed paragraph {place}. " * 12
+    world.upload("\n\n".join(paragraphs), id="long")
+    world.drain()
+    again = world.record(DocumentId("long")).receipt
+    assert again is not None
+    assert again.vectors == again.chunks
+    assert 10 <= again.embedded <= 40
+
+
 # A server that is killed
 
 
 @pytest.fixture
-def own_state(tmp_path: Path) -> Iterator[Path]:
-    if (why := missing()) is not None:
-        pytest.skip(why)
+def own_state(can_start_opensearch: None, tmp_path: Path) -> Iterator[Path]:
     state = tmp_path / "opensearch"
     yield state
     shutil.rmtree(state.resolve(), ignore_errors=True)
