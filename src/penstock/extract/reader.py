@@ -16,9 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+import msgspec
 
 from penstock.chunk import Page, Section
 from penstock.errors import (
@@ -35,7 +34,7 @@ from penstock.extract.frames import LENGTH_BYTES, LONGEST_FRAME, Done, Failed, F
 
 _log = logging.getLogger(__name__)
 
-_FRAMES: TypeAdapter[Frame] = TypeAdapter(Annotated[Frame, Field(discriminator="frame")])
+_FRAMES: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
 _ERRORS: dict[str, type[Permanent]] = {
     kind.code: kind for kind in (EmptyFile, LimitHit, PasswordRequired, Unreadable, UnsupportedType)
 }
@@ -139,8 +138,8 @@ def frame_of(body: bytes) -> Frame:
         ReaderDied: it is no frame. What the child says is not trusted: the file may have taken it over.
     """
     try:
-        return _FRAMES.validate_json(body)
-    except ValidationError as error:
+        return _FRAMES.decode(body)
+    except ValueError as error:
         raise ReaderDied(why="its answer made no sense") from error
 
 
