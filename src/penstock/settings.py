@@ -126,6 +126,13 @@ class Settings:
         if wrong:
             raise BadSetting(why="; ".join(wrong))
 
+    @property
+    def chosen_embedder(self) -> str:
+        """What `auto` comes to."""
+        if self.embedder != "auto":
+            return self.embedder
+        return "openai" if self.provider_key or os.environ.get("OPENAI_API_KEY") else "wordllama"
+
 
 def _default(of: Field[Any]) -> Any:
     return of.default if of.default_factory is MISSING else of.default_factory()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -108,9 +107,7 @@ _EMBEDDERS: Mapping[str, Callable[[Settings, Clients], Embedder]] = MappingProxy
 
 
 def _embedder(settings: Settings, clients: Clients) -> Embedder:
-    name = settings.embedder
-    if name == "auto":
-        name = "openai" if settings.provider_key or os.environ.get("OPENAI_API_KEY") else "wordllama"
+    name = settings.chosen_embedder
     if name not in _EMBEDDERS:
         raise Misconfigured(why=f"PENSTOCK_EMBEDDER is {name!r}; there are: auto, {', '.join(_EMBEDDERS)}.")
     return _EMBEDDERS[name](settings, clients)
