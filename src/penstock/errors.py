@@ -202,6 +202,12 @@ class Misconfigured(Permanent):
     code = "misconfigured"
 
 
+class BadSetting(Misconfigured):
+    """A setting cannot be used. {why}."""
+
+    code = "bad_setting"
+
+
 # What a door refuses
 
 
@@ -268,7 +274,7 @@ class UnknownItem(PenstockError):
 
 
 class EmbeddingMisconfigured(Permanent):
-    """The embedding provider refuses every call: {why}. Check OPENAI_API_KEY, OPENAI_BASE_URL, PENSTOCK_OPENAI_MODEL
-    and PENSTOCK_OPENAI_DIMENSIONS."""
+    """The embedding provider refuses every call: {why}. Check OPENAI_API_KEY (or the parameter that
+    PENSTOCK_PROVIDER_KEY names), OPENAI_BASE_URL, PENSTOCK_OPENAI_MODEL and PENSTOCK_OPENAI_DIMENSIONS."""
 
     code = "embedding_misconfigured"

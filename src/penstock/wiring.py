@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -12,11 +11,9 @@ from penstock.adapters.aws.documents import DynamoDocumentTable
 from penstock.adapters.aws.keys import DynamoKeyTable
 from penstock.adapters.aws.objects import S3ObjectStore
 from penstock.adapters.aws.pings import DynamoPingTable
+from penstock.adapters.aws.provider_key import StoredKey
 from penstock.adapters.aws.queue import SqsTaskQueue
 from penstock.adapters.aws.uploads import DynamoUploadTable
-from penstock.adapters.openai_embedder import OpenAIEmbedder
-from penstock.adapters.sqlite_index import SqliteIndex
-from penstock.adapters.wordllama_embedder import WordllamaEmbedder
 from penstock.chunk import Space
 from penstock.errors import Misconfigured
 from penstock.extract.reader import ChildReader, ReadLimits
@@ -37,7 +34,7 @@ def services(settings: Settings, *, queue: TaskQueue | None = None, clients: Cli
     """
     check_given(settings)
     clients = clients or aws_clients()
-    embedder = _embedder(settings)
+    embedder = _embedder(settings, clients)
     return Services(
         objects=S3ObjectStore(clients.s3, settings.bucket),
         documents=DynamoDocumentTable(clients.dynamodb, settings.table),
@@ -81,26 +78,39 @@ def _queue(clients: Clients, settings: Settings) -> TaskQueue:
 
 def _index(settings: Settings, space: Space) -> SearchIndex:
     if settings.index != "sqlite":
-        raise Misconfigured(why=f"PENSTOCK_INDEX is {settings.index!r}; there is: sqlite.")
+        raise Misconfigured(
+            why=f"PENSTOCK_INDEX is {settings.index!r}, and the only index there is yet is sqlite, which needs all "
+            "processes on one disk: set it to sqlite where they are, as on a laptop or an emulator. On AWS they are "
+            "not."
+        )
+    from penstock.adapters.sqlite_index import SqliteIndex  # noqa: PLC0415 - only the index that is chosen
+
     return SqliteIndex(settings.index_path, space)
 
 
-def _openai(settings: Settings) -> Embedder:
-    return OpenAIEmbedder(settings.openai_model, settings.openai_dimensions, settings.openai_batch)
+def _openai(settings: Settings, clients: Clients) -> Embedder:
+    from penstock.adapters.openai_embedder import OpenAIEmbedder  # noqa: PLC0415 - only the embedder that is chosen
+
+    key = StoredKey(clients.ssm, settings.provider_key) if settings.provider_key else None
+    return OpenAIEmbedder(settings.openai_model, settings.openai_dimensions, settings.openai_batch, key)
 
 
-_EMBEDDERS: Mapping[str, Callable[[Settings], Embedder]] = MappingProxyType(
-    {"openai": _openai, "wordllama": lambda _: WordllamaEmbedder()}
+def _wordllama(settings: Settings, clients: Clients) -> Embedder:  # noqa: ARG001 - it runs here, with nothing to set
+    from penstock.adapters.wordllama_embedder import WordllamaEmbedder  # noqa: PLC0415 - only the embedder that is chosen
+
+    return WordllamaEmbedder()
+
+
+_EMBEDDERS: Mapping[str, Callable[[Settings, Clients], Embedder]] = MappingProxyType(
+    {"openai": _openai, "wordllama": _wordllama}
 )
 
 
-def _embedder(settings: Settings) -> Embedder:
-    name = settings.embedder
-    if name == "auto":
-        name = "openai" if os.environ.get("OPENAI_API_KEY") else "wordllama"
+def _embedder(settings: Settings, clients: Clients) -> Embedder:
+    name = settings.chosen_embedder
     if name not in _EMBEDDERS:
         raise Misconfigured(why=f"PENSTOCK_EMBEDDER is {name!r}; there are: auto, {', '.join(_EMBEDDERS)}.")
-    return _EMBEDDERS[name](settings)
+    return _EMBEDDERS[name](settings, clients)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -32,7 +33,7 @@ def test_a_document_shows_status_progress_chunks_receipt_and_what_readers_find(d
 
 
 def test_a_document_in_the_making_shows_how_far_it_is(door):
-    door = Door(settings=door.settings.model_copy(update={"max_file_bytes": 1_000_000}))
+    door = Door(settings=replace(door.settings, max_file_bytes=1_000_000))
     door.add(("long.txt", prose("long", 12).encode()), document_id="long")
     seen = []
     while door.world.queue.sent:

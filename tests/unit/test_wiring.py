@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.errors import Misconfigured
+from penstock.errors import BadSetting, Misconfigured
 from penstock.settings import Settings
 from penstock.wiring import services
 
@@ -35,6 +35,66 @@ def test_without_a_key_the_embedder_is_local_and_with_one_it_is_openai(monkeypat
     space = services(Settings(**NEEDED, openai_model="m", openai_dimensions=64)).embedder.space
     assert (space.model, space.dimensions) == ("m", 64)
     assert services(Settings(**NEEDED, embedder="wordllama")).embedder.space.model.startswith("wordllama")
+
+
+def test_a_stored_key_makes_the_embedder_openai_and_is_not_read_before_it_is_needed() -> None:
+    """I9: no store answers here."""
+    embedder = services(Settings(**NEEDED, provider_key="/penstock/key", openai_model="m")).embedder
+    assert embedder.space.model == "m"
+
+
+def test_an_index_that_is_not_there_yet_says_which_one_is_and_what_it_needs() -> None:
+    with pytest.raises(Misconfigured, match=r"'opensearch'.* is sqlite.*one disk"):
+        services(Settings(**NEEDED, index="opensearch"))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("PENSTOCK_SHARD_CHUNKS", "0", "Expected `int` >= 1"),
+        ("PENSTOCK_API_PORT", "many", "Expected `int`"),
+        ("PENSTOCK_LOG_JSON", "perhaps", "Expected `bool`"),
+        ("PENSTOCK_QUEUES", "http://127.0.0.1/q", "JSON is malformed"),
+        ("PENSTOCK_QUEUES", '{"delete": 1}', "Expected `str`, got `int`"),
+        ("PENSTOCK_MAX_DIRECT_BYTES", "0", "Expected `int` >= 1"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named_with_what_was_expected(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("PENSTOCK_ATTEMPTS", "-1")
+    with pytest.raises(BadSetting) as refused:
+        Settings()
+    assert f"{variable} is {value!r}: {said}" in str(refused.value)
+    assert "PENSTOCK_ATTEMPTS is '-1'" in str(refused.value), "all are named at once"
+
+
+def test_settings_are_read_from_the_environment_as_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {
+        "PENSTOCK_INDEX_PATH": "/there",
+        "PENSTOCK_QUEUES": '{"delete": "http://q"}',
+        "PENSTOCK_ACCEPTED_TYPES": '["text/plain"]',
+        "PENSTOCK_MAX_DIRECT_BYTES": "4500000",
+        "PENSTOCK_EXTRACT_SECONDS": "0.5",
+        "PENSTOCK_LOG_JSON": "true",
+        "PENSTOCK_LEASE_SECONDS": "930",
+    }
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    read = Settings(lease_seconds=7)
+    assert (read.index_path, read.queues, read.accepted_types) == (
+        Path("/there"),
+        {"delete": "http://q"},
+        frozenset({"text/plain"}),
+    )
+    assert (read.max_direct_bytes, read.extract_seconds, read.log_json) == (4_500_000, 0.5, True)
+    assert read.lease_seconds == 7, "what is given stands before the environment"
+
+
+def test_a_setting_that_there_is_not_is_no_setting() -> None:
+    with pytest.raises(TypeError, match="leese_seconds"):
+        Settings(leese_seconds=7)
 
 
 @pytest.mark.parametrize("setting", ["index", "embedder"])

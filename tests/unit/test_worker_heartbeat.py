@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from penstock.worker.heartbeat import LONGEST, Heartbeat
+from penstock.worker.envelope import LONGEST
+from penstock.worker.heartbeat import Heartbeat
 
 
 class FakeSqs:

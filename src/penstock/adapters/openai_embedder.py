@@ -5,11 +5,9 @@ from __future__ import annotations
 import base64
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from penstock.chunk import Space, Vector
 from penstock.document import TenantId
@@ -35,7 +33,8 @@ _PLAIN = "word"
 
 
 class OpenAIEmbedder:
-    """An Embedder. Key and address are OPENAI_API_KEY and OPENAI_BASE_URL, read by the openai package at first use.
+    """An Embedder. The address, and the key where none is told, are OPENAI_BASE_URL and OPENAI_API_KEY, read by the
+    openai package at first use.
 
     It never tries again by itself: the queue redelivers (I4), and what it waits for is the provider's Retry-After.
     """
@@ -43,9 +42,11 @@ class OpenAIEmbedder:
     weight = 0.4
     """Measured as the best for models not known to be as good as all-MiniLM-L6-v2, for which it is 0.5."""
 
-    def __init__(self, model: str, dimensions: int, batch: int = 128) -> None:
+    def __init__(self, model: str, dimensions: int, batch: int = 128, key: Callable[[], str] | None = None) -> None:
+        """`key` is asked at first use, in each process."""
         self.space = Space(model, dimensions)
         self._most = batch
+        self._key = key
         self._clients: dict[int, openai.OpenAI] = {}
 
     def fits(self, text: str) -> bool:
@@ -124,8 +125,9 @@ class OpenAIEmbedder:
 
         client = self._clients.get(os.getpid())
         if client is None:
+            key = self._key() if self._key else None
             try:
-                client = openai.OpenAI(max_retries=0)
+                client = openai.OpenAI(api_key=key, max_retries=0)
             except openai.OpenAIError as error:
                 raise EmbeddingMisconfigured(why="there is no API key") from error
             client = self._clients.setdefault(os.getpid(), client)
@@ -152,6 +154,8 @@ def _decoded(embedding: str | Sequence[float]) -> Vector:
     Raises:
         TypeError, ValueError: it is no vector.
     """
+    import numpy as np  # noqa: PLC0415 - takes 0.2 s to import, and nothing needs it before the first vector comes
+
     if isinstance(embedding, str):
         vector: Vector = np.frombuffer(base64.b64decode(embedding, validate=True), "<f4").astype(np.float32)
     else:
@@ -163,6 +167,8 @@ def _decoded(embedding: str | Sequence[float]) -> Vector:
 
 def _unit(vector: Vector) -> Vector | None:
     """None for one that has no direction."""
+    import numpy as np  # noqa: PLC0415 - see above
+
     length = float(np.linalg.norm(vector))
     return vector / np.float32(length) if np.isfinite(length) and length > 0 else None
 

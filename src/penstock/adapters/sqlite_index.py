@@ -10,9 +10,6 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from penstock.adapters.sqlite.arms import nearest, worded
 from penstock.adapters.sqlite.file import TenantFile
 from penstock.chunk import Candidate, Candidates, Chunk, Count, Entry, IndexQuery, Space, TextHash, Vector
 from penstock.document import DocumentId, Pair, TenantId, tenant_id
@@ -113,6 +110,8 @@ class SqliteIndex:
 
     def candidates(self, tenant: TenantId, query: IndexQuery) -> Candidates:
         """One transaction, so that words, vectors and entries are of one state of the file."""
+        from penstock.adapters.sqlite.arms import nearest, worded  # noqa: PLC0415 - brings numpy, which searches need
+
         with self._file(tenant).searching() as state:
             if state is None:
                 return Candidates((), 0.0)
@@ -123,7 +122,7 @@ class SqliteIndex:
             cosines: dict[int, float] = {}
             mean = 0.0
             if query.vector is not None:
-                places = matrix.places_of(np.array(rows, np.int64))
+                places = matrix.places_of(rows)
                 measured = matrix.cosines(places, query.vector)
                 cosines = dict(zip(matrix.rows[places].tolist(), measured.tolist(), strict=True))
                 mean = matrix.mean_cosine(query.vector)
@@ -202,4 +201,6 @@ def _entries(db: sqlite3.Connection, rows: Collection[int]) -> Iterator[tuple[in
 
 
 def _vector(blob: bytes) -> Vector:
+    import numpy as np  # noqa: PLC0415 - what only puts, counts and clears does without
+
     return np.frombuffer(blob, "<f4")

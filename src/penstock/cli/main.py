@@ -39,26 +39,14 @@ class Program(TyperGroup):
             # Typer's own ways to end carry an exit code; a reader that closed the pipe is not our business.
             if hasattr(error, "exit_code") or isinstance(error, typer.Abort | BrokenPipeError):
                 raise
-            if (setting := _setting_refused(error)) is not None:
-                _end(setting, Exit.USAGE, error)
             _end(f"{type(error).__name__}: {error}", _exit_of(error), error)
 
 
-def _setting_refused(error: Exception) -> str | None:
-    """What is wrong with which environment variable, where that is what the error says."""
-    from pydantic import ValidationError  # noqa: PLC0415 - only where something went wrong
-
-    if not isinstance(error, ValidationError) or error.title != "Settings":
-        return None
-    wrong = (f"PENSTOCK_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors())
-    return f"A setting cannot be used. {'; '.join(wrong)}."
-
-
 def _exit_of(error: Exception) -> Exit:
+    if isinstance(error, errors.BadRequest | errors.BadSetting):
+        return Exit.USAGE
     if isinstance(error, errors.Transient | errors.Misconfigured | errors.EmbedderChanged):
         return Exit.UNREACHABLE
-    if isinstance(error, errors.BadRequest):
-        return Exit.USAGE
     return Exit.FAILED if isinstance(error, errors.Permanent | OSError) else Exit.BUG
 
 

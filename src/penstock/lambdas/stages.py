@@ -30,8 +30,7 @@ from penstock.settings import Settings
 from penstock.task import QUEUES, Message
 from penstock.wiring import services
 from penstock.worker.app import make_app
-from penstock.worker.envelope import Envelope, Poison, read
-from penstock.worker.heartbeat import LONGEST
+from penstock.worker.envelope import LONGEST, Envelope, Poison, read
 from penstock.worker.measured import measured
 from penstock.worker.request import HandedBack
 
@@ -55,7 +54,8 @@ def consumer() -> Consumer:
     log_json()
     undumpable()
     settings, clients = Settings(), aws_clients()
-    return Consumer(settings, lambda: services(settings, clients=clients), clients.sqs, measured(pipeline.run))
+    made = services(settings, clients=clients)
+    return Consumer(settings, lambda: made, clients.sqs, measured(pipeline.run))
 
 
 def handler(event: Event, context: LambdaContext) -> Failures:

@@ -12,10 +12,11 @@ from penstock.pipeline import Run, run
 from penstock.ports import Services
 from penstock.settings import Settings
 from penstock.task import Lane, Stage, queue_name
-from penstock.worker.heartbeat import HeartbeatStep
 from penstock.worker.options import WorkerOptions
 from penstock.worker.tasks import OnePerProcess, register
 
+_HEARTBEAT = "penstock.worker.heartbeat:HeartbeatStep"
+"""By name, as Celery names its own steps: a Lambda function has no consumer, and need not import one."""
 TASK_LIMIT = 10 * 60 * 60
 """Seconds after which a pool process is killed: SQS ends a message's invisibility at twelve hours."""
 
@@ -26,7 +27,7 @@ def make_app(
     """The app whose worker consumes the stage queues. `services` is called once in each pool process."""
     app = Celery("penstock", set_as_current=False)
     app.conf.update(_configuration(settings, options or WorkerOptions()))
-    app.steps["consumer"].add(HeartbeatStep)
+    app.steps["consumer"].add(_HEARTBEAT)
     register(app, OnePerProcess(services), run)
     return app
 

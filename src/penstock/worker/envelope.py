@@ -14,6 +14,8 @@ from penstock.task import Message, Stage
 
 STAGE_TASKS: Mapping[str, Stage] = {f"penstock.{stage}": stage for stage in Stage}
 PING_TASK = "penstock.ping"
+LONGEST = 12 * 60 * 60
+"""Seconds that SQS allows a message to be invisible."""
 
 
 class Poison(Permanent):

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from celery import bootsteps
 from celery.worker.consumer.tasks import Tasks
 
+from penstock.worker.envelope import LONGEST
+
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 logger = logging.getLogger(__name__)
 
-LONGEST = 12 * 60 * 60
-"""Seconds that SQS allows a message to be invisible."""
 _BATCH = 10
 _TRIES = 3
 _PATIENCE = 5

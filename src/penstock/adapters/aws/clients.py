@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_ssm import SSMClient
 
 _CONFIG = Config(
     connect_timeout=3,
@@ -25,11 +27,13 @@ _CONFIG = Config(
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """One of each service. They may be shared by threads, but not across a fork."""
+    """One of each service. Those that are made may be shared by threads, but not across a fork."""
 
     s3: S3Client
     dynamodb: DynamoDBClient
     sqs: SQSClient
+    ssm: Callable[[], SSMClient]
+    """Makes one: few need it, and those once."""
 
 
 def aws_clients(endpoint: str | None = None) -> Clients:
@@ -43,4 +47,5 @@ def aws_clients(endpoint: str | None = None) -> Clients:
         s3=session.client("s3", endpoint_url=endpoint, config=_CONFIG.merge(Config(signature_version="s3v4"))),
         dynamodb=session.client("dynamodb", endpoint_url=endpoint, config=_CONFIG),
         sqs=session.client("sqs", endpoint_url=endpoint, config=_CONFIG),
+        ssm=lambda: session.client("ssm", endpoint_url=endpoint, config=_CONFIG),
     )
