@@ -59,8 +59,8 @@ def function(template: Template, name: str, package: Package, into: Path) -> Fun
     return Function(
         handler=properties["Handler"],
         folders=[
-            _unpacked(package.archives[CODE], into),
-            *(_unpacked(package.archives[uri], into) / "python" for uri in layers),
+            unpacked(package.archives[CODE], into),
+            *(unpacked(package.archives[uri], into) / "python" for uri in layers),
         ],
         variables={name: value for name, value in written.items() if isinstance(value, str)},
         memory=properties["MemorySize"],
@@ -68,8 +68,8 @@ def function(template: Template, name: str, package: Package, into: Path) -> Fun
     )
 
 
-def _unpacked(archive: Archive, into: Path) -> Path:
-    """As Lambda unpacks it."""
+def unpacked(archive: Archive, into: Path) -> Path:
+    """The folder that Lambda would make of it: /var/task of a package, /opt of a layer."""
     folder = into / archive.digest
     if not folder.exists():
         part = folder.with_suffix(".part")

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.table import Table
 
 from penstock.adapters.aws.clients import aws_clients
-from penstock.browse import list_documents
 from penstock.document import Status
 from penstock.errors import Misconfigured, PenstockError
 from penstock.local.deploy import WITHOUT_KEY
@@ -25,7 +24,7 @@ from penstock.local.function import container, function
 from penstock.local.package import Package, package
 from penstock.local.port import free_port
 from penstock.local.provision import provision
-from penstock.local.sampled import MOMENT, SAMPLES, TENANT, Sample, shown
+from penstock.local.sampled import MOMENT, SAMPLES, Sample, documents, shown
 from penstock.local.template import read_template
 from penstock.ports import Services
 from penstock.settings import Settings
@@ -92,25 +91,28 @@ def invoke(place: Place, sample: Sample, made: Package) -> Invoked:
     run = function(read_template(place.template), sample.function, made, place.unpacked)
     log = place.state / f"{sample.event}.log"
     log.unlink(missing_ok=True)
-    with _world(place, log) as (environment, own):
+    with world(place, log) as (environment, own):
         sample.before(replace(own, clock=lambda: MOMENT))
         with container(run, place.runtime, environment, log) as started:
             cold, warm = started.invoke(event), started.invoke(event)
             memory = started.memory()
-        listed = list_documents(own, TENANT, limit=100).documents
+        left = documents(own)
     return Invoked(
         sample,
         run.handler,
         (shown(cold.content), shown(warm.content)),
-        {each.original.name: each.status for each in listed},
+        left,
         (cold.seconds, warm.seconds),
         memory,
     )
 
 
 @contextmanager
-def _world(place: Place, log: Path) -> Iterator[tuple[Mapping[str, str], Services]]:
-    """An empty stack: what its functions are told, and services of this process on the same."""
+def world(place: Place, log: Path) -> Iterator[tuple[Mapping[str, str], Services]]:
+    """An empty stack: what its functions are told, and services of this process on the same.
+
+    Sets this process's environment.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="penstock-invoke-") as index,
         emulator(place.emulator_python, free_port(), log) as running,
@@ -131,8 +133,11 @@ def _world(place: Place, log: Path) -> Iterator[tuple[Mapping[str, str], Service
         yield {**aws, **chosen}, services(Settings())
 
 
-def packaged(place: Place) -> Package:
-    """What is deployed, for the machine and the Python at hand, with the embedder that needs no provider.
+def packaged(place: Place, platform: Sequence[str] = ()) -> Package:
+    """What is deployed, with the embedder that needs no provider.
+
+    Args:
+        platform: what pip shall be told of another machine or Python than those at hand.
 
     Raises:
         Misconfigured: it cannot be made, or an event has no sample.
@@ -140,7 +145,7 @@ def packaged(place: Place) -> Package:
     unknown = {path.stem for path in place.events.glob("*.json")} ^ {sample.event for sample in SAMPLES}
     if unknown:
         raise Misconfigured(why=f"{place.events} and penstock.local.sampled differ in {', '.join(sorted(unknown))}.")
-    made = package(place.template, place.state / "package", instead=WITHOUT_KEY)
+    made = package(place.template, place.state / "package", platform=platform, instead=WITHOUT_KEY)
     digests = {archive.digest for archive in made.archives.values()}
     for old in place.unpacked.glob("*"):
         if old.name not in digests:

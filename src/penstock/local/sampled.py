@@ -12,6 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from penstock.browse import list_documents
 from penstock.claim import take_embed
 from penstock.document import DocumentId, Status, TenantId
 from penstock.lambdas.arrivals import make_handler
@@ -59,6 +60,11 @@ def shown(content: Any) -> str:
     return " ".join(f"{name} {value}" for name, value in content.items())
 
 
+def documents(services: Services) -> Mapping[str, Status]:
+    """How the tenant's documents stand, by the names of their files."""
+    return {each.original.name: each.status for each in list_documents(services, TENANT, limit=100).documents}
+
+
 def _events(name: str) -> Any:
     return json.loads(Path("events", f"{name}.json").read_bytes())
 
@@ -70,7 +76,8 @@ def _key(services: Services) -> None:
     services.keys.store(ApiKey(TenantId(tenant), ident, hashed, "sample", services.clock()))
 
 
-def _receive(services: Services, document: DocumentId, file: Path = _FILE) -> None:
+def receive(services: Services, document: DocumentId, file: Path = _FILE) -> None:
+    """Take in a sample document under this id."""
     content = file.read_bytes()
     upload = Upload(BytesIO(content), f"{document}{file.suffix}", len(content), _sha256(content), None)
     receive_upload(services, TENANT, upload, document=document, source="wiki", lane=Lane.STANDARD, metadata={})
@@ -81,7 +88,7 @@ def _sha256(content: bytes) -> str:
 
 
 def _weir(services: Services) -> None:
-    _receive(services, _WEIR)
+    receive(services, _WEIR)
 
 
 def _extract(services: Services, document: DocumentId) -> None:
@@ -93,7 +100,7 @@ def _one_shard_left(services: Services) -> None:
     """Of the weir, so that the event completes it; of the sluice too, but somebody works on that one."""
     small = replace(services, limits=replace(services.limits, chunk=400, overlap=40, shard=8))
     for document in (_WEIR, _SLUICE):
-        _receive(small, document)
+        receive(small, document)
         _extract(small, document)
         record = services.documents.read(TENANT, document)
         assert record is not None
@@ -115,7 +122,7 @@ def _removal_asked_for(services: Services) -> None:
 
 def _given_up(services: Services) -> None:
     _weir(services)
-    _receive(services, _SLUICE)
+    receive(services, _SLUICE)
     request_removal(services, TENANT, _SLUICE)
 
 
