@@ -47,12 +47,19 @@ class Podman:
         (folder / "containers.conf").write_text(_LIMITS)
         return cls({**os.environ, "CONTAINERS_CONF": str(folder / "containers.conf")})
 
-    def __call__(self, *arguments: object, check: bool = True) -> str:
+    def __call__(self, *arguments: object) -> str:
         """What it printed."""
         command = ["podman", *map(str, arguments)]
         done = subprocess.run(command, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert not check or done.returncode == 0, f"{' '.join(command)}: {done.stdout[-2000:]} {done.stderr[-4000:]}"
+        assert done.returncode == 0, f"{' '.join(command)}: {done.stdout[-2000:]} {done.stderr[-4000:]}"
         return done.stdout.strip()
+
+    def logs(self, container: str) -> str:
+        """All that it said, on whichever of the two ways out."""
+        command = ["podman", "logs", container]
+        return subprocess.run(
+            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
+        ).stdout
 
     def build(self, tag: str, folder: Path, *arguments: object) -> str:
         """An image out of a folder, on the home-made base; its name."""

@@ -41,9 +41,9 @@ def test_a_document_goes_through_the_worker_in_its_image(podman: Podman, image: 
     with world(place_of(ROOT), tmp_path / "emulator.log") as (environment, own):
         receive(own, WEIR)
         with worker(podman, image, environment) as name:
-            until(lambda: _ended(own), seconds=90, what=f"the document ends; {podman('logs', name)}")
+            until(lambda: _ended(own), seconds=90, what="the document ends")
             podman("stop", "--time", "60", name)
-            assert podman("inspect", "--format", "{{.State.ExitCode}}", name) == "0", podman("logs", name)
+            assert podman("inspect", "--format", "{{.State.ExitCode}}", name) == "0"
         record = own.documents.read(TENANT, WEIR)
         assert record is not None
         assert record.status is Status.INDEXED
@@ -65,8 +65,20 @@ def worker(podman: Podman, image: str, environment: Mapping[str, str]) -> Iterat
         )
         yield name
     finally:
+        print(podman.logs(name))
         podman("rm", "--force", "--ignore", name)
         podman("run", "--rm", "--user", "0", *mount, "--entrypoint", "true", image)  # and back
+
+
+def test_the_image_as_it_is_deployed_gets_ready(podman: Podman, tmp_path: Path) -> None:
+    """With what requirements/worker.txt holds and nothing else."""
+    image = podman.build("localhost/penstock-worker-deployed", ROOT)
+    told = {"PENSTOCK_EMBEDDER": "openai", "OPENAI_API_KEY": "sk-sample"}
+    with (
+        world(place_of(ROOT), tmp_path / "emulator.log") as (environment, _),
+        worker(podman, image, {**environment, **told}) as name,
+    ):
+        until(lambda: " ready: " in podman.logs(name) or None, seconds=60, what="the worker is ready")
 
 
 def _ended(services: Services) -> Document | None:
