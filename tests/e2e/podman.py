@@ -1,6 +1,6 @@
 """Containers for tests, where podman is. No registry is asked: the base of all images is a Debian made here.
 
-Images stay, as what a later run builds on; `podman rmi` of localhost/penstock-* removes them.
+Images stay, as what a later run builds on; `podman rmi` of localhost/penstock-* and samcli/* removes them.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import pytest
 
 from penstock.local.function import unpacked
 from penstock.local.invoke import packaged, place_of, world
-from penstock.local.package import CODE
+from penstock.local.package import CODE, Package
 from penstock.local.sampled import MOMENT, SAMPLES, Sample, documents, shown
 from penstock.local.template import written
 from tests.e2e.podman import Podman, needs
@@ -57,9 +57,14 @@ def image(podman: Podman) -> str:
     return podman.build("localhost/penstock-lambda-python", folder, "--build-context", requirements)
 
 
+@pytest.fixture(scope="module")
+def made() -> Package:
+    return packaged(PLACE, DEBIAN)
+
+
 @pytest.mark.parametrize("sample", [each for each in SAMPLES if each.event in INVOKED], ids=lambda each: each.event)
 def test_a_sample_event_is_answered_in_sams_container(
-    podman: Podman, image: str, tmp_path: Path, sample: Sample
+    podman: Podman, image: str, made: Package, tmp_path: Path, sample: Sample
 ) -> None:
     with (
         world(PLACE, tmp_path / "emulator.log") as (environment, own),
@@ -71,7 +76,7 @@ def test_a_sample_event_is_answered_in_sams_container(
         done = subprocess.run(
             [
                 *("sam", "local", "invoke", sample.function, "--event", PLACE.events / f"{sample.event}.json"),
-                *("--template", built(tmp_path, told), "--region", "us-east-1"),
+                *("--template", built(made, tmp_path, told), "--region", "us-east-1"),
                 *("--skip-pull-image", "--invoke-image", image),
             ],
             # sam would take variables of the function from its own environment, if it had them.
@@ -86,9 +91,9 @@ def test_a_sample_event_is_answered_in_sams_container(
         assert documents(own) == sample.leaves
 
 
-def built(folder: Path, told: Mapping[str, str]) -> Path:
+def built(made: Package, folder: Path, told: Mapping[str, str]) -> Path:
     """What `sam build` would leave, but for this machine and for the Python of the image."""
-    made, template = packaged(PLACE, DEBIAN), written(PLACE.template)
+    template = written(PLACE.template)
     function = template["Globals"]["Function"]
     function["CodeUri"] = str(unpacked(made.archives[CODE], PLACE.unpacked))
     function["Architectures"] = [_ARCHITECTURES.get(platform.machine(), platform.machine())]
