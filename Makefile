@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 EMULATOR := .venv-emulator
 DEPLOY := .venv-emulator-deploy
+INVOKE := .venv-invoke
 STATE ?= .penstock
 PIP := pip install --quiet --disable-pip-version-check
 penstock := $(VENV)/bin/penstock
 
-.PHONY: run demo test truth kill-worker bench-cold build validate deploy-local deploy-local-test lint format lock clean-state clean help
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\#.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -18,7 +19,7 @@ run: $(VENV)/.installed $(EMULATOR)/.installed ## the whole stack on this machin
 demo: $(VENV)/.installed $(EMULATOR)/.installed ## samples in through both doors, found again, and everything ended
 	@exec $(penstock) demo --state $(STATE)/demo $(if $(NEW_IDS),--new-ids)
 
-test: $(VENV)/.installed-dev $(EMULATOR)/.installed ## every test
+test: $(VENV)/.installed-dev $(EMULATOR)/.installed $(INVOKE)/.installed ## every test
 	$(VENV)/bin/python -m pytest $(if $(TESTS),$(TESTS),--ignore=$(DEPLOYED))
 
 DEPLOYED := tests/e2e/test_deployed.py
@@ -30,6 +31,9 @@ validate: $(VENV)/.installed-dev ## the template: cfn-lint, our own tests, and s
 	$(VENV)/bin/cfn-lint template.yaml
 	@if command -v sam >/dev/null; then sam validate --lint --region us-east-1; else echo "sam is not installed: its own validation was left out"; fi
 	$(VENV)/bin/python -m pytest -q tests/unit/test_template.py tests/unit/test_template_functions.py
+
+invoke: $(VENV)/.installed $(EMULATOR)/.installed $(INVOKE)/.installed ## every sample event, answered by its function as Lambda runs it
+	@exec $(VENV)/bin/python -m penstock.local.invoke
 
 deploy-local: $(VENV)/.installed $(DEPLOY)/.installed ## the whole template on an emulator, until Ctrl-C
 	@exec $(VENV)/bin/python -m penstock.local.deploy
@@ -63,12 +67,13 @@ clean-state: ## forget documents, keys and index of the local stack
 	rm -rf $(STATE)
 
 clean: clean-state ## forget the virtual environments too
-	rm -rf $(VENV) $(EMULATOR) $(DEPLOY) build
+	rm -rf $(VENV) $(EMULATOR) $(DEPLOY) $(INVOKE) build
 
 lock: ## resolve the locked versions anew; needs uv
 	uv pip compile $(LOCK) requirements/build.in -o requirements/build.txt
 	uv pip compile $(LOCK) requirements/emulator.in -o requirements/emulator.txt
 	uv pip compile $(LOCK) requirements/emulator-deploy.in -o requirements/emulator-deploy.txt
+	uv pip compile $(LOCK) --no-deps requirements/invoke.in -o requirements/invoke.txt
 	uv pip compile $(LOCK) --extra local pyproject.toml -o requirements/local.txt
 	uv pip compile $(LOCK) --extra dev -c requirements/local.txt pyproject.toml -o requirements/dev.txt
 	uv pip compile $(LOCK) --extra worker --extra extract --extra openai -c requirements/local.txt pyproject.toml -o requirements/worker.txt
@@ -106,4 +111,11 @@ $(DEPLOY)/.installed: requirements/emulator-deploy.txt
 	@echo "Installing the emulator that takes deployments into $(DEPLOY) …"
 	@test -x $(DEPLOY)/bin/python || $(PYTHON) -m venv $(DEPLOY)
 	@$(DEPLOY)/bin/$(PIP) -r requirements/emulator-deploy.txt
+	@touch $@
+
+# What is Lambda's own: what a function may import beside its package and its layers, so not even pip is in it.
+$(INVOKE)/.installed: requirements/invoke.txt $(VENV)/.installed
+	@echo "Installing Lambda's runtime interface into $(INVOKE) …"
+	@test -x $(INVOKE)/bin/python || $(VENV)/bin/python -m venv --without-pip $(INVOKE)
+	@$(VENV)/bin/pip --python $(INVOKE)/bin/python install --quiet --disable-pip-version-check --no-deps -r requirements/invoke.txt
 	@touch $@

@@ -29,7 +29,7 @@ from penstock.wiring import services
 TENANT = TenantId("local")
 STACK = "penstock"
 _ARTIFACTS = "penstock-artifacts"
-_WITHOUT_KEY = {"layers/openai/": "layers/wordllama"}
+WITHOUT_KEY = {"layers/openai/": "layers/wordllama"}
 """On the machine at hand, the embedder that needs no provider takes the place of the one that does."""
 _ENFORCED = {"AUTH": "true"}
 """A function may do what its role says, and nothing else."""
@@ -77,7 +77,7 @@ def deployed(
     Raises:
         Misconfigured: what could not be built, deployed or reached, and why.
     """
-    made = package(template, state / "package", python=emulator_python, instead=_WITHOUT_KEY)
+    made = package(template, state / "package", python=emulator_python, instead=WITHOUT_KEY)
     log = state / "emulator.log"
     with emulator(emulator_python, port or free_port(), log, settings=_ENFORCED) as running:
         os.environ.update(
@@ -97,7 +97,7 @@ def deployed(
 
 def instead_of(uri: str) -> Path:
     """The folder that a layer is made from here, where the template says `uri`."""
-    return Path(_WITHOUT_KEY.get(uri, uri))
+    return Path(WITHOUT_KEY.get(uri, uri))
 
 
 def create_stack(template: Path, made: Package, parameters: Mapping[str, str]) -> Mapping[str, str]:
