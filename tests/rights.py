@@ -41,6 +41,8 @@ _SQS = {
     "ChangeMessageVisibilityBatch": "ChangeMessageVisibility",
     "GetQueueAttributes": "GetQueueAttributes",
 }
+_ON_THE_BUCKET = {"HeadBucket": "s3:ListBucket", "ListObjectVersions": "s3:ListBucketVersions"}
+_READS = {"GetObject", "HeadObject"}
 _PUTS = {"PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"}
 _MISSING = 404
 
@@ -69,38 +71,47 @@ def rights(request: Request, status: int, queues: Mapping[str, str]) -> Iterator
 
 
 def _s3(operation: str, request: Request, status: int) -> Iterator[Right]:
-    version = "Version" if "versionId" in request.query else ""
-    match operation:
-        case "HeadBucket":
-            yield Right("s3:ListBucket", "Bucket.Arn")
-        case "ListObjectVersions":
-            yield Right("s3:ListBucketVersions", "Bucket.Arn")
-        case "GetObject" | "HeadObject":
-            yield Right(f"s3:GetObject{version}", _area(request.key))
-        case "DeleteObject":
-            yield Right(f"s3:DeleteObject{version}", _area(request.key))
-        case "DeleteObjects":
-            for each in re.findall(rb"<Object>(.*?)</Object>", request.body, re.DOTALL):
-                key = re.search(rb"<Key>(.*?)</Key>", each)
-                assert key is not None
-                yield Right(f"s3:DeleteObject{'Version' if b'<VersionId>' in each else ''}", _area(key[1].decode()))
-        case "PostObject":
-            key = re.search(rb'name="key"\r\n\r\n(.*?)\r\n', request.body)
-            assert key is not None
-            yield Right("s3:PutObject", _area(key[1].decode()))
-        case "CopyObject":
-            source = urlsplit(request.headers["x-amz-copy-source"])
-            version = "Version" if "versionId" in parse_qs(source.query) else ""
-            yield Right(f"s3:GetObject{version}", _area(unquote(source.path).strip("/").partition("/")[2]))
-            yield Right("s3:PutObject", _area(request.key))
-        case "AbortMultipartUpload":
-            yield Right("s3:AbortMultipartUpload", _area(request.key))
-        case _ if operation in _PUTS:
-            yield Right("s3:PutObject", _area(request.key))
-        case _:
-            raise NotImplementedError(request.operation)
-    if status == _MISSING and operation in {"GetObject", "HeadObject", "CopyObject"}:
+    versioned = "versionId" in request.query
+    if operation in _ON_THE_BUCKET:
+        yield Right(_ON_THE_BUCKET[operation], "Bucket.Arn")
+    elif operation in _PUTS:
+        yield Right("s3:PutObject", _area(request.key))
+    elif operation in _READS:
+        yield Right(_read(versioned=versioned), _area(request.key))
+    elif operation == "CopyObject":
+        source = urlsplit(request.headers["x-amz-copy-source"])
+        key = unquote(source.path).strip("/").partition("/")[2]
+        yield Right(_read(versioned="versionId" in parse_qs(source.query)), _area(key))
+        yield Right("s3:PutObject", _area(request.key))
+    elif operation == "PostObject":
+        yield Right("s3:PutObject", _area(_found(rb'name="key"\r\n\r\n(.*?)\r\n', request.body)))
+    elif operation == "DeleteObject":
+        yield from _deletes(request.key, versioned=versioned)
+    elif operation == "DeleteObjects":
+        for each in re.findall(rb"<Object>(.*?)</Object>", request.body, re.DOTALL):
+            yield from _deletes(_found(rb"<Key>(.*?)</Key>", each), versioned=b"<VersionId>" in each)
+    else:
+        raise NotImplementedError(request.operation)
+    if status == _MISSING and operation in {*_READS, "CopyObject"}:
         yield Right("s3:ListBucket", "Bucket.Arn")
+
+
+def _read(*, versioned: bool) -> str:
+    """Who may read versions need not be allowed to read whatever is the newest (API reference, GetObject)."""
+    return "s3:GetObjectVersion" if versioned else "s3:GetObject"
+
+
+def _deletes(key: str, *, versioned: bool) -> Iterator[Right]:
+    """`You must always have s3:DeleteObject`; for a version, s3:DeleteObjectVersion too (API reference, DeleteObject)."""
+    yield Right("s3:DeleteObject", _area(key))
+    if versioned:
+        yield Right("s3:DeleteObjectVersion", _area(key))
+
+
+def _found(pattern: bytes, text: bytes) -> str:
+    match = re.search(pattern, text)
+    assert match is not None, text[:1000]
+    return match[1].decode()
 
 
 def _area(key: str) -> str:

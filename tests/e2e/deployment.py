@@ -23,6 +23,7 @@ from penstock.local.deploy import TENANT, deployed
 from penstock.ports import Services
 from penstock.revise import revise
 from penstock.settings import Settings
+from penstock.task import Lane
 from penstock.wiring import services
 from tests.e2e.limits import ENVIRONMENT
 from tests.e2e.stack import ROOT, Stack, until
@@ -32,6 +33,8 @@ from tests.rights import Right, rights
 
 PYTHON = ROOT / ".venv-emulator-deploy/bin/python"
 STATE = ROOT / ".penstock/deploy-test"
+FEW = {f"{lane.capitalize()}Concurrency": "2" for lane in Lane}
+"""Each function that starts takes a core for seconds."""
 PLAN = Plan(Index="sqlite", Embedder="wordllama")
 
 
@@ -139,6 +142,12 @@ class Deployment(Stack):
         assert len(bodies) == number, bodies
         return bodies
 
+    def peek(self, queue: str) -> str:
+        """A message of a queue that is paused, and that keeps it."""
+        sqs, url = aws("sqs"), self.queue(queue)
+        (found,) = sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)["Messages"]
+        return str(found["Body"])
+
     def record(self, document: str) -> Document:
         found = self.services.documents.read(TENANT, DocumentId(document))
         assert found is not None
@@ -192,7 +201,7 @@ def deployment(state: Path) -> Iterator[Deployment]:
                 meter = parts.enter_context(metered(emulator, recorders[function]))
                 return {**ENVIRONMENT, "AWS_ENDPOINT_URL": meter.url}
 
-            there = parts.enter_context(deployed(PATH, STATE, PYTHON, environment=told))
+            there = parts.enter_context(deployed(PATH, STATE, PYTHON, parameters=FEW, environment=told))
             environment = {
                 **{name: os.environ[name] for name in os.environ if name.startswith("AWS_")},
                 "PENSTOCK_BUCKET": there.outputs["Bucket"],

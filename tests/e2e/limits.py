@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-DIRECT_BYTES = 100_000
+DIRECT_BYTES = 200_000
 FILE_BYTES = 3_000_000
 SHARD_CHUNKS = 8
 ENVIRONMENT = {

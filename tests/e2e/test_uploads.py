@@ -9,13 +9,12 @@ import uuid
 import httpx
 import pytest
 
-from tests.documents import long_pdf
 from tests.e2e.limits import DIRECT_BYTES, FILE_BYTES
 from tests.e2e.stack import Stack, until
 
 
 def test_a_large_file_is_sent_to_the_bucket_and_found(stack: Stack) -> None:
-    content = (f"The aqueduct {uuid.uuid4().hex} crosses the valley.\n\n" * 2_000).encode()
+    content = (f"The aqueduct {uuid.uuid4().hex} crosses the valley.\n\n" * 4_000).encode()
     refused = stack.client.post("/v1/documents", files={"files": ("long.txt", content)})
     assert (refused.status_code, refused.json()["code"]) == (413, "send_by_upload")
     announced = stack.announce(content, metadata={"team": "water"})
@@ -61,9 +60,10 @@ def test_what_nobody_announced_is_removed(stack: Stack) -> None:
 
 def test_the_command_line_chooses_the_way_by_size_and_sends_nothing_twice(stack: Stack) -> None:
     """By what it knows itself, and by what the API says of a request."""
-    small, large = stack.state / "small.txt", stack.state / "large.pdf"
-    small.write_text(f"A small thing, {uuid.uuid4().hex}.")
-    large.write_bytes(long_pdf(200))
+    fresh = uuid.uuid4().hex
+    small, large = stack.state / "small.txt", stack.state / "large.txt"
+    small.write_text(f"A small thing, {fresh}.")
+    large.write_text("".join(f"Line {number}: the river is {fresh} high.\n" for number in range(4_000)))
     assert large.stat().st_size > DIRECT_BYTES
     added = json.loads(stack.penstock("add", str(small), str(large), "--json").stdout)["documents"]
     assert [each["status"] for each in added] == ["indexed", "indexed"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -67,6 +68,7 @@ def deployed(
     emulator_python: Path,
     *,
     port: int | None = None,
+    parameters: Mapping[str, str] | None = None,
     environment: Environment = lambda *_: {},
 ) -> Iterator[Deployed]:
     """The template, deployed to an emulator that lives as long as the context.
@@ -74,8 +76,9 @@ def deployed(
     Sets this process's environment, which says where AWS is.
 
     Args:
-        state: a folder for the packages, which are kept for the next time, the log and the index.
+        state: a folder for the packages, which are kept for the next time, the log, and the index, which is not.
         emulator_python: of the environment that has ministack and SAM's translator.
+        parameters: of the template.
         environment: of each function, beside what the template says.
 
     Raises:
@@ -91,7 +94,9 @@ def deployed(
             AWS_SECRET_ACCESS_KEY="test",  # noqa: S106 - the one that the emulator knows
         )
         began = time.monotonic()
-        asked = {"Index": "sqlite", "IndexPath": str((state / "index").absolute()), "Embedder": "wordllama"}
+        index = (state / "index").absolute()
+        shutil.rmtree(index, ignore_errors=True)
+        asked = {"Index": "sqlite", "IndexPath": str(index), "Embedder": "wordllama", **(parameters or {})}
         outputs = create_stack(template, made, asked, lambda function: environment(function, running.url))
         took = time.monotonic() - began
         there = Deployed(running.url, outputs, _url(running.url, outputs), _first_key(outputs), took)
