@@ -32,6 +32,7 @@ class Plan:
             if "Condition" not in each or self._holds(each["Condition"])
         }
         self.globals = self._worked_out(WRITTEN["Globals"]["Function"])
+        self.outputs = {name: self._worked_out(each["Value"]) for name, each in WRITTEN["Outputs"].items()}
 
     def of(self, kind: str) -> dict[str, dict[str, Any]]:
         return {name: each["Properties"] for name, each in self.resources.items() if each["Type"] == kind}

@@ -102,7 +102,7 @@ def _read(*, versioned: bool) -> str:
 
 
 def _deletes(key: str, *, versioned: bool) -> Iterator[Right]:
-    """`You must always have s3:DeleteObject`; for a version, s3:DeleteObjectVersion too (API reference, DeleteObject)."""
+    """Who deletes must always be allowed s3:DeleteObject, and for a version this too (API reference, DeleteObject)."""
     yield Right("s3:DeleteObject", _area(key))
     if versioned:
         yield Right("s3:DeleteObjectVersion", _area(key))

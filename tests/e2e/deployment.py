@@ -26,13 +26,15 @@ from penstock.settings import Settings
 from penstock.task import Lane
 from penstock.wiring import services
 from tests.e2e.limits import ENVIRONMENT
-from tests.e2e.stack import ROOT, Stack, until
+from tests.e2e.stack import ROOT, Stack, alive, descendants, until
 from tests.meter import Request, Watcher, metered
 from tests.plan import PATH, Plan
 from tests.rights import Right, rights
 
 PYTHON = ROOT / ".venv-emulator-deploy/bin/python"
 STATE = ROOT / ".penstock/deploy-test"
+SUMMARY = STATE / "summary"
+"""What `make deploy-local-test` says at its end."""
 FEW = {f"{lane.capitalize()}Concurrency": "2" for lane in Lane}
 """Each function that starts takes a core for seconds."""
 PLAN = Plan(Index="sqlite", Embedder="wordllama")
@@ -93,6 +95,8 @@ class Deployment(Stack):
     """Of an operator, who may do everything."""
     recorders: Mapping[str, Recorder]
     """By the logical name of the function."""
+    removed: str = ""
+    """What there was, once it is removed."""
 
     @contextmanager
     def paused(self, *queues: str) -> Iterator[None]:
@@ -194,6 +198,7 @@ def deployment(state: Path) -> Iterator[Deployment]:
     }
     recorders = {name: Recorder(queues) for name in PLAN.of("AWS::Serverless::Function")}
     state.mkdir(parents=True)
+    SUMMARY.unlink(missing_ok=True)
     try:
         with ExitStack() as parts:
 
@@ -218,7 +223,13 @@ def deployment(state: Path) -> Iterator[Deployment]:
                     base_url=there.url, headers={"Authorization": f"Bearer {there.key}"}, timeout=60, trust_env=False
                 )
             )
-            yield Deployment(state, client, environment, there.outputs, services(Settings()), recorders)
+            stack = Deployment(state, client, environment, there.outputs, services(Settings()), recorders)
+            yield stack
+            processes = descendants(os.getpid())
+        left = [pid for pid in processes if alive(pid)]
+        assert left == [], "processes are left"
+        if stack.removed:
+            SUMMARY.write_text(f"{stack.removed}; {len(left)} of {len(processes)} processes left\n")
     finally:
         os.environ.clear()
         os.environ.update(before)

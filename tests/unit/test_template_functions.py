@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from penstock.lambdas.stages import MARGIN
 from penstock.settings import Settings
 from penstock.task import QUEUES, Stage
 from tests.plan import PATH, WRITTEN, Plan, listed, statements
@@ -192,7 +193,7 @@ def test_only_what_consumes_a_queue_may_receive_from_it() -> None:
 
 
 def test_only_what_opens_files_may_read_originals_beside_the_doors() -> None:
-    readers = {name for name, where in _may(LAMBDA, "s3:GetObject").items() if "Bucket.Arn/drop/*" in where}
+    readers = {name for name, where in _may(LAMBDA, "s3:GetObjectVersion").items() if "Bucket.Arn/drop/*" in where}
     assert readers == {"ApiRole", "ExtractRole"}
 
 
@@ -205,6 +206,70 @@ def test_the_provider_key_is_for_those_who_embed(stack: Plan) -> None:
     assert keys is not None
     assert set(keys["Roles"]) == {"ApiRole"} | workers
     assert keys["PolicyDocument"]["Statement"][0]["Resource"].endswith(":parameter/penstock/key")
+
+
+def test_a_worker_may_what_the_functions_of_the_stages_may() -> None:
+    """What these may is compared with what they were seen to call, end to end. ECS writes the worker's log."""
+
+    def rights(plan: Plan, *roles: str) -> set[tuple[str, str]]:
+        return {
+            (action, resource)
+            for name, statement in statements(plan)
+            if name in roles
+            for action in listed(statement["Action"])
+            for resource in listed(statement["Resource"])
+            if not action.startswith("logs:")
+        }
+
+    assert rights(STACKS["ecs"], "WorkerRole") == rights(LAMBDA, "ExtractRole", "EmbedRole", "DeleteRole")
+
+
+# The API
+
+
+def test_the_api_is_throttled_and_writes_down_each_request(stack: Plan) -> None:
+    (stage,) = stack.of("AWS::ApiGatewayV2::Stage").values()
+    assert stage["DefaultRouteSettings"] == {"ThrottlingRateLimit": "50", "ThrottlingBurstLimit": "100"}
+    assert stage["AccessLogSettings"]["DestinationArn"] == "AccessLog.Arn"
+    told = json.loads(stage["AccessLogSettings"]["Format"])
+    assert {"request", "time", "ip", "method", "path", "status", "milliseconds"} <= told.keys()
+
+
+def test_the_api_is_handed_bodies_as_they_came(stack: Plan) -> None:
+    (integration,) = stack.of("AWS::ApiGatewayV2::Integration").values()
+    assert (integration["IntegrationType"], integration["PayloadFormatVersion"]) == ("AWS_PROXY", "2.0")
+
+
+def test_the_api_says_itself_what_lambda_would_not_take(stack: Plan) -> None:
+    """An event of 6 MB (AWS Lambda, "Lambda quotas"), in Base64."""
+    api = stack.of("AWS::Serverless::Function")["ApiFunction"]
+    assert int(api["Environment"]["Variables"]["PENSTOCK_MAX_DIRECT_BYTES"]) * 4 / 3 < 6_291_456
+
+
+# What all have in common
+
+
+def test_everything_runs_on_arm64(stack: Plan) -> None:
+    assert stack.globals["Architectures"] == ["arm64"]
+    assert not any("Architectures" in each for each in stack.of("AWS::Serverless::Function").values())
+    for layer in stack.of("AWS::Serverless::LayerVersion").values():
+        assert layer["CompatibleArchitectures"] == ["arm64"]
+    for task in stack.of("AWS::ECS::TaskDefinition").values():
+        assert task["RuntimePlatform"]["CpuArchitecture"] == "ARM64"
+
+
+def test_logs_are_not_kept_for_ever(stack: Plan) -> None:
+    groups = stack.of("AWS::Logs::LogGroup")
+    assert {name: each["RetentionInDays"] for name, each in groups.items()} == {"AccessLog": "30", "Log": "30"}
+    assert stack.globals["LoggingConfig"] == {"LogGroup": "Log"}
+
+
+def test_whoever_waits_for_leases_waits_as_long_as_one_may_be() -> None:
+    """On Lambda it is the whole run and a margin; on ECS it is renewed."""
+    functions = LAMBDA.of("AWS::Serverless::Function")
+    longest = max(functions[f"{stage.capitalize()}Function"]["Timeout"] for stage in Stage)
+    assert int(LAMBDA.environment()["PENSTOCK_LEASE_SECONDS"]) == longest + MARGIN.total_seconds()
+    assert STACKS["ecs"].environment()["PENSTOCK_LEASE_SECONDS"] == "120"
 
 
 # Alarms
@@ -225,6 +290,8 @@ def test_whoever_waits_too_long_is_heard(stack: Plan) -> None:
 
 
 def test_whatever_is_given_up_is_heard(stack: Plan) -> None:
+    """By what is received: the handler takes letters away as they come, and SQS counts as sent only what was sent, not
+    what it moved itself."""
     dead = {name for name in stack.of("AWS::SQS::Queue") if name.endswith("Dead")}
     assert _watched(stack, "NumberOfMessagesReceived") == {f"{name}.QueueName" for name in dead}
 
