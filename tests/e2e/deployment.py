@@ -146,11 +146,11 @@ class Deployment(Stack):
         assert len(bodies) == number, bodies
         return bodies
 
-    def peek(self, queue: str) -> str:
-        """A message of a queue that is paused, and that keeps it."""
-        sqs, url = aws("sqs"), self.queue(queue)
-        (found,) = sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)["Messages"]
-        return str(found["Body"])
+    def look(self, queue: str, number: int) -> list[str]:
+        """So many messages of a queue that is paused, which keeps them."""
+        bodies = self.take(queue, number)
+        self.send(queue, *bodies)
+        return bodies
 
     def record(self, document: str) -> Document:
         found = self.services.documents.read(TENANT, DocumentId(document))

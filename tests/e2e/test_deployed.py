@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import subprocess
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from penstock.claim import Claim, give_back, take_delete, take_embed, take_extract
+from penstock.claim import Claim, give_back, take_embed
 from penstock.document import DocumentId, Failure, Status, derived_id
 from penstock.embed import embed
 from penstock.errors import Transient
 from penstock.local.deploy import TENANT, delete_stack, instead_of
+from penstock.pipeline import STAGES
 from penstock.ports import SearchIndex
 from penstock.task import Lane, Message, Stage
 from penstock.worker.envelope import read
@@ -33,6 +35,7 @@ from tests.rights import Right
 FUNCTIONS = PLAN.of("AWS::Serverless::Function")
 RESOURCES = PLAN.resources
 EXTRACTS = [f"extract-{lane}" for lane in Lane]
+PUT_OFF = "SQS.ChangeMessageVisibility"
 EMBEDS = [f"embed-{lane}" for lane in Lane]
 
 
@@ -50,17 +53,27 @@ def seen(stack: Deployment, function: str, action: str, resource: str) -> None:
     until(lambda: right in recorder.needed or None, seconds=60, what=f"{function} calls {action} on {resource}")
 
 
-def taken(stack: Deployment, work: Message) -> Claim:
+def taken(stack: Deployment, body: str, stage: Stage) -> Claim:
     """What a worker somewhere else holds, for longer than any test takes."""
-    take = {Stage.EXTRACT: take_extract, Stage.EMBED: take_embed, Stage.DELETE: take_delete}[work.stage]
-    return take(replace(stack.services, limits=replace(stack.services.limits, lease=timedelta(hours=1))), work)
+    limits = replace(stack.services.limits, lease=timedelta(hours=1))
+    return STAGES[stage].take(replace(stack.services, limits=limits), message(body, stage))
+
+
+@contextmanager
+def handed_back(stack: Deployment, function: str, claims: Sequence[Claim]) -> Iterator[None]:
+    """Until the function has put off as many messages as these claims keep it from."""
+    calls = stack.recorders[function].calls
+    before = calls[PUT_OFF]
+    yield
+    enough = lambda: calls[PUT_OFF] - before >= len(claims) or None  # noqa: E731
+    until(enough, seconds=60, what=f"{function} puts off {len(claims)} messages")
 
 
 def ended(stack: Deployment, claims: Iterable[Claim]) -> None:
     """That worker fails; its documents fall due."""
     for claim in claims:
         give_back(stack.services, claim, Failure("transient", "It could not."), timedelta(0))
-    fall_due(stack, *(claim.document.id for claim in claims))
+    fall_due(stack, *{claim.document.id for claim in claims})
 
 
 def fall_due(stack: Deployment, *documents: str) -> None:
@@ -83,8 +96,10 @@ def test_all_that_the_api_depends_on_answers(stack: Deployment) -> None:
 
 def test_in_each_lane_a_lost_message_is_sent_again_and_one_that_another_works_on_is_kept(stack: Deployment) -> None:
     """I6, I7."""
-    with stack.paused(*EMBEDS):
-        with stack.paused(*EXTRACTS):
+    claims: list[Claim] = []
+    with handed_back(stack, "EmbedFunction", claims), stack.paused(*EMBEDS):
+        extracts: list[Claim] = []
+        with handed_back(stack, "ExtractFunction", extracts), stack.paused(*EXTRACTS):
             documents = {
                 lane: stack.upload("lane.pdf", long_pdf(28), document_id=fresh(), lane=lane)["document_id"]
                 for lane in Lane
@@ -92,17 +107,15 @@ def test_in_each_lane_a_lost_message_is_sent_again_and_one_that_another_works_on
             for lane in Lane:
                 stack.take(f"extract-{lane}", 1)  # it is lost
             fall_due(stack, *documents.values())
-            claims = [taken(stack, message(stack.peek(f"extract-{lane}"), Stage.EXTRACT)) for lane in Lane]
-        for lane in Lane:
-            seen(stack, "ExtractFunction", "sqs:ChangeMessageVisibility", f"Extract{lane.capitalize()}.Arn")
-        ended(stack, claims)
+            for lane in Lane:
+                extracts += (taken(stack, body, Stage.EXTRACT) for body in stack.look(f"extract-{lane}", 1))
+        ended(stack, extracts)
         for lane, document in documents.items():
             stack.reaches(document, Status.EMBEDDING)
             stack.take(f"embed-{lane}", 2)
         fall_due(stack, *documents.values())
-        claims = [taken(stack, message(stack.peek(f"embed-{lane}"), Stage.EMBED)) for lane in Lane]
-    for lane in Lane:
-        seen(stack, "EmbedFunction", "sqs:ChangeMessageVisibility", f"Embed{lane.capitalize()}.Arn")
+        for lane in Lane:
+            claims += (taken(stack, body, Stage.EMBED) for body in stack.look(f"embed-{lane}", 2))
     ended(stack, claims)
     for document in documents.values():
         assert stack.final(document)["status"] == "indexed"
@@ -129,10 +142,13 @@ def unpublished(stack: Deployment, document: str, content: bytes) -> Message:
         for body in stack.take("embed-standard", 2):
             last = message(body, Stage.EMBED)
             lost = replace(stack.services, index=Silent(stack.services.index))
-            try:
+            with suppress(Transient):
                 embed(lost, take_embed(lost, last))
-            except Transient:
-                assert stack.record(document).status is Status.EMBEDDING
+    record = stack.record(document)
+    build = stack.services.documents.read_build(TENANT, record.id, record.pair)
+    assert record.status is Status.EMBEDDING
+    assert build is not None
+    assert build.complete
     return last
 
 
@@ -165,7 +181,8 @@ def test_a_receipt_is_kept_whole_for_a_document_of_one_shard_too(stack: Deployme
 def test_a_lost_deletion_is_asked_for_again_and_takes_all_generations_along(stack: Deployment) -> None:
     """One is published, and has a receipt of its own; another is in work."""
     document = f"going-{fresh()}"
-    with stack.paused("delete"):
+    claims: list[Claim] = []
+    with handed_back(stack, "DeleteFunction", claims), stack.paused("delete"):
         stack.upload("gaps.pdf", gaps(), document_id=document)
         stack.final(document)
         with stack.paused("embed-standard"):
@@ -175,9 +192,8 @@ def test_a_lost_deletion_is_asked_for_again_and_takes_all_generations_along(stac
             stack.take("embed-standard", 2)
         stack.take("delete", 1)  # it is lost
         fall_due(stack, document)
-        claim = taken(stack, message(stack.peek("delete"), Stage.DELETE))
-    seen(stack, "DeleteFunction", "sqs:ChangeMessageVisibility", "Delete.Arn")
-    ended(stack, [claim])
+        claims += (taken(stack, body, Stage.DELETE) for body in stack.look("delete", 1))
+    ended(stack, claims)
     stack.reaches(document, Status.DELETED)
     for area in ("files", "work", "receipts"):
         assert stack.versions(f"{area}/{TENANT}/{document}") == []
