@@ -354,7 +354,10 @@ def granted(function: str) -> set[Right]:
 
 
 def in_its_name(function: str) -> set[Right]:
-    """What AWS does in the name of a function: Lambda writes its log and receives the messages of its queues."""
+    """What AWS does in the name of a function: Lambda writes its log and receives the messages of its queues.
+
+    The provider's key and the OpenSearch domain have policies of their own, which this deployment has no use for.
+    """
     logs = {Right(action, "Log.Arn") for action in ("logs:CreateLogStream", "logs:PutLogEvents")}
     consumed = {
         each["EventSourceArn"]
