@@ -22,6 +22,7 @@ demo: $(VENV)/.installed $(EMULATOR)/.installed ## samples in through both doors
 test: $(VENV)/.installed-dev $(EMULATOR)/.installed $(INVOKE)/.installed ## every test
 	$(VENV)/bin/python -m pytest $(if $(TESTS),$(TESTS),--ignore=$(DEPLOYED))
 
+DOORS := tests/e2e/test_doors.py tests/e2e/test_uploads.py
 DEPLOYED := tests/e2e/test_deployed.py
 
 build: $(VENV)/.installed ## the package for AWS, and how large it is
@@ -39,7 +40,7 @@ deploy-local: $(VENV)/.installed $(DEPLOY)/.installed ## the whole template on a
 	@exec $(VENV)/bin/python -m penstock.local.deploy
 
 deploy-local-test: $(VENV)/.installed-dev $(DEPLOY)/.installed ## documents through the deployed functions, and all removed
-	$(VENV)/bin/python -m pytest $(DEPLOYED)
+	@$(VENV)/bin/python -m pytest --deployed $(DOORS) $(DEPLOYED) && cat .penstock/deploy-test/summary
 
 truth: $(VENV)/.installed-dev $(EMULATOR)/.installed ## 2,000 searches across 20 replacements of one document
 	$(VENV)/bin/python -m tests.e2e.replace_under_search

@@ -25,7 +25,6 @@ from typing import Any
 import httpx
 from fastapi.testclient import TestClient
 
-from benchmarks.meter import Meter, metered
 from penstock.adapters.aws.clients import Clients, aws_clients
 from penstock.api.app import create_app
 from penstock.cost import Way, requests_of
@@ -44,6 +43,7 @@ from penstock.task import Lane, Message, Stage, queue_name
 from penstock.wiring import now, services
 from penstock.worker.renewal import renewing
 from tests.documents import long_pdf
+from tests.meter import Meter, metered
 
 ROOT = Path(__file__).parents[1]
 BUDGET = Path(__file__).with_name("budget.json")

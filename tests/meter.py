@@ -4,14 +4,73 @@ from __future__ import annotations
 
 import http.client
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
-_OPERATIONS = {"DynamoDB_20120810": "DynamoDB", "AmazonSQS": "SQS"}
+_OPERATIONS = {"DynamoDB_20120810": "DynamoDB", "AmazonSQS": "SQS", "AmazonSSM": "SSM"}
 _HOP = {"transfer-encoding", "content-length", "connection", "keep-alive"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it came."""
+
+    method: str
+    target: str
+    """Path and query."""
+    headers: Mapping[str, str]
+    """By name in lower case."""
+    body: bytes
+
+    @cached_property
+    def query(self) -> Mapping[str, list[str]]:
+        return parse_qs(urlsplit(self.target).query, keep_blank_values=True)
+
+    @property
+    def key(self) -> str:
+        """Of S3: what stands after the bucket; empty where it is the bucket itself."""
+        return unquote(urlsplit(self.target).path).strip("/").partition("/")[2]
+
+    @property
+    def operation(self) -> str:
+        """`Service.Operation`, as AWS names them. SQS and DynamoDB say it in a header or in a form; S3 by method, path
+        and query."""
+        service, _, operation = self.headers.get("x-amz-target", "").partition(".")
+        if service in _OPERATIONS:
+            return f"{_OPERATIONS[service]}.{operation}"
+        if self.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+            return f"SQS.{parse_qs(self.body.decode())['Action'][0]}"
+        return f"S3.{self._of_object() if self.key else self._of_bucket()}"
+
+    def _of_bucket(self) -> str:
+        known = {"versions": "ListObjectVersions", "delete": "DeleteObjects"}
+        other = {"HEAD": "HeadBucket", "POST": "PostObject"}.get(self.method, f"{self.method} of the bucket")
+        return next((name for said, name in known.items() if said in self.query), other)
+
+    def _of_object(self) -> str:
+        if self.method == "PUT":
+            part, copy = "partNumber" in self.query, "x-amz-copy-source" in self.headers
+            return ("UploadPartCopy" if copy else "UploadPart") if part else ("CopyObject" if copy else "PutObject")
+        if self.method == "POST":
+            return "CreateMultipartUpload" if "uploads" in self.query else "CompleteMultipartUpload"
+        if self.method == "DELETE" and "uploadId" in self.query:
+            return "AbortMultipartUpload"
+        return {"GET": "GetObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}[self.method]
+
+
+class Watcher:
+    """Who is told of each request; this one looks away."""
+
+    def came(self, request: Request) -> None:
+        """It is passed on once this returns."""
+
+    def answered(self, request: Request, status: int) -> None:
+        """Its sender is not told yet."""
 
 
 class Meter(ThreadingHTTPServer):
@@ -19,10 +78,11 @@ class Meter(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, watcher: Watcher | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.upstream = urlsplit(upstream)
         self.url = f"http://127.0.0.1:{self.server_port}"
+        self.watcher = watcher or Watcher()
         self._counted: Counter[str] = Counter()
         self._lock = Lock()
 
@@ -46,7 +106,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self) -> None:
         body = self._body()
-        self.server.count(operation_of(self.command, self.path, dict(self.headers.items()), body))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(self.command, self.path, headers, body)
+        self.server.count(request.operation)
+        self.server.watcher.came(request)
         place = self.server.upstream
         upstream = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
         try:
@@ -55,6 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
             content = answer.read()
         finally:
             upstream.close()
+        self.server.watcher.answered(request, answer.status)
         self.send_response(answer.status)
         for name, value in answer.getheaders():
             if name.lower() not in _HOP:
@@ -84,38 +148,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
 
-def operation_of(method: str, path: str, headers: dict[str, str], body: bytes) -> str:
-    """`Service.Operation`, as AWS names them. SQS and DynamoDB say it in a header or in a form; S3 by method, path and
-    query."""
-    named = {name.lower(): value for name, value in headers.items()}
-    service, _, operation = named.get("x-amz-target", "").partition(".")
-    if service in _OPERATIONS:
-        return f"{_OPERATIONS[service]}.{operation}"
-    if named.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        return f"SQS.{parse_qs(body.decode())['Action'][0]}"
-    url = urlsplit(path)
-    query = parse_qs(url.query, keep_blank_values=True)
-    of_object = url.path.strip("/").count("/") > 0
-    return f"S3.{_s3(method, query, named, of_object=of_object)}"
-
-
-def _s3(method: str, query: dict[str, list[str]], headers: dict[str, str], *, of_object: bool) -> str:
-    if not of_object:
-        known = {"versions": "ListObjectVersions", "delete": "DeleteObjects"}
-        return next((name for said, name in known.items() if said in query), f"{method} of the bucket")
-    if method == "PUT":
-        part = "partNumber" in query
-        copy = "x-amz-copy-source" in headers
-        return ("UploadPartCopy" if copy else "UploadPart") if part else ("CopyObject" if copy else "PutObject")
-    if method == "POST":
-        return "CreateMultipartUpload" if "uploads" in query else "CompleteMultipartUpload"
-    return {"GET": "GetObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}[method]
-
-
 @contextmanager
-def metered(upstream: str) -> Iterator[Meter]:
+def metered(upstream: str, watcher: Watcher | None = None) -> Iterator[Meter]:
     """A meter for as long as the context lasts."""
-    meter = Meter(upstream)
+    meter = Meter(upstream, watcher)
     thread = Thread(target=meter.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
