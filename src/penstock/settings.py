@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     resend_seconds: int = Field(
         default=600, ge=1, description="When the sweep first looks for a message that was lost."
     )
+    sweep_seconds: float = Field(
+        default=60, gt=0, description="How often `penstock beat` asks for a sweep. In AWS a schedule does, each minute."
+    )
 
     log_json: bool = Field(
         default=False,

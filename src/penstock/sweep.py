@@ -80,12 +80,10 @@ def _resend(services: Services, record: Document) -> None:
     until = _leased_until(services, record)
 
     def decide(found: Document | None) -> Document | None:
-        if found is None or (found.generation, found.status, found.due) != (
-            record.generation,
-            record.status,
-            record.due,
-        ):
-            raise Fenced  # among others, another sweep saw to it
+        if found is None or found.generation != record.generation or found.status is not record.status:
+            raise Fenced
+        if found.due != record.due:
+            raise Fenced  # another sweep saw to it
         if until is not None and until > now:
             return replace(found, due=until)
         return replace(found, due=now + timedelta(seconds=found.wait), wait=found.wait * 2)
