@@ -7,7 +7,7 @@ STATE ?= .penstock
 PIP := pip install --quiet --disable-pip-version-check
 penstock := $(VENV)/bin/penstock
 
-.PHONY: run demo test truth kill-worker build validate deploy-local deploy-local-test lint format lock clean-state clean help
+.PHONY: run demo test bench-requests bench-searchable truth kill-worker build validate deploy-local deploy-local-test lint format lock clean-state clean help
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -20,6 +20,12 @@ demo: $(VENV)/.installed $(EMULATOR)/.installed ## samples in through both doors
 
 test: $(VENV)/.installed-dev $(EMULATOR)/.installed ## every test
 	$(VENV)/bin/python -m pytest $(if $(TESTS),$(TESTS),--ignore=$(DEPLOYED))
+
+bench-requests: $(VENV)/.installed-dev $(EMULATOR)/.installed ## every AWS request of a document, against its budget; UPDATE=1 agrees
+	$(VENV)/bin/python -m benchmarks.requests $(if $(UPDATE),--update)
+
+bench-searchable: $(VENV)/.installed-dev $(EMULATOR)/.installed ## from sending to searchable, p50 and p95, by each door
+	$(VENV)/bin/python -m benchmarks.searchable
 
 DEPLOYED := tests/e2e/test_deployed.py
 
