@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from textwrap import fill
 
 from penstock.cost import Requests, Way, beside, listed_prices, requests_of
 from penstock.estimate import Estimate, estimate
@@ -85,10 +86,11 @@ def _shards(counted: Mapping[str, Requests]) -> str:
     ((case, counts),) = ((case, counts) for case, counts in counted.items() if "shards" in case)
     shards = case.split()[-2]
     many = _estimated(MANY)
-    return (
+    return fill(
         f"A document of *n* shards, two or more, takes {sums[0] - 2 * each:g} + {each:g}·*n* by HTTPS (counted: "
         f"{sum(counts.values()):g} with {shards}). A thousand pages of our test text have {many.chunks} chunks, so "
-        f"{many.shards} shards and {sum(requests_of(Way.HTTPS, many.shards).values()):g} requests."
+        f"{many.shards} shards and {sum(requests_of(Way.HTTPS, many.shards).values()):g} requests.",
+        width=120,
     )
 
 
