@@ -113,6 +113,16 @@ def test_a_binary_file_comes_back_byte_for_byte(api: httpx.Client) -> None:
     assert httpx.get(link.headers["location"], trust_env=False).content == content
 
 
+def test_a_document_of_several_shards_is_embedded_by_another_function(api: httpx.Client) -> None:
+    content = "".join(f"Gauge {number} of the weir stood at {number * 7} millimetres.\n\n" for number in range(12_000))
+    answer = api.post("/v1/documents", files={"files": ("gauges.txt", content.encode(), "text/plain")})
+    assert answer.status_code == 202, answer.text
+    document = answer.json()["documents"][0]["document_id"]
+    ended = _final(api, document)
+    assert ended["status"] == "indexed"
+    assert ended["receipt"]["chunks"] == ended["receipt"]["vectors"] > 128, "more than a shard"
+
+
 def test_each_lane_has_a_consumer(api: httpx.Client) -> None:
     for lane in ("express", "standard", "bulk"):
         answer = api.post("/v1/health/task", params={"lane": lane})
