@@ -22,6 +22,12 @@ demo: $(VENV)/.installed $(EMULATOR)/.installed ## samples in through both doors
 test: $(VENV)/.installed-dev $(EMULATOR)/.installed $(INVOKE)/.installed ## every test
 	$(VENV)/bin/python -m pytest $(if $(TESTS),$(TESTS),--ignore=$(DEPLOYED))
 
+bench-requests: $(VENV)/.installed-dev $(EMULATOR)/.installed ## every AWS request of a document, against its budget; UPDATE=1 agrees
+	$(VENV)/bin/python -m benchmarks.requests $(if $(UPDATE),--update)
+
+bench-searchable: $(VENV)/.installed-dev $(EMULATOR)/.installed ## from sending to searchable, p50 and p95, by each door
+	$(VENV)/bin/python -m benchmarks.searchable
+
 DOORS := tests/e2e/test_doors.py tests/e2e/test_uploads.py
 DEPLOYED := tests/e2e/test_deployed.py
 

@@ -109,6 +109,10 @@ class DocumentTable(Protocol):
 
     def read_build(self, tenant: TenantId, document: DocumentId, pair: Pair) -> Build | None: ...
 
+    def read_both(self, tenant: TenantId, document: DocumentId, pair: Pair) -> tuple[Document | None, Build | None]:
+        """The record and this build of it, by one request. Each is as its last write left it, but another may come
+        between the two."""
+
     def write(self, tenant: TenantId, *changes: Change) -> None:
         """All of them, or none. The stored revision is the one before plus 1 (1 for a new item), whatever `after`
         carries; read again, or use `replace(after, revision=...)`, before changing it further.

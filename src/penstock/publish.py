@@ -16,7 +16,7 @@ from penstock.document import Document, Edition, Pair, Receipt, Status
 from penstock.errors import Conflict, CountsDiffer, Fenced, Transient
 from penstock.ports import Change, Services
 from penstock.ranges import ranges, shortened
-from penstock.revise import revise, revise_build
+from penstock.revise import revise_build, revise_known
 from penstock.shards import send_shards, shard_folder
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def publish_held(services: Services, claim: Claim, receipt: Receipt, *, sha256: 
         work = record.work.returned(claim.epoch)
         return replace(record, work=work, original=replace(record.original, sha256=sha256))
 
-    return _publish(services, claim.document, receipt, still, known=claim.document)
+    return _publish(services, claim.document, receipt, still)
 
 
 def publish_build(services: Services, record: Document, build: Build) -> None:
@@ -56,6 +56,7 @@ def publish_build(services: Services, record: Document, build: Build) -> None:
             raise Fenced
         return found
 
+    record = still(services.documents.read(record.tenant, record.id))
     receipt = replace(build.draft, chunks=build.chunks, embedded=build.embedded)
     try:
         _publish(services, record, receipt, still)
@@ -64,7 +65,7 @@ def publish_build(services: Services, record: Document, build: Build) -> None:
         again = revise_build(services, record.tenant, record.id, build.pair, lambda found: _once_more(found, build))
         send_shards(services, record, again)
         return
-    _tidy(services, record)
+    _tidy(services, record, build)
 
 
 def _once_more(found: Build, seen: Build) -> Build:
@@ -92,7 +93,7 @@ def keep_edition(services: Services, claim: Claim, *, sha256: str) -> Document:
             due=_again(services) if record.stray else None,
         )
 
-    _, after = revise(services, claim.tenant, claim.document.id, decide, known=claim.document)
+    _, after = revise_known(services, claim.tenant, claim.document.id, claim.document, decide)
     assert after is not None, "keeping an edition deletes nothing"
     _clear_now(services, after)
     return after
@@ -103,8 +104,6 @@ def _publish(
     record: Document,
     receipt: Receipt,
     still: Callable[[Document | None], Document],
-    *,
-    known: Document | None = None,
 ) -> Document:
     tenant, pair, now = record.tenant, record.pair, services.clock()
     services.index.refresh(tenant)
@@ -136,7 +135,7 @@ def _publish(
             due=_again(services) if stray else None,
         )
 
-    _, after = revise(services, tenant, record.id, decide, known=known)
+    _, after = revise_known(services, tenant, record.id, record, decide)
     assert after is not None, "publishing deletes nothing"
     _clear_now(services, after)
     return after
@@ -184,12 +183,10 @@ def _explained(services: Services, record: Document, receipt: Receipt) -> Receip
     )
 
 
-def _tidy(services: Services, built: Document) -> None:
+def _tidy(services: Services, built: Document, build: Build) -> None:
     """Work files and the build item have done their work. Lifecycle and TTL remove what is left behind here."""
     try:
         services.objects.remove_all(built.tenant, shard_folder(built))
-        build = services.documents.read_build(built.tenant, built.id, built.pair)
-        if build is not None:
-            services.documents.write(built.tenant, Change(build, None))
+        services.documents.write(built.tenant, Change(build, None))
     except (Transient, Conflict):
         log.warning("work files not removed", extra={"tenant": built.tenant, "document": built.id})

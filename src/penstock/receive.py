@@ -23,7 +23,7 @@ from penstock.document import (
 from penstock.errors import BadRequest, BeingDeleted, EmptyFile, OriginalMissing, Transient
 from penstock.ports import Limits, Services, Stored
 from penstock.remove import receive_removal
-from penstock.revise import revise
+from penstock.revise import revise_known
 from penstock.task import Lane, Message, Operation, Stage, TaskId
 from penstock.upload import AwaitedUpload, UploadId
 
@@ -111,7 +111,7 @@ def receive_upload(
     stored = services.objects.put(tenant, key, upload.content, content_type=upload.content_type)
     original = Original(key, stored.version, upload.name, upload.size, stored.etag, upload.sha256, upload.content_type)
     try:
-        return receive_document(services, Arrival(tenant, document, original, source, lane, metadata))
+        return receive_document(services, Arrival(tenant, document, original, source, lane, metadata), known)
     except BeingDeleted:
         services.objects.remove(tenant, key, stored.version)
         raise
@@ -143,7 +143,8 @@ def receive_object(services: Services, event: ObjectEvent) -> Received | None:
         return None  # what a console makes to show an empty folder
     original = Original(event.key, event.version, name, event.size, event.etag.strip('"'), sequencer=event.sequencer)
     try:
-        received = receive_document(services, Arrival(tenant, document, original, source))
+        known = services.documents.read(tenant, document)
+        received = receive_document(services, Arrival(tenant, document, original, source), known)
     except BeingDeleted as error:
         raise _after_removal(services, error) from error
     return None if received.already_here else received
@@ -202,7 +203,7 @@ def _receive_upload_of(services: Services, upload: AwaitedUpload, event: ObjectE
     original = Original(key, stored.version, upload.name, event.size, stored.etag, upload.sha256, upload.content_type)
     arrival = Arrival(upload.tenant, upload.document, original, upload.source, upload.lane, upload.metadata)
     try:
-        return receive_document(services, arrival)
+        return receive_document(services, arrival, record)
     except BeingDeleted as error:
         services.objects.remove(upload.tenant, key, stored.version)
         raise _after_removal(services, error) from error
@@ -212,8 +213,11 @@ def _after_removal(services: Services, error: BeingDeleted) -> Transient:
     return Transient(why=str(error), retry_after=services.limits.lease.total_seconds())
 
 
-def receive_document(services: Services, arrival: Arrival) -> Received:
+def receive_document(services: Services, arrival: Arrival, known: Document | None) -> Received:
     """Make these bytes the newest generation of their document and ask for its extraction, if there is anything to do.
+
+    Args:
+        known: the record as the door has read it.
 
     Raises:
         BeingDeleted: not before that is done.
@@ -236,7 +240,7 @@ def receive_document(services: Services, arrival: Arrival) -> Received:
             return _seen_again(record, arrival.original)
         return _requeued(record, max(record.generation + 1, milliseconds(now)), arrival, now, services.limits)
 
-    before, after = revise(services, arrival.tenant, arrival.document, decide)
+    before, after = revise_known(services, arrival.tenant, arrival.document, known, decide)
     assert after is not None, "a receive never deletes the record"
     asked = before is None or before.status is not Status.QUEUED or before.generation != after.generation
     if after.status in {Status.DELETING, Status.DELETED}:

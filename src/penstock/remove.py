@@ -11,7 +11,7 @@ from penstock.claim import Claim, held
 from penstock.document import Document, DocumentId, Original, Pair, Status, TenantId, earlier, milliseconds
 from penstock.errors import CountsDiffer, NotFound, Transient
 from penstock.ports import Change, Services
-from penstock.revise import revise
+from penstock.revise import revise, revise_known
 from penstock.task import Message, Operation, Stage, TaskId
 
 log = logging.getLogger(__name__)
@@ -159,4 +159,4 @@ def _entomb(services: Services, claim: Claim) -> None:
             due=ends,
         )
 
-    revise(services, claim.tenant, claim.document.id, decide, known=claim.document)
+    revise_known(services, claim.tenant, claim.document.id, claim.document, decide)

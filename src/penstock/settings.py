@@ -85,6 +85,8 @@ class Settings:
     """Visibility a Celery worker asks for when it receives."""
     resend_seconds: Count = 600
     """When the sweep first looks for a message that was lost."""
+    sweep_seconds: Annotated[float, Meta(gt=0)] = 60
+    """How often `penstock beat` asks for a sweep. In AWS a schedule does, each minute."""
 
     log_json: bool = False
     """Whether a worker logs JSON, with metrics, as CloudWatch reads it. In Lambda all do."""

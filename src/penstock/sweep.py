@@ -12,7 +12,7 @@ from penstock.errors import Fenced, PenstockError
 from penstock.onward import carry_on
 from penstock.ports import Services
 from penstock.publish import clear_stale
-from penstock.revise import revise
+from penstock.revise import revise, revise_known
 from penstock.task import Message, Stage
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def _see_to(services: Services, tenant: TenantId, document: DocumentId) -> None:
         return
     if record.status is Status.DELETED:
         services.index.clear(tenant, document, older_than=Pair(record.generation + 1, 0))
-        revise(services, tenant, document, lambda found: None if found == record else found, known=record)
+        revise_known(services, tenant, document, record, lambda found: None if found == record else found)
     elif record.status in FINAL:
         _clear_again(services, record)
     else:
@@ -70,7 +70,7 @@ def _clear_again(services: Services, record: Document) -> None:
     def decide(found: Document | None) -> Document | None:
         return found if found != record else replace(record, stray=False, due=None)
 
-    revise(services, record.tenant, record.id, decide, known=record)
+    revise_known(services, record.tenant, record.id, record, decide)
 
 
 def _resend(services: Services, record: Document) -> None:
@@ -82,11 +82,13 @@ def _resend(services: Services, record: Document) -> None:
     def decide(found: Document | None) -> Document | None:
         if found is None or found.generation != record.generation or found.status is not record.status:
             raise Fenced
+        if found.due != record.due:
+            raise Fenced  # another sweep saw to it
         if until is not None and until > now:
             return replace(found, due=until)
         return replace(found, due=now + timedelta(seconds=found.wait), wait=found.wait * 2)
 
-    _, after = revise(services, record.tenant, record.id, decide, known=record)
+    _, after = revise_known(services, record.tenant, record.id, record, decide)
     if after is None or (until is not None and until > now):
         return
     if record.status is Status.EMBEDDING:

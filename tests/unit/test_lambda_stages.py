@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -92,6 +93,17 @@ def test_one_message_of_a_batch_fails_alone_and_poison_is_not_retried(world: Wor
     ((queue, body, reason),) = sqs.sent
     assert (queue, body) == (f"{BASE}embed-dead", poison["body"])
     assert "no JSON" in reason
+
+
+def test_a_sweep_runs_here_as_in_a_worker(world: World, sqs: FakeSqs) -> None:
+    """I6."""
+    world.upload("The weir was opened.")
+    world.queue.sent.clear()
+    world.clock.pass_time(world.limits.resend)
+    event = sample("stages-delete")
+    event["Records"][0]["body"] = json.dumps({"headers": {"task": "penstock.sweep", "id": "1"}, "body": "[[], {}, {}]"})
+    assert not list(kept(consumer(world, sqs, run)(event, Invocation())))
+    assert len(world.queue.sent) == 1
 
 
 def test_a_message_runs_with_the_ids_that_it_carries(world: World, sqs: FakeSqs) -> None:

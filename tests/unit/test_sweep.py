@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.document import Status
+from penstock.document import Status, TenantId
+from penstock.ports import Change
 from penstock.sweep import sweep
 from tests.world import World, prose
 
@@ -42,6 +43,24 @@ def test_a_lost_delete_message_is_sent_again(world: World) -> None:
     world.sweep()
     world.drain()
     assert world.record(received).status is Status.DELETED
+
+
+def test_what_two_sweeps_find_at_once_is_sent_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I2: the one whose write comes second stops quietly."""
+    received = world.upload("some text")
+    world.queue.sent.clear()
+    world.clock.pass_time(world.limits.resend)
+    write = world.documents.write
+
+    def overtaken(tenant: TenantId, *changes: Change) -> None:
+        monkeypatch.undo()
+        assert world.sweep() == 1
+        write(tenant, *changes)
+
+    monkeypatch.setattr(world.documents, "write", overtaken)
+    world.sweep()
+    assert len(world.queue.sent) == 1
+    assert world.record(received).due == world.clock() + world.limits.resend
 
 
 def test_a_long_queue_is_not_flooded_and_waiting_is_never_judged_dead(world: World) -> None:

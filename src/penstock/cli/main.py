@@ -19,7 +19,7 @@ from penstock.cli.keys import keys
 from penstock.cli.list import list_documents
 from penstock.cli.rm import rm
 from penstock.cli.search import search
-from penstock.cli.serve import serve, worker
+from penstock.cli.serve import beat, serve, worker
 from penstock.cli.status import status
 from penstock.cli.stop import EXIT_CODES, Exit, Stop
 from penstock.cli.up import demo, provision, up
@@ -80,6 +80,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "estimate": estimate,
     "serve": serve,
     "worker": worker,
+    "beat": beat,
     "up": up,
     "demo": demo,
     "provision": provision,

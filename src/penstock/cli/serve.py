@@ -1,4 +1,4 @@
-"""`penstock serve` and `penstock worker`: the two processes, configured by the environment."""
+"""`penstock serve`, `penstock worker` and `penstock beat`: the processes, configured by the environment."""
 
 from __future__ import annotations
 
@@ -37,6 +37,16 @@ def worker(
     from penstock.worker.main import run_worker  # noqa: PLC0415
 
     run_worker(Settings(), list(dict.fromkeys(chosen)))
+
+
+def beat() -> None:
+    """Asks the workers for a sweep every PENSTOCK_SWEEP_SECONDS, until SIGINT or SIGTERM: what was lost is sent again.
+    One for all workers; none where the template's functions run."""
+    load_environment()
+    from penstock.settings import Settings  # noqa: PLC0415 - Celery and boto3: not for --help
+    from penstock.worker.beat import run_beat  # noqa: PLC0415
+
+    run_beat(Settings())
 
 
 def _lane(name: str) -> Lane:

@@ -15,15 +15,15 @@ from tempfile import TemporaryDirectory
 from penstock.backoff import backoff
 from penstock.build import Build
 from penstock.chunk import Chunk, Cut, Page
-from penstock.claim import Claim, HandedOn, check, hand_on, held, tell
+from penstock.claim import Claim, HandedOn, hand_on, held, tell
 from penstock.document import Document, Receipt, Status, Work
 from penstock.embed import Paid, embed_chunks
 from penstock.errors import EmptyFile, Fenced, OriginalMissing, OutOfTime, TooLarge, Transient, Unreadable
-from penstock.ports import Change, Reading, Services
+from penstock.ports import Reading, Services
 from penstock.publish import keep_edition, publish_build, publish_held
 from penstock.ranges import numbers, ranges
 from penstock.remove import remove_missing
-from penstock.revise import revise_both, revise_build
+from penstock.revise import revise_both
 from penstock.shards import embed_message, save_shard
 from penstock.split import cuts
 
@@ -116,10 +116,9 @@ def _send_shards(
     """
     document = claim.document
     while shard := list(islice(found, services.limits.shard)):
-        check(services, claim)
         chunks = [chunk for chunk, _ in shard]
         save_shard(services, document, written, chunks, paged=tally.reading.paged)
-        _count_written(services, document, written + 1, chunks[-1].last_page, tally.reading.pages)
+        _count_written(services, claim, written + 1, chunks[-1].last_page, tally.reading.pages)
         services.queue.send(embed_message(document, written), document.lane)
         written += 1
         if services.deadline is not None and services.clock() >= services.deadline:
@@ -130,15 +129,19 @@ def _send_shards(
     return written
 
 
-def _count_written(services: Services, document: Document, written: int, read: int, pages: int) -> None:
-    if written == 1:
-        services.documents.write(document.tenant, Change(None, _new_build(services, document, read, pages)))
-        return
+def _count_written(services: Services, claim: Claim, written: int, read: int, pages: int) -> None:
+    """So many shards are saved. A checkpoint as well.
 
-    def decide(build: Build) -> Build:
-        return replace(build, written=written, pages_read=read)
+    Raises:
+        Fenced: the work is no longer wanted, or no longer this claim's.
+    """
 
-    revise_build(services, document.tenant, document.id, document.pair, decide)
+    def decide(record: Document | None, build: Build | None) -> tuple[Document, Build]:
+        record = held(record, claim)
+        build = build or _new_build(services, record, read, pages)
+        return record, replace(build, written=written, pages_read=read)
+
+    revise_both(services, claim.tenant, claim.document.id, claim.pair, decide)
 
 
 def _declare(services: Services, claim: Claim, total: int, receipt: Receipt, sha256: str) -> None:

@@ -16,7 +16,7 @@ from penstock.settings import Settings
 from penstock.settle import settle
 from penstock.task import Message
 from penstock.wiring import services
-from penstock.worker.envelope import PING_TASK, STAGE_TASKS, Poison, read
+from penstock.worker.envelope import STAGE_TASKS, Poison, read
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +60,8 @@ def _settled(services: Services, record: Record) -> bool:
     except Poison as poison:
         log.error("dropped a dead letter (%s): %s", poison, record["body"][:_SHOWN])  # noqa: TRY400 - no bug
         return True
-    if envelope.task == PING_TASK:
-        return True
+    if envelope.task not in STAGE_TASKS:
+        return True  # nobody waits for a ping any more, and the next sweep comes by itself
     message = Message.of(STAGE_TASKS[envelope.task], envelope.arguments)
     reason = record.get("messageAttributes", {}).get("reason", {}).get("stringValue", _UNTOLD)
     with about(stage=message.stage.value, **message.arguments()):

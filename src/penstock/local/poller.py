@@ -1,22 +1,18 @@
-"""What Lambda does in AWS, in a loop: feed the arrivals queue to its handler, and run the sweep on its schedule."""
+"""What Lambda does in AWS, in a loop: feed the arrivals queue to its handler."""
 
 from __future__ import annotations
 
 import logging
 import signal
 import threading
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.adapters.aws.clients import aws_clients
-from penstock.errors import Transient
 from penstock.lambdas.arrivals import Handler, make_handler
-from penstock.ports import Services
 from penstock.settings import Settings
-from penstock.sweep import sweep
 from penstock.wiring import services
 
 if TYPE_CHECKING:
@@ -25,7 +21,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SWEEP_SECONDS = 15
 _VISIBILITY_SECONDS = 30
 _AGAIN_SECONDS = 2
 _LONGEST_AGAIN_SECONDS = 60
@@ -40,12 +35,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     settings = Settings()
-    wired = services(settings)
-    handler, sqs, swept = make_handler(wired), aws_clients().sqs, 0.0
+    handler, sqs = make_handler(services(settings)), aws_clients().sqs
     while not stopped.is_set():
-        if time.monotonic() - swept >= _SWEEP_SECONDS:
-            swept = time.monotonic()
-            _sweep(wired)
         try:
             _one_batch(sqs, settings, handler)
         except (BotoCoreError, ClientError) as error:
@@ -86,16 +77,6 @@ def _record(message: MessageTypeDef) -> dict[str, Any]:
         "messageAttributes": {},
         "eventSource": "aws:sqs",
     }
-
-
-def _sweep(wired: Services) -> None:
-    try:
-        found = sweep(wired)
-    except Transient as error:
-        log.warning("not swept: %s", error)
-    else:
-        if found:
-            log.info("swept %d", found)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from penstock.pipeline import Run, run
 from penstock.ports import Services
 from penstock.settings import Settings
 from penstock.task import Lane, Stage, queue_name
+from penstock.worker.envelope import SWEEP_TASK
 from penstock.worker.options import WorkerOptions
 from penstock.worker.tasks import OnePerProcess, register
 
@@ -41,6 +42,8 @@ def _configuration(settings: Settings, options: WorkerOptions) -> dict[str, obje
             "predefined_queues": {name: {"url": url} for name, url in settings.queues.items()},
             "polling_interval": 0 if options.wait else options.pause,  # a long poll waits long enough
             "wait_time_seconds": options.wait,
+            "body_encoding": None,  # what beat sends is plain JSON too
+            "sqs_base64_encoding": False,
             "region": os.environ.get("AWS_REGION"),  # boto3 itself knows AWS_DEFAULT_REGION only
             "client-config": {
                 "connect_timeout": options.answer,
@@ -59,6 +62,14 @@ def _configuration(settings: Settings, options: WorkerOptions) -> dict[str, obje
         },
         "task_queues": [Queue(name, exchange="", routing_key=name) for name in settings.queues],
         "task_create_missing_queues": False,
+        # Every worker takes from the delete queue, whatever its lanes, and no backlog of documents stands in it.
+        "beat_schedule": {
+            SWEEP_TASK: {
+                "task": SWEEP_TASK,
+                "schedule": settings.sweep_seconds,
+                "options": {"queue": queue_name(Stage.DELETE, Lane.STANDARD)},
+            }
+        },
         "task_ignore_result": True,
         "task_serializer": "json",
         "accept_content": ["json"],

@@ -72,14 +72,19 @@ def queues_of(lanes: Iterable[Lane]) -> list[str]:
     return list(dict.fromkeys(queue_name(stage, lane) for stage in Stage for lane in lanes))
 
 
+def log_text() -> None:
+    """Log lines to read, unless a log was set up before."""
+    logging.basicConfig(format=LOG_FORMAT, level=logging.INFO)
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    logging.getLogger("celery").setLevel(logging.WARNING)
+
+
 def _keep_log(**_: object) -> None: ...
 
 
 def start(app: Celery, queues: Sequence[str], stop: float) -> int:
     """Work on these queues in this process until SIGTERM or SIGINT; the exit status."""
-    logging.basicConfig(format=LOG_FORMAT, level=logging.INFO)
-    logging.getLogger("botocore").setLevel(logging.WARNING)
-    logging.getLogger("celery").setLevel(logging.WARNING)
+    log_text()
     logging.getLogger("celery.app.trace").setLevel(logging.ERROR)  # the tasks say themselves how they went
     warnings.simplefilter("ignore", SecurityWarning)  # root is dangerous with pickle, and JSON alone is accepted
     signals.setup_logging.connect(_keep_log)  # else Celery sets up one of its own

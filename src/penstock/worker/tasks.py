@@ -1,4 +1,4 @@
-"""The Celery tasks: one per stage, and the ping."""
+"""The Celery tasks: one per stage, the sweep and the ping."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from time import monotonic
 from celery import Celery
 
 from penstock.document import tenant_id
+from penstock.errors import Transient
 from penstock.log_context import about
 from penstock.pipeline import HandBack, Run
 from penstock.ports import Services
+from penstock.sweep import sweep
 from penstock.task import Message, Stage
-from penstock.worker.envelope import PING_TASK, STAGE_TASKS
+from penstock.worker.envelope import PING_TASK, STAGE_TASKS, SWEEP_TASK
 from penstock.worker.renewal import renewing
 from penstock.worker.request import HandedBack, Request
 
@@ -38,6 +40,7 @@ def register(app: Celery, services: Callable[[], Services], run: Run) -> None:
     """Give the app its tasks."""
     for name, stage in STAGE_TASKS.items():
         app.task(name=name, Request=Request, shared=False)(_stage_task(stage, services, run))
+    app.task(name=SWEEP_TASK, Request=Request, shared=False)(_sweep_task(services))
     app.task(name=PING_TASK, Request=Request, shared=False)(_ping_task(services))
 
 
@@ -59,6 +62,19 @@ def _stage_task(stage: Stage, services: Callable[[], Services], run: Run) -> Cal
         logger.info("%s: done in %.2f s", name, monotonic() - began)
 
     return work
+
+
+def _sweep_task(services: Callable[[], Services]) -> Callable[[], None]:
+    def see_to_what_is_due() -> None:
+        try:
+            found = sweep(services())
+        except Transient as error:
+            logger.warning("not swept; the next turn comes soon: %s", error)
+        else:
+            if found:
+                logger.info("swept %d", found)
+
+    return see_to_what_is_due
 
 
 def _ping_task(services: Callable[[], Services]) -> Callable[..., None]:
