@@ -214,6 +214,15 @@ def hand_on(services: Services, claim: Claim, resume: Cut, draft: Receipt) -> No
     revise_both(services, claim.tenant, claim.document.id, claim.pair, decide)
 
 
+def put_down(services: Services, claim: Claim) -> None:
+    """End the lease on purpose, with the work undone. No try has failed.
+
+    Raises:
+        Fenced: the lease was lost, or ended, before.
+    """
+    _rework(services, claim, lambda work: work.returned(claim.epoch))
+
+
 def finish_shard(services: Services, claim: Claim, *, chunks: int, embedded: int) -> Build:
     """The build with this claim's shard done.
 

@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from penstock.task import Stage
+
+_SOFT_TIME_LIMIT = 25 * 60.0
+_TIME_LIMIT = 30 * 60.0
+LONGEST_TASK = 11 * 60 * 60
+"""Seconds: SQS ends a message's invisibility at twelve hours."""
+
+
+def _for_each_stage(given: object) -> object:
+    return given if isinstance(given, Mapping) else dict.fromkeys(Stage, given)
+
+
+def _bounded(limits: dict[Stage, float]) -> dict[Stage, float]:
+    if not all(0 < limit <= LONGEST_TASK for limit in limits.values()):
+        raise ValueError(f"a time limit is more than 0 seconds and at most {LONGEST_TASK}")
+    return limits
+
+
+TimeLimits = Annotated[dict[Stage, float], BeforeValidator(_for_each_stage), AfterValidator(_bounded)]
+"""Seconds: one number for all stages, or a JSON object of stages, where the others keep the default."""
 
 
 class Settings(BaseSettings):
@@ -75,9 +98,44 @@ class Settings(BaseSettings):
     )
     worker_concurrency: int = Field(default=2, ge=1, description="Celery's name: processes of one worker.")
     worker_prefetch_multiplier: int = Field(default=2, ge=1, description="Celery's name: messages held per process.")
+    worker_max_tasks_per_child: int | None = Field(
+        default=None, ge=1, description="Celery's name: tasks after which a process is replaced."
+    )
+    worker_max_memory_per_child: int | None = Field(
+        default=None, ge=1, description="Celery's name: KiB resident after which a process is replaced when idle."
+    )
+    task_soft_time_limit: TimeLimits = Field(
+        default=_SOFT_TIME_LIMIT,
+        validate_default=True,
+        description="Celery's name: seconds after which a task saves where it is and hands back. A number, or JSON of "
+        "stages.",
+    )
+    task_time_limit: TimeLimits = Field(
+        default=_TIME_LIMIT,
+        validate_default=True,
+        description="Celery's name: seconds after which a task's process is killed. A number, or JSON of stages.",
+    )
     wait_seconds: int = Field(default=20, ge=0, le=20, description="How long a receive request waits for a message.")
-    stop_seconds: float = Field(default=25, ge=0, description="How long running tasks may go on after SIGTERM.")
+    stop_seconds: float = Field(
+        default=25,
+        ge=0,
+        description="How long a worker takes to stop, at most: running tasks hand back at their next checkpoint, and "
+        "are interrupted when four fifths of this are over.",
+    )
 
     api_host: str = Field(default="127.0.0.1", description="Where `penstock serve` listens.")
     api_port: int = Field(default=8080, ge=1, le=65535, description="The API's port.")
     emulator_port: int = Field(default=4566, ge=1, le=65535, description="The AWS emulator's port in the local stack.")
+
+    @model_validator(mode="after")
+    def _soft_before_hard(self) -> Self:
+        for stage in Stage:
+            if self.soft_time_limit(stage) >= self.time_limit(stage):
+                raise ValueError(f"the soft time limit of {stage} is not below its hard one")
+        return self
+
+    def soft_time_limit(self, stage: Stage) -> float:
+        return self.task_soft_time_limit.get(stage, _SOFT_TIME_LIMIT)
+
+    def time_limit(self, stage: Stage) -> float:
+        return self.task_time_limit.get(stage, _TIME_LIMIT)

@@ -16,9 +16,6 @@ from penstock.worker.heartbeat import HeartbeatStep
 from penstock.worker.options import WorkerOptions
 from penstock.worker.tasks import OnePerProcess, register
 
-TASK_LIMIT = 10 * 60 * 60
-"""Seconds after which a pool process is killed: SQS ends a message's invisibility at twelve hours."""
-
 
 def make_app(
     settings: Settings, services: Callable[[], Services], options: WorkerOptions | None = None, run: Run = run
@@ -27,7 +24,7 @@ def make_app(
     app = Celery("penstock", set_as_current=False)
     app.conf.update(_configuration(settings, options or WorkerOptions()))
     app.steps["consumer"].add(HeartbeatStep)
-    register(app, OnePerProcess(services), run)
+    register(app, OnePerProcess(services), run, settings.time_limit)
     return app
 
 
@@ -64,10 +61,11 @@ def _configuration(settings: Settings, options: WorkerOptions) -> dict[str, obje
         "task_acks_late": True,
         "task_acks_on_failure_or_timeout": False,
         "task_reject_on_worker_lost": True,
-        "task_time_limit": TASK_LIMIT,
         "worker_pool": "prefork",
         "worker_concurrency": settings.worker_concurrency,
         "worker_prefetch_multiplier": settings.worker_prefetch_multiplier,
+        "worker_max_tasks_per_child": settings.worker_max_tasks_per_child,
+        "worker_max_memory_per_child": settings.worker_max_memory_per_child,
         "worker_proc_alive_timeout": 30,
         "worker_enable_remote_control": False,
         "worker_send_task_events": False,

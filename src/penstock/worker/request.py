@@ -10,6 +10,10 @@ from celery.worker import request
 from celery.worker.state import task_ready
 
 
+_TO_DIE = 60
+"""Seconds after its hard limit within which a process is gone."""
+
+
 class HandedBack(Reject):
     """The task wants its message back after a delay. It crosses the pool as an exception, because a result cannot say
     so, and the pool process has no hold of the message. A Reject, so that a stock worker would not delete it either."""
@@ -25,7 +29,13 @@ class HandedBack(Reject):
 
 
 class Request(request.Request):
-    """A task whose message can be handed back with a delay of its own."""
+    """A task whose message can be handed back with a delay of its own, and is held for its time limit only."""
+
+    def execute_using_pool(self, pool: Any, **options: Any) -> Any:
+        limit = self.task.time_limit
+        if limit is not None:
+            self.message.channel.heartbeat.begin(self.message.delivery_tag, limit + _TO_DIE)
+        return super().execute_using_pool(pool, **options)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         error = exc_info.exception

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 from celery import Celery
 
 from penstock.document import tenant_id
 from penstock.log_context import about
-from penstock.pipeline import HandBack, Run
+from penstock.pipeline import HandBack, Keep, Run
 from penstock.ports import Services
 from penstock.task import Message, Stage
 from penstock.worker.envelope import PING_TASK, STAGE_TASKS
@@ -34,14 +35,18 @@ class OnePerProcess:
         return self._made[1]
 
 
-def register(app: Celery, services: Callable[[], Services], run: Run) -> None:
-    """Give the app its tasks."""
+def register(
+    app: Celery, services: Callable[[], Services], run: Run, time_limit: Callable[[Stage], float]
+) -> None:
+    """Give the app its tasks. A process whose task is not done within its limit, in seconds, is killed."""
     for name, stage in STAGE_TASKS.items():
-        app.task(name=name, Request=Request, shared=False)(_stage_task(stage, services, run))
+        limit = time_limit(stage)
+        task = _stage_task(stage, services, run, partial(renewing, most=limit))
+        app.task(name=name, Request=Request, shared=False, time_limit=limit)(task)
     app.task(name=PING_TASK, Request=Request, shared=False)(_ping_task(services))
 
 
-def _stage_task(stage: Stage, services: Callable[[], Services], run: Run) -> Callable[..., None]:
+def _stage_task(stage: Stage, services: Callable[[], Services], run: Run, keep: Keep) -> Callable[..., None]:
     def work(**arguments: object) -> None:
         message = Message.of(stage, arguments)
         with about(stage=stage.value, **message.arguments()):
@@ -49,7 +54,7 @@ def _stage_task(stage: Stage, services: Callable[[], Services], run: Run) -> Cal
 
     def work_on(message: Message) -> None:
         began = monotonic()
-        outcome = run(services(), message, renewing)
+        outcome = run(services(), message, keep)
         name = f"{stage} {message.tenant}/{message.document} {message.generation}"
         if message.shard is not None:
             name += f" shard {message.shard}"

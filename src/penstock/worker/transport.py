@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import cached_property
+from time import monotonic
 from typing import Any
 
 import pycurl
@@ -34,6 +35,11 @@ class HttpClient(CurlClient):
         if 0 <= msecs < 1000:  # noqa: PLR2004 - a second
             self.hub.call_later(msecs / 1000, self._timeout_check)  # type: ignore[attr-defined]
 
+    def wait(self, seconds: float) -> None:
+        """For answers, at most so long, where no hub is running."""
+        self._multi.select(seconds)
+        self._timeout_check()
+
 
 class HttpConnection(AsyncHTTPSConnection):
     """kombu computes time limits and never hands them to curl: a connection that went silent would hang for ever."""
@@ -61,6 +67,10 @@ class Receiver(AsyncSQSConnection):
         super().__init__(**options)
         self._connect = connect
         self._answer = answer
+
+    def wait(self, seconds: float) -> None:
+        """For answers, where nothing else does."""
+        self._httpclient.wait(seconds)
 
     def get_http_connection(self) -> HttpConnection:
         return HttpConnection(self._connect, self._answer, http_client=self._httpclient)
@@ -91,6 +101,8 @@ class Channel(SQS.Channel):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._full: list[str] = []
+        self._asked: set[str] = set()
+        """Queues whose answer to a receive request is still to come."""
 
     @cached_property
     def heartbeat(self) -> Heartbeat:
@@ -137,6 +149,7 @@ class Channel(SQS.Channel):
     def _get_from_sqs(
         self, queue_name: Any, queue_url: str, connection: Receiver, count: int = 1, callback: Any = None
     ) -> Any:
+        self._asked.add(queue_url)
         return connection.receive_message(
             queue_name,
             queue_url,
@@ -148,6 +161,7 @@ class Channel(SQS.Channel):
 
     def _on_messages_ready(self, url: str, queue: str, answer: dict[str, Any] | None) -> int:
         """How many were received. Never raises: the queue would not be polled again."""
+        self._asked.discard(url)
         if answer is None:
             return _FAILED
         # What comes without its receipt handle cannot be answered for, and comes again.
@@ -160,6 +174,13 @@ class Channel(SQS.Channel):
                 logger.exception("A message of %s could not be taken; it comes again", queue)
                 self.hand_back(message["ReceiptHandle"], self.transport_options["visibility"])
         return len(messages)
+
+    def await_answers(self) -> None:
+        """Once nothing is consumed any more: wait for the receive requests that are on their way, and hand back what
+        they bring. SQS may give messages even to a connection that nobody listens to any more."""
+        end = monotonic() + self.wait_time_seconds + self.transport_options["answer"]
+        while self._asked and monotonic() < end:
+            self._receiver.wait(0.05)
 
     def _take(self, url: str, queue: str, message: dict[str, Any], deliver: Callable[[object], object] | None) -> None:
         receipt = message["ReceiptHandle"]
@@ -191,12 +212,10 @@ class Channel(SQS.Channel):
             logger.warning("It could not be moved: %s", failure)
 
     def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
-        """Delete the message. Where that fails it comes again, and its stage is found done."""
-        self.heartbeat.let_go(delivery_tag)
-        try:
-            super().basic_ack(delivery_tag, multiple)
-        finally:
-            self._has_room()
+        """Delete the message."""
+        self.qos.ack(delivery_tag)
+        self.heartbeat.delete(delivery_tag)
+        self._has_room()
 
     def basic_reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Leave the message in its queue: visible at once where `requeue` (its process died), else after a back-off
