@@ -120,7 +120,7 @@ class Settings(BaseSettings):
         default=25,
         ge=0,
         description="How long a worker takes to stop, at most: running tasks hand back at their next checkpoint, and "
-        "are interrupted when four fifths of this are over.",
+        "are interrupted five seconds before the end.",
     )
 
     api_host: str = Field(default="127.0.0.1", description="Where `penstock serve` listens.")

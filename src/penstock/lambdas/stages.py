@@ -87,9 +87,7 @@ class Consumer:
             return each_record(event, self._done)
 
     def _bounded(self, services: Services, message: Message, keep: Keep) -> Outcome:  # noqa: ARG002 - nothing to renew
-        bounded = replace(
-            services, limits=replace(services.limits, lease=self._left() + MARGIN), halt=self._halt
-        )
+        bounded = replace(services, limits=replace(services.limits, lease=self._left() + MARGIN), halt=self._halt)
         return self._run(bounded, message, _kept)
 
     def _halt(self) -> Halt | None:

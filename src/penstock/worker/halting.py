@@ -15,8 +15,8 @@ from penstock.pipeline import Keep, Outcome, Run
 from penstock.ports import Halt, Services
 from penstock.task import Message, Stage
 
-_LATE = 0.8
-"""Of the time that a worker takes to end. The rest is for giving back leases and messages."""
+_GIVING_BACK = 5.0
+"""Seconds, of those that a worker takes to end, for giving back leases and messages; but at most half of them."""
 
 
 class Shutdown:
@@ -30,8 +30,8 @@ class Shutdown:
         self._interruptible = False
 
     def heed(self) -> None:
-        """From here on. In the main thread of the pool process, once a task is there: billiard sets handlers of its own
-        after all that it calls at the start."""
+        """From here on. For the main thread of a pool process with its first task: any sooner, and billiard would put
+        its own handler in the place of this."""
         signal.signal(signal.SIGALRM, self._interrupt)
         signal.signal(signal.SIGTERM, self._begin)
 
@@ -73,7 +73,7 @@ def bounded(run: Run, soft_time_limit: Callable[[Stage], float], stop: float) ->
         soft_time_limit: seconds.
         stop: seconds that the worker takes to end; see `Shutdown`.
     """
-    shutdown = Shutdown(stop * _LATE)
+    shutdown = Shutdown(max(stop - _GIVING_BACK, stop / 2))
 
     def in_time(services: Services, message: Message, keep: Keep) -> Outcome:
         @contextmanager

@@ -198,19 +198,18 @@ class HeartbeatStep(bootsteps.StartStopStep):
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
-        self._channel: Any = None
+        self._heartbeat: Heartbeat | None = None
 
     def start(self, consumer: Any) -> None:
         self.shutdown(consumer)
-        self._channel = consumer.task_consumer.channel
-        self._channel.heartbeat.start()
+        self._heartbeat = consumer.task_consumer.channel.heartbeat
+        self._heartbeat.start()
 
     def stop(self, consumer: Any) -> None:  # noqa: ARG002
         """What waits for a process would wait for those that finish, and then be handed back."""
-        if self._channel is not None:
-            self._channel.heartbeat.hand_back_waiting()
+        if self._heartbeat is not None:
+            self._heartbeat.hand_back_waiting()
 
     def shutdown(self, consumer: Any) -> None:  # noqa: ARG002
-        if self._channel is not None:
-            self._channel.await_answers()
-            self._channel.heartbeat.end()
+        if self._heartbeat is not None:
+            self._heartbeat.end()

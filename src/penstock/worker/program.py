@@ -55,8 +55,10 @@ class Worker(worker.Worker):
         logger.info("stopping: running tasks have %.0f s", seconds)
         if self.hub is not None:
             self.hub.call_soon(lambda: None)  # the loop looks for signals when it wakes
-        _tell_children(signal.SIGTERM)
-        time.sleep(seconds)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            _tell_children(signal.SIGTERM)  # again and again: one whose first task is on its way hears it only then
+            time.sleep(min(left, 1))
         logger.warning("stopping: tasks that still run are killed, their messages handed back")
         try:
             _tell_children(signal.SIGKILL)
@@ -98,7 +100,12 @@ def start(app: Celery, queues: Sequence[str], stop: float) -> int:
         if os.getppid() != parent:
             os._exit(1)
 
+    def ignore_until_busy(**_: object) -> None:
+        """Without a task it is the pool that ends a process; with one, see `Shutdown`."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
     signals.worker_process_init.connect(die_with_parent)
+    signals.worker_process_init.connect(ignore_until_busy)
     program = Worker(app=app, stop=stop, queues=queues, quiet=True)
     program.start()
     return program.exitcode or 0

@@ -31,11 +31,9 @@ class HandedBack(Reject):
 class Request(request.Request):
     """A task whose message can be handed back with a delay of its own, and is held for its time limit only."""
 
-    def execute_using_pool(self, pool: Any, **options: Any) -> Any:
-        limit = self.task.time_limit
-        if limit is not None:
-            self.message.channel.heartbeat.begin(self.message.delivery_tag, limit + _TO_DIE)
-        return super().execute_using_pool(pool, **options)
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        self.message.channel.heartbeat.begin(self.message.delivery_tag, self.task.time_limit + _TO_DIE)
+        super().on_accepted(pid, time_accepted)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         error = exc_info.exception

@@ -21,6 +21,9 @@ from penstock.worker.request import HandedBack, Request
 
 logger = logging.getLogger(__name__)
 
+_PING_LIMIT = 60
+"""Seconds."""
+
 
 class OnePerProcess:
     """Services made when first asked for, anew in each process: connections do not survive a fork."""
@@ -35,15 +38,13 @@ class OnePerProcess:
         return self._made[1]
 
 
-def register(
-    app: Celery, services: Callable[[], Services], run: Run, time_limit: Callable[[Stage], float]
-) -> None:
+def register(app: Celery, services: Callable[[], Services], run: Run, time_limit: Callable[[Stage], float]) -> None:
     """Give the app its tasks. A process whose task is not done within its limit, in seconds, is killed."""
     for name, stage in STAGE_TASKS.items():
         limit = time_limit(stage)
         task = _stage_task(stage, services, run, partial(renewing, most=limit))
         app.task(name=name, Request=Request, shared=False, time_limit=limit)(task)
-    app.task(name=PING_TASK, Request=Request, shared=False)(_ping_task(services))
+    app.task(name=PING_TASK, Request=Request, shared=False, time_limit=_PING_LIMIT)(_ping_task(services))
 
 
 def _stage_task(stage: Stage, services: Callable[[], Services], run: Run, keep: Keep) -> Callable[..., None]:

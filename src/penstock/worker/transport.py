@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import cached_property
-from time import monotonic
 from typing import Any
 
 import pycurl
@@ -18,6 +17,7 @@ from kombu.transport import SQS
 
 from penstock.backoff import backoff
 from penstock.ports import Limits
+from penstock.worker.appetite import Appetite
 from penstock.worker.envelope import Poison, read
 from penstock.worker.heartbeat import Heartbeat
 
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 _FAILED = -1
 _REASON = 1000
+_LOOK = 0.05
+"""Seconds between looks at what is on its way."""
 
 
 class HttpClient(CurlClient):
@@ -35,10 +37,13 @@ class HttpClient(CurlClient):
         if 0 <= msecs < 1000:  # noqa: PLR2004 - a second
             self.hub.call_later(msecs / 1000, self._timeout_check)  # type: ignore[attr-defined]
 
-    def wait(self, seconds: float) -> None:
-        """For answers, at most so long, where no hub is running."""
-        self._multi.select(seconds)
-        self._timeout_check()
+    def close(self) -> None:
+        """The hub closes, as the last task is done: wait for the requests that are on their way, each of which has a
+        time limit. SQS may give messages even to a connection that nobody listens to any more."""
+        while not self._closed and len(self._free_list) < len(self._curls):
+            self._multi.select(_LOOK)
+            self._timeout_check()
+        super().close()
 
 
 class HttpConnection(AsyncHTTPSConnection):
@@ -68,10 +73,6 @@ class Receiver(AsyncSQSConnection):
         self._connect = connect
         self._answer = answer
 
-    def wait(self, seconds: float) -> None:
-        """For answers, where nothing else does."""
-        self._httpclient.wait(seconds)
-
     def get_http_connection(self) -> HttpConnection:
         return HttpConnection(self._connect, self._answer, http_client=self._httpclient)
 
@@ -95,14 +96,14 @@ class Channel(SQS.Channel):
     dead-letter queue of each queue.
     """
 
+    QoS = Appetite
+
     hub: Any
     do_restore = False  # the heartbeat hands back what is left
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._full: list[str] = []
-        self._asked: set[str] = set()
-        """Queues whose answer to a receive request is still to come."""
 
     @cached_property
     def heartbeat(self) -> Heartbeat:
@@ -149,7 +150,6 @@ class Channel(SQS.Channel):
     def _get_from_sqs(
         self, queue_name: Any, queue_url: str, connection: Receiver, count: int = 1, callback: Any = None
     ) -> Any:
-        self._asked.add(queue_url)
         return connection.receive_message(
             queue_name,
             queue_url,
@@ -161,7 +161,6 @@ class Channel(SQS.Channel):
 
     def _on_messages_ready(self, url: str, queue: str, answer: dict[str, Any] | None) -> int:
         """How many were received. Never raises: the queue would not be polled again."""
-        self._asked.discard(url)
         if answer is None:
             return _FAILED
         # What comes without its receipt handle cannot be answered for, and comes again.
@@ -174,13 +173,6 @@ class Channel(SQS.Channel):
                 logger.exception("A message of %s could not be taken; it comes again", queue)
                 self.hand_back(message["ReceiptHandle"], self.transport_options["visibility"])
         return len(messages)
-
-    def await_answers(self) -> None:
-        """Once nothing is consumed any more: wait for the receive requests that are on their way, and hand back what
-        they bring. SQS may give messages even to a connection that nobody listens to any more."""
-        end = monotonic() + self.wait_time_seconds + self.transport_options["answer"]
-        while self._asked and monotonic() < end:
-            self._receiver.wait(0.05)
 
     def _take(self, url: str, queue: str, message: dict[str, Any], deliver: Callable[[object], object] | None) -> None:
         receipt = message["ReceiptHandle"]
