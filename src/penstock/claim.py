@@ -36,6 +36,8 @@ class Claim:
     epoch: int
     attempts: int
     """Tries that failed before this one."""
+    again: bool = False
+    """Whether somebody held this shard before, and may have left in the index what was paid for."""
 
     @property
     def tenant(self) -> TenantId:
@@ -106,16 +108,19 @@ def take_embed(services: Services, message: Message) -> Claim:
         Fenced: its build is no longer the one being made.
     """
     document, shard = _of_build(services, message), _shard(message)
+    again = False
 
     def decide(build: Build) -> Build:
+        nonlocal again
         if shard in build.done:
             raise StageDone
+        again = shard in build.work
         work = build.work_on(shard)
         return build.with_work(shard, work.taken(services.clock(), services.limits.lease))
 
     build = revise_build(services, document.tenant, document.id, document.pair, decide)
     work = build.work[shard]
-    return Claim(message, document, work.epoch, work.attempts)
+    return Claim(message, document, work.epoch, work.attempts, again)
 
 
 def renew(services: Services, claim: Claim) -> None:

@@ -67,8 +67,8 @@ def embed_chunks(services: Services, claim: Claim, chunks: Sequence[Chunk], paid
         if entries:
             services.index.put(tenant, entries)
 
-    if claim.attempts or record.stray:
-        services.index.refresh(tenant)  # what the tries before this one paid for
+    if claim.again or record.stray:
+        services.index.refresh(tenant)  # what the runs before this one paid for
     known = services.index.known_vectors(tenant, list(texts))
     put(known)
     unknown = [text_hash for text_hash in texts if text_hash not in known]
