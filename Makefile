@@ -7,7 +7,7 @@ STATE ?= .penstock
 PIP := pip install --quiet --disable-pip-version-check
 penstock := $(VENV)/bin/penstock
 
-.PHONY: run demo test truth kill-worker build validate deploy-local deploy-local-test lint format lock clean-state clean help
+.PHONY: run demo test truth kill-worker bench-worker build validate deploy-local deploy-local-test lint format lock clean-state clean help
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -42,6 +42,9 @@ truth: $(VENV)/.installed-dev $(EMULATOR)/.installed ## 2,000 searches across 20
 
 kill-worker: $(VENV)/.installed-dev $(EMULATOR)/.installed ## kill -9 of the worker in mid-document, and what came of it
 	$(VENV)/bin/python -m tests.e2e.kill_worker
+
+bench-worker: $(VENV)/.installed-dev ## a worker's own speed, beside Celery's and a plain loop's
+	$(VENV)/bin/python -m benchmarks.worker $(if $(ROUNDS),--rounds $(ROUNDS))
 
 lint: $(VENV)/.installed-dev ## ruff, mypy --strict, import-linter
 	$(VENV)/bin/ruff check .

@@ -11,6 +11,7 @@ import json
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +26,6 @@ class Queue:
     hidden: dict[str, tuple[str, str, float]] = field(default_factory=dict)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     requests: int = 0
-    empty: int = 0
     deleted: int = 0
     first_received: float = 0
     last_deleted: float = 0
@@ -74,6 +74,13 @@ class Queue:
             self.expire()
 
 
+_CALLS: dict[str, Callable[[Queue, dict[str, Any]], None]] = {
+    "SendMessage": lambda queue, entry: queue.put(uuid.uuid4().hex, entry["MessageBody"]),
+    "DeleteMessage": lambda queue, entry: queue.delete(entry["ReceiptHandle"]),
+    "ChangeMessageVisibility": lambda queue, entry: queue.show(entry["ReceiptHandle"], entry["VisibilityTimeout"]),
+}
+
+
 class Stub:
     """The queues, made when first named."""
 
@@ -85,44 +92,22 @@ class Stub:
 
     async def answer(self, operation: str, asked: dict[str, Any]) -> dict[str, Any]:
         queue = self.queue(asked["QueueUrl"])
+        if operation == "Stub.Stats":
+            return self._stats(queue)
         queue.requests += 1
-        match operation:
-            case "ReceiveMessage":
-                return await self._receive(queue, asked)
-            case "DeleteMessage":
-                queue.delete(asked["ReceiptHandle"])
-            case "DeleteMessageBatch":
-                for entry in asked["Entries"]:
-                    queue.delete(entry["ReceiptHandle"])
-                return {"Successful": [{"Id": entry["Id"]} for entry in asked["Entries"]], "Failed": []}
-            case "ChangeMessageVisibility":
-                queue.show(asked["ReceiptHandle"], asked["VisibilityTimeout"])
-            case "ChangeMessageVisibilityBatch":
-                for entry in asked["Entries"]:
-                    queue.show(entry["ReceiptHandle"], entry["VisibilityTimeout"])
-                return {"Successful": [{"Id": entry["Id"]} for entry in asked["Entries"]], "Failed": []}
-            case "SendMessage":
-                ident = uuid.uuid4().hex
-                queue.put(ident, asked["MessageBody"])
-                return {"MessageId": ident}
-            case "SendMessageBatch":
-                for entry in asked["Entries"]:
-                    queue.put(uuid.uuid4().hex, entry["MessageBody"])
-                return {"Successful": [{"Id": entry["Id"], "MessageId": entry["Id"]} for entry in asked["Entries"]]}
-            case "GetQueueAttributes":
-                return {"Attributes": {"ApproximateNumberOfMessages": str(len(queue.visible))}}
-            case "Stub.Stats":
-                seconds = queue.last_deleted - queue.first_received
-                return {
-                    "deleted": queue.deleted,
-                    "seconds": seconds,
-                    "requests": queue.requests,
-                    "empty": queue.empty,
-                    "left": len(queue.visible) + len(queue.hidden),
-                }
-            case _:
-                raise NotImplementedError(operation)
-        return {}
+        if operation == "ReceiveMessage":
+            return await self._receive(queue, asked)
+        if operation == "GetQueueAttributes":
+            return {"Attributes": {"ApproximateNumberOfMessages": str(len(queue.visible))}}
+        entries = asked.get("Entries", [asked])
+        for entry in entries:
+            _CALLS[operation.removesuffix("Batch")](queue, entry)
+        return {"Successful": [{"Id": entry["Id"]} for entry in entries]} if "Entries" in asked else {}
+
+    def _stats(self, queue: Queue) -> dict[str, Any]:
+        asked = [each.requests for each in self.queues.values() if each.requests]
+        seconds = queue.last_deleted - queue.first_received
+        return {"deleted": queue.deleted, "seconds": seconds, "queues": len(asked), "asked": sum(asked)}
 
     async def _receive(self, queue: Queue, asked: dict[str, Any]) -> dict[str, Any]:
         most, visibility = asked.get("MaxNumberOfMessages", 1), asked.get("VisibilityTimeout", 30)
@@ -130,7 +115,6 @@ class Stub:
         while not (taken := queue.take(most, visibility)):
             left = end - time.monotonic()
             if left <= 0:
-                queue.empty += 1
                 return {}
             try:
                 await asyncio.wait_for(queue.arrived.wait(), left)

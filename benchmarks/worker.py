@@ -1,11 +1,13 @@
 """How fast a worker is apart from its work, beside what it is bound to be.
 
-    python -m benchmarks.worker [--rounds N]
+    python -m benchmarks.worker [--rounds N] [--idle SECONDS]
 
 Each contender empties a queue of an SQS in memory (`benchmarks.sqs_stub`): first of no-ops, then of tasks of 0.3 s with
 two processes. They take turns on one machine, so the ratios are what counts. Contenders: Penstock's worker as it is
 configured by default; Celery on SQS with the defaults of both; Celery on a broker in its own memory, which is what
 Celery costs without SQS; and a loop of plain boto3 that receives and deletes ten at a time.
+
+Before that, Penstock's worker is left without work, and its requests are counted.
 
 Fails where Penstock's worker does less than a tenth of the plain loop's tasks a second, or is busy for less than 97 %
 of the time.
@@ -23,7 +25,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,10 +186,8 @@ def _program(*arguments: str, env: Mapping[str, str]) -> Iterator[subprocess.Pop
     try:
         yield process
     finally:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
         assert process.stdout
         process.stdout.close()
@@ -209,6 +209,22 @@ def measure(name: str, count: int, kind: str) -> Result:
             while (stats := _stats(url))["deleted"] < count and time.monotonic() < end:
                 time.sleep(0.1)
         return Result(stats["deleted"], stats["seconds"])
+
+
+def idle(seconds: float) -> None:
+    """What a worker asks for while there is nothing."""
+    with _program("-m", "benchmarks.sqs_stub", env={}) as stub:
+        assert stub.stdout
+        url = json.loads(stub.stdout.readline())
+        with _program("-m", "benchmarks.worker", "penstock", url, "0", env={"AWS_ENDPOINT_URL": url}):
+            end = time.monotonic() + PATIENCE
+            while not _stats(url)["asked"] and time.monotonic() < end:
+                time.sleep(0.1)
+            before = _stats(url)
+            time.sleep(seconds)
+            asked = _stats(url)["asked"] - before["asked"]
+    per_hour = asked * 3600 / seconds / before["queues"]
+    print(f"Idle for {seconds:g} s: {asked} requests to {before['queues']} queues: {per_hour:.0f} an hour and queue\n")
 
 
 def _stats(url: str) -> dict[str, Any]:
@@ -257,7 +273,6 @@ FILL: Mapping[str, Callable[[str, int, str], None]] = {
 
 
 def race(rounds: int) -> int:
-    os.environ.update(AWS)
     rates: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     busy: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     for _ in range(rounds):
@@ -294,7 +309,12 @@ def main() -> int:
         case _:
             parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
             parser.add_argument("--rounds", type=int, default=3)
-            return race(parser.parse_args().rounds)
+            parser.add_argument("--idle", type=float, default=60, help="seconds; 0 leaves it out")
+            given = parser.parse_args()
+            os.environ.update(AWS)
+            if given.idle:
+                idle(given.idle)
+            return race(given.rounds)
     return 0
 
 

@@ -527,6 +527,30 @@ def test_no_answer_of_sqs_ends_the_worker(kind: str, stack: Stack) -> None:
         assert len(worker.members()) == 3
 
 
+@pytest.mark.parametrize("kind", ["503", "nothing", "no JSON", "reset", "silence"])
+@pytest.mark.parametrize("operation", ["DeleteMessageBatch", "ChangeMessageVisibilityBatch"])
+def test_no_answer_to_a_deletion_or_a_delay_ends_the_worker_or_loses_the_message(
+    operation: str, kind: str, stack: Stack
+) -> None:
+    """At worst it comes again when its visibility ends, and then its stage is found done."""
+    with faulty_gateway(stack.endpoint) as gateway:
+        gateway.spoil(FAULTS[kind], times=2, operation=operation)
+        worker = stack.worker(endpoint=gateway.url, queues=[QUEUE], answer=1)
+        stack.send("back-0-told")
+        eventually("it ran to its end", lambda: stack.ended("back-0-told"))
+        eventually("the faults were met", lambda: gateway.spoiled == 2)
+        eventually("its message is deleted", lambda: stack.left() == 0)
+        assert worker.popen.poll() is None
+
+
+def test_a_receive_request_asks_for_a_visibility_of_its_own(stack: Stack) -> None:
+    with faulty_gateway(stack.endpoint) as gateway:
+        stack.worker(endpoint=gateway.url, queues=[QUEUE])
+        asked = json.loads(eventually("it receives", lambda: gateway.received)[0])
+    assert asked["VisibilityTimeout"] == stack.visibility
+    assert asked["WaitTimeSeconds"] == 1
+
+
 def test_a_worker_that_starts_before_sqs_waits_for_it(stack: Stack) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

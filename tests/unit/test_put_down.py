@@ -1,4 +1,4 @@
-"""Put down: work that is handed back on purpose counts no attempt, keeps no lease, and nothing is paid for twice (I4)."""
+"""Put down: work that is handed back on purpose keeps no lease, counts no attempt, and is paid for once (I4)."""
 
 from __future__ import annotations
 

@@ -70,8 +70,8 @@ def wait_for_ever() -> None:
 def test_a_task_that_hears_nothing_is_interrupted() -> None:
     shutdown = Shutdown(0.01)
     shutdown.heed()
+    os.kill(os.getpid(), signal.SIGTERM)
     with pytest.raises(Interrupted), shutdown.interruptible():
-        os.kill(os.getpid(), signal.SIGTERM)
         wait_for_ever()
 
 

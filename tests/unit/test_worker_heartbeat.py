@@ -32,7 +32,10 @@ class FakeSqs:
             self._set += [(QueueUrl, each["ReceiptHandle"], each["VisibilityTimeout"]) for each in taken]
             self._changed.notify_all()
             refused = [each for each in Entries if each not in taken]
-            return {"Failed": [{"Id": each["Id"], "Code": "ReceiptHandleIsInvalid"} for each in refused]}
+            return {
+                "Successful": [{"Id": each["Id"]} for each in taken],
+                "Failed": [{"Id": each["Id"], "Code": "ReceiptHandleIsInvalid"} for each in refused],
+            }
 
     def delete_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
         with self._changed:
@@ -40,7 +43,7 @@ class FakeSqs:
                 raise self.failures.pop()
             self.deleted.append([each["ReceiptHandle"] for each in Entries])
             self._changed.notify_all()
-            return {}
+            return {"Successful": [{"Id": each["Id"]} for each in Entries]}
 
     def told(self, receipt: str) -> list[int]:
         """The visibilities that were set for it, in order."""
@@ -110,7 +113,7 @@ def test_a_beat_that_fails_is_made_up_for_by_the_next(heartbeat: Heartbeat, sqs:
 
 
 def test_a_delay_is_told_again_where_it_was_not_heard(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
-    sqs.failures = [ClientError({"Error": {"Code": "ServiceUnavailable"}}, "ChangeMessageVisibilityBatch")] * 2
+    sqs.failures = [ClientError({"Error": {"Code": "ServiceUnavailable"}}, "ChangeMessageVisibilityBatch")]
     heartbeat.hold("a", "queue")
     heartbeat.hand_back("a", 5)
     sqs.until(lambda: sqs.told("a") == [5])
@@ -177,7 +180,7 @@ def test_what_is_done_meanwhile_is_deleted_in_one_request(sqs: FakeSqs) -> None:
 
 
 def test_a_deletion_is_told_again_where_it_was_not_heard(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
-    sqs.failures = [ClientError({"Error": {"Code": "ServiceUnavailable"}}, "DeleteMessageBatch")] * 2
+    sqs.failures = [ClientError({"Error": {"Code": "ServiceUnavailable"}}, "DeleteMessageBatch")]
     heartbeat.hold("a", "queue")
     heartbeat.delete("a")
     sqs.until(lambda: sqs.deleted == [["a"]])

@@ -41,7 +41,7 @@ def _configuration(settings: Settings, options: WorkerOptions) -> dict[str, obje
             "client-config": {
                 "connect_timeout": options.answer,
                 "read_timeout": options.answer,
-                "retries": {"mode": "standard", "total_max_attempts": 3},
+                "retries": {"mode": "standard", "total_max_attempts": 2},
             },
             "visibility": settings.visibility_seconds,
             "answer": options.answer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -25,7 +25,8 @@ logger = logging.getLogger(__name__)
 LONGEST = 12 * 60 * 60
 """Seconds that SQS allows a message to be invisible."""
 _BATCH = 10
-_TRIES = 3
+_TRIES = 2
+"""Beside those of the client itself. Together they take less than two thirds of the visibility."""
 _PATIENCE = 5
 """Seconds that the end of a worker waits for SQS to take back what was held; else it comes back by itself."""
 
@@ -153,11 +154,11 @@ class Heartbeat:
     ) -> None:
         for left in reversed(range(tries)):
             try:
-                answer = call(queue, batch)
+                failures = _failures(call(queue, batch))
             except Exception as failure:  # noqa: BLE001 - nothing may end this thread: what is held would become visible
                 logger.warning("SQS was not told of messages in %s (%d more tries): %s", queue, left, failure)
             else:
-                for failed in answer.get("Failed", ()):
+                for failed in failures:
                     self._refused(batch[int(failed["Id"])], failed.get("Message", failed["Code"]))
                 return
 
@@ -182,6 +183,17 @@ class Heartbeat:
             held = change.receipt in self._held
         if held or change.visible_in is None:
             logger.warning("A message in %s was not %s: %s", change.queue, "kept" if held else "deleted", why)
+
+
+def _failures(answer: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """
+    Raises:
+        ValueError: it is no answer, and only looked like one.
+    """
+    if not answer.keys() & {"Successful", "Failed"}:
+        raise ValueError("the answer says nothing of any message")
+    failures: Sequence[Mapping[str, Any]] = answer.get("Failed", ())
+    return failures
 
 
 def _batches(changes: Iterable[_Change]) -> Iterable[list[_Change]]:

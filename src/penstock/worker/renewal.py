@@ -20,8 +20,9 @@ Renew = Callable[[Services, Claim], None]
 
 @contextmanager
 def renewing(services: Services, claim: Claim, renew: Renew = renew, most: float = inf) -> Iterator[None]:
-    """Renew the claim's lease every third of its length, in a thread, until the context is left, but for at most so many
-    seconds: a process that should have been killed by then holds on to nothing. A lease that is lost ends the renewal quietly: the next write of its former holder is refused, and so finds out."""
+    """Renew the claim's lease every third of its length, in a thread, until the context is left, or so many seconds
+    have passed: a process that should have been killed by then holds on to nothing. A lease that is lost ends the
+    renewal quietly: the next write of its former holder is refused, and so finds out."""
     over = Event()
     thread = Thread(target=_renew, args=(services, claim, renew, over, monotonic() + most), name="renewal", daemon=True)
     thread.start()

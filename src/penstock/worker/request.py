@@ -9,7 +9,6 @@ from celery.exceptions import Reject
 from celery.worker import request
 from celery.worker.state import task_ready
 
-
 _TO_DIE = 60
 """Seconds after its hard limit within which a process is gone."""
 

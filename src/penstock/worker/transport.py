@@ -203,7 +203,7 @@ class Channel(SQS.Channel):
         except (BotoCoreError, ClientError) as failure:
             logger.warning("It could not be moved: %s", failure)
 
-    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
+    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:  # noqa: ARG002
         """Delete the message."""
         self.qos.ack(delivery_tag)
         self.heartbeat.delete(delivery_tag)
