@@ -11,8 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from penstock.task import Stage
 
-_SOFT_TIME_LIMIT = 25 * 60.0
-_TIME_LIMIT = 30 * 60.0
+_SOFT_TIME_LIMIT = 25 * 60
+_TIME_LIMIT = 30 * 60
 LONGEST_TASK = 11 * 60 * 60
 """Seconds: SQS ends a message's invisibility at twelve hours."""
 
@@ -21,13 +21,13 @@ def _for_each_stage(given: object) -> object:
     return given if isinstance(given, Mapping) else dict.fromkeys(Stage, given)
 
 
-def _bounded(limits: dict[Stage, float]) -> dict[Stage, float]:
+def _bounded(limits: dict[Stage, int]) -> dict[Stage, int]:
     if not all(0 < limit <= LONGEST_TASK for limit in limits.values()):
         raise ValueError(f"a time limit is more than 0 seconds and at most {LONGEST_TASK}")
     return limits
 
 
-TimeLimits = Annotated[dict[Stage, float], BeforeValidator(_for_each_stage), AfterValidator(_bounded)]
+TimeLimits = Annotated[dict[Stage, int], BeforeValidator(_for_each_stage), AfterValidator(_bounded)]
 """Seconds: one number for all stages, or a JSON object of stages, where the others keep the default."""
 
 
@@ -134,8 +134,8 @@ class Settings(BaseSettings):
                 raise ValueError(f"the soft time limit of {stage} is not below its hard one")
         return self
 
-    def soft_time_limit(self, stage: Stage) -> float:
+    def soft_time_limit(self, stage: Stage) -> int:
         return self.task_soft_time_limit.get(stage, _SOFT_TIME_LIMIT)
 
-    def time_limit(self, stage: Stage) -> float:
+    def time_limit(self, stage: Stage) -> int:
         return self.task_time_limit.get(stage, _TIME_LIMIT)

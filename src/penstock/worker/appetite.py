@@ -29,11 +29,11 @@ class Appetite(QoS):
             return room is None or room > 0
         return 2 * room >= self._limit()
 
-    def can_consume_max_estimate(self) -> int | None:
+    def can_consume_max_estimate(self) -> int | None:  # type: ignore[override]  # the stubs forget the None
         """How many more there is room for; None where there is no limit."""
         if not self.prefetch_count:
             return None
-        held = len(self._delivered) - len(self._dirty)
+        held = len(self._delivered or ()) - len(self._dirty or ())
         return max(0, self._limit() - held)
 
     def _limit(self) -> int:

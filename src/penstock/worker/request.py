@@ -30,8 +30,9 @@ class HandedBack(Reject):
 class Request(request.Request):
     """A task whose message can be handed back with a delay of its own, and is held for its time limit only."""
 
-    def on_accepted(self, pid: int, time_accepted: float) -> None:
-        self.message.channel.heartbeat.begin(self.message.delivery_tag, self.task.time_limit + _TO_DIE)
+    def on_accepted(self, pid: Any, time_accepted: float) -> None:
+        limit: Any = self.task.time_limit
+        self.message.channel.heartbeat.begin(self.message.delivery_tag, limit + _TO_DIE)
         super().on_accepted(pid, time_accepted)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:

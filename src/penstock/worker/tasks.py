@@ -38,7 +38,7 @@ class OnePerProcess:
         return self._made[1]
 
 
-def register(app: Celery, services: Callable[[], Services], run: Run, time_limit: Callable[[Stage], float]) -> None:
+def register(app: Celery, services: Callable[[], Services], run: Run, time_limit: Callable[[Stage], int]) -> None:
     """Give the app its tasks. A process whose task is not done within its limit, in seconds, is killed."""
     for name, stage in STAGE_TASKS.items():
         limit = time_limit(stage)

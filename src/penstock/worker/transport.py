@@ -40,9 +40,9 @@ class HttpClient(CurlClient):
     def close(self) -> None:
         """The hub closes, as the last task is done: wait for the requests that are on their way, each of which has a
         time limit. SQS may give messages even to a connection that nobody listens to any more."""
-        while not self._closed and len(self._free_list) < len(self._curls):
+        while not self._closed and len(self._free_list) < len(self._curls):  # type: ignore[attr-defined]
             self._multi.select(_LOOK)
-            self._timeout_check()
+            self._timeout_check()  # type: ignore[attr-defined]
         super().close()
 
 
@@ -96,7 +96,7 @@ class Channel(SQS.Channel):
     dead-letter queue of each queue.
     """
 
-    QoS = Appetite
+    QoS = Appetite  # type: ignore[assignment]  # the stubs have it the base class itself
 
     hub: Any
     do_restore = False  # the heartbeat hands back what is left
