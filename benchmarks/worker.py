@@ -309,7 +309,7 @@ def main() -> int:
         case _:
             parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
             parser.add_argument("--rounds", type=int, default=3)
-            parser.add_argument("--idle", type=float, default=60, help="seconds; 0 leaves it out")
+            parser.add_argument("--idle", type=float, default=61, help="seconds, of long polls of 20; 0 leaves it out")
             given = parser.parse_args()
             os.environ.update(AWS)
             if given.idle:

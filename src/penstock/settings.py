@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -115,6 +115,14 @@ class Settings(BaseSettings):
         validate_default=True,
         description="Celery's name: seconds after which a task's process is killed. A number, or JSON of stages.",
     )
+    task_publish_retry: bool = Field(
+        default=True, description="Celery's name: whether a message that SQS did not take is sent again at once."
+    )
+    task_publish_retry_policy: dict[Literal["max_retries"], Annotated[int, Field(ge=0, le=10)]] = Field(
+        default={"max_retries": 3},
+        description="Celery's name, JSON, of which there is max_retries; the waits in between are exponential with "
+        "jitter. What is not sent then, the sweep sends.",
+    )
     wait_seconds: int = Field(default=20, ge=0, le=20, description="How long a receive request waits for a message.")
     stop_seconds: float = Field(
         default=25,
@@ -133,6 +141,10 @@ class Settings(BaseSettings):
             if self.soft_time_limit(stage) >= self.time_limit(stage):
                 raise ValueError(f"the soft time limit of {stage} is not below its hard one")
         return self
+
+    @property
+    def publish_retries(self) -> int:
+        return self.task_publish_retry_policy.get("max_retries", 3) if self.task_publish_retry else 0
 
     def soft_time_limit(self, stage: Stage) -> int:
         return self.task_soft_time_limit.get(stage, _SOFT_TIME_LIMIT)

@@ -55,7 +55,8 @@ def consumer() -> Consumer:
     """One per container: made at its first event, not at import (I9)."""
     log_json()
     undumpable()
-    settings, clients = Settings(), aws_clients()
+    settings = Settings()
+    clients = aws_clients(publish_retries=settings.publish_retries)
     return Consumer(settings, lambda: services(settings, clients=clients), clients.sqs, measured(pipeline.run))
 
 
