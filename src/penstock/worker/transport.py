@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 _FAILED = -1
 _REASON = 1000
+_AFTER = 0.01
+"""Seconds between the end of a task and the request for more: first the process gets one of those that wait."""
 _LOOK = 0.05
 """Seconds between looks at what is on its way."""
 
@@ -225,7 +227,7 @@ class Channel(SQS.Channel):
     def _has_room(self) -> None:
         full, self._full = self._full, []
         for queue in full:
-            self.hub.call_soon(self._schedule_queue, queue)
+            self.hub.call_later(_AFTER, self._schedule_queue, queue)
 
 
 class Transport(SQS.Transport):
