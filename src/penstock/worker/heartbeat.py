@@ -26,7 +26,7 @@ LONGEST = 12 * 60 * 60
 """Seconds that SQS allows a message to be invisible."""
 _BATCH = 10
 _TOGETHER = 0.02
-"""Seconds: what is told within them goes into one request, and the process of a task that is done gets the next first."""
+"""Seconds. What is told within them goes into one request; and whoever is done gets its next task first."""
 _TRIES = 2
 """Beside those of the client itself. Together they take less than two thirds of the visibility."""
 _PATIENCE = 5
