@@ -57,6 +57,9 @@ kill-worker: $(VENV)/.installed-dev $(EMULATOR)/.installed ## kill -9 of the wor
 bench-cold: $(VENV)/.installed-dev ## how long each function takes to start, beside bare ones
 	$(VENV)/bin/python -m benchmarks.cold
 
+bench-worker: $(VENV)/.installed-dev ## a worker's own speed, beside Celery's and a plain loop's
+	$(VENV)/bin/python -m benchmarks.worker $(if $(ROUNDS),--rounds $(ROUNDS))
+
 lint: $(VENV)/.installed-dev ## ruff, mypy --strict, import-linter
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .

@@ -36,6 +36,8 @@ class Claim:
     epoch: int
     attempts: int
     """Tries that failed before this one."""
+    again: bool = False
+    """Whether somebody held this shard before, and may have left in the index what was paid for."""
 
     @property
     def tenant(self) -> TenantId:
@@ -105,18 +107,20 @@ def take_embed(services: Services, message: Message) -> Claim:
         StageDone: the shard is done.
         Fenced: its build is no longer the one being made.
     """
-    shard = _shard(message)
+    shard, again = _shard(message), False
 
     def decide(record: Document | None, build: Build | None) -> tuple[Document, Build]:
+        nonlocal again
         record, build = _of_build(record, build, message)
         if shard in build.done:
             raise StageDone
+        again = shard in build.work
         work = build.work_on(shard)
         return record, build.with_work(shard, work.taken(services.clock(), services.limits.lease))
 
     document, build = revise_both(services, *_place(message), decide)
     work = build.work[shard]
-    return Claim(message, document, work.epoch, work.attempts)
+    return Claim(message, document, work.epoch, work.attempts, again)
 
 
 def renew(services: Services, claim: Claim) -> None:
@@ -210,6 +214,15 @@ def hand_on(services: Services, claim: Claim, resume: Cut, draft: Receipt) -> No
         return replace(record, work=work, handed_on=True), replace(build, resume=resume, draft=draft)
 
     revise_both(services, claim.tenant, claim.document.id, claim.pair, decide)
+
+
+def put_down(services: Services, claim: Claim) -> None:
+    """End the lease on purpose, with the work undone. No try has failed.
+
+    Raises:
+        Fenced: the lease was lost, or ended, before.
+    """
+    _rework(services, claim, lambda work: work.returned(claim.epoch))
 
 
 def finish_shard(services: Services, claim: Claim, *, chunks: int, embedded: int) -> Build:

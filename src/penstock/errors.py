@@ -52,6 +52,10 @@ class Fenced(PenstockError):
     code = "fenced"
 
 
+class Interrupted(BaseException):
+    """The runtime ends now. Raised in the midst of whatever the task does, which leaves what it holds and says so."""
+
+
 class Conflict(PenstockError):
     """The item changed since it was read."""
 
@@ -135,8 +139,8 @@ class LimitHit(Permanent):
 
 
 class OutOfTime(Permanent):
-    """Reading the file takes longer than one run of a Lambda function may, and a file of kind {kind} can only be read
-    from its beginning. Let workers without that limit read it (deploy with Workers=ecs), or split the file."""
+    """Reading the file takes longer than {limit}, and a file of kind {kind} can only be read from its beginning.
+    {way_out}, or split the file."""
 
     code = "out_of_time"
 

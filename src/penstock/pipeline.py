@@ -10,10 +10,10 @@ from datetime import timedelta
 from types import MappingProxyType
 
 from penstock.backoff import backoff
-from penstock.claim import Claim, HandedOn, StageDone, fail, give_back, take_delete, take_embed, take_extract
+from penstock.claim import Claim, HandedOn, StageDone, fail, give_back, put_down, take_delete, take_embed, take_extract
 from penstock.document import Failure
 from penstock.embed import embed
-from penstock.errors import AttemptsUsedUp, Fenced, Leased, PenstockError, Permanent
+from penstock.errors import AttemptsUsedUp, Fenced, Interrupted, Leased, PenstockError, Permanent
 from penstock.extract.stage import extract
 from penstock.log_context import also
 from penstock.onward import send_onward
@@ -97,6 +97,8 @@ def _work(services: Services, claim: Claim, keep: Keep) -> Outcome:
         log.info("stopped: another came first", extra=claim.message.arguments())
     except HandedOn as stopped:
         return HandBack(timedelta(0), str(stopped))
+    except Interrupted:
+        return _put_down(services, claim)
     except Exception as error:  # noqa: BLE001 - I5: its type decides
         return _failed(services, claim, error)
     return Done()
@@ -130,6 +132,17 @@ def _failed(services: Services, claim: Claim, error: Exception) -> Outcome:
         # The lease ends by itself, and whoever claims next counts this attempt.
         return _unclaimed(services, message, second)
     return Done()
+
+
+def _put_down(services: Services, claim: Claim) -> HandBack:
+    """I4: what is handed back on purpose is no attempt, and the next worker need not wait for its lease to end."""
+    try:
+        put_down(services, claim)
+    except Fenced:
+        log.info("nothing to put down: it was done, or another came first", extra=claim.message.arguments())
+    except Exception as error:  # noqa: BLE001 - the lease ends by itself, and whoever claims next counts this attempt
+        return _unclaimed(services, claim.message, error)
+    return HandBack(timedelta(0), "the worker ends")
 
 
 def _used_up(services: Services, claim: Claim, attempts: int) -> bool:

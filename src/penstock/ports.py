@@ -3,7 +3,7 @@ one suite under tests/contract. The tenant is the first argument of every call t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -333,6 +333,22 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Halt:
+    """Long work shall stop at its next checkpoint, and leave the rest to the next run."""
+
+    limit: str | None = None
+    """What no run may take longer than; None where the runtime ends for reasons of its own, and the next may well
+    finish what this one began."""
+    way_out: str = ""
+    """From that limit: a sentence without its end."""
+
+
+def never() -> Halt | None:
+    """Of a runtime that sets no time."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """All that the verbs need, chosen in one place (wiring.py) and handed down as an argument."""
 
@@ -347,5 +363,5 @@ class Services:
     uploads: UploadTable
     clock: Clock
     limits: Limits = field(default_factory=Limits)
-    deadline: datetime | None = None
-    """When long work shall hand itself on: where a runtime ends whatever runs too long."""
+    halt: Callable[[], Halt | None] = never
+    """Asked at every checkpoint of long work."""

@@ -6,15 +6,25 @@ import os
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
 from penstock.errors import BadSetting
+from penstock.task import Stage
+
+LONGEST_TASK = 11 * 60 * 60
+"""Seconds: SQS ends a message's invisibility at twelve hours."""
+_SOFT_TIME_LIMIT = 25 * 60
+_TIME_LIMIT = 30 * 60
+_RETRIES = 3
 
 Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
+TimeLimit = Annotated[int, Meta(ge=1, le=LONGEST_TASK)]
+TimeLimits = TimeLimit | Mapping[Stage, TimeLimit]
+"""Seconds: one number for all stages, or a JSON object of stages, where the others keep the default."""
 
 
 @dataclass(frozen=True, init=False)
@@ -94,10 +104,26 @@ class Settings:
     """Celery's name: processes of one worker."""
     worker_prefetch_multiplier: Count = 2
     """Celery's name: messages held per process."""
+    worker_max_tasks_per_child: Count | None = None
+    """Celery's name: tasks after which a process is replaced."""
+    worker_max_memory_per_child: Count | None = None
+    """Celery's name: KiB resident after which a process is replaced when idle."""
+    task_soft_time_limit: TimeLimits = _SOFT_TIME_LIMIT
+    """Celery's name: seconds after which a task saves where it is and hands back. A number, or JSON of stages."""
+    task_time_limit: TimeLimits = _TIME_LIMIT
+    """Celery's name: seconds after which a task's process is killed. A number, or JSON of stages."""
+    task_publish_retry: bool = True
+    """Celery's name: whether a message that SQS did not take is sent again at once."""
+    task_publish_retry_policy: Mapping[Literal["max_retries"], Annotated[int, Meta(ge=0, le=10)]] = field(
+        default_factory=lambda: {"max_retries": _RETRIES}
+    )
+    """Celery's name, JSON, of which there is max_retries; the waits in between are exponential with jitter. What is not
+    sent then, the sweep sends."""
     wait_seconds: Annotated[int, Meta(ge=0, le=20)] = 20
     """How long a receive request waits for a message."""
     stop_seconds: Annotated[float, Meta(ge=0)] = 25
-    """How long running tasks may go on after SIGTERM."""
+    """How long a worker takes to stop, at most: running tasks hand back at their next checkpoint, and are interrupted
+    five seconds before the end."""
 
     api_host: str = "127.0.0.1"
     """Where `penstock serve` listens."""
@@ -125,8 +151,24 @@ class Settings:
                 wrong.append(f"{variable} is {value!r}: {error}")
             else:
                 object.__setattr__(self, each.name, usable)
+        if not wrong:
+            wrong = [
+                f"the soft time limit of {stage} is not below its hard one"
+                for stage in Stage
+                if self.soft_time_limit(stage) >= self.time_limit(stage)
+            ]
         if wrong:
             raise BadSetting(why="; ".join(wrong))
+
+    @property
+    def publish_retries(self) -> int:
+        return self.task_publish_retry_policy.get("max_retries", _RETRIES) if self.task_publish_retry else 0
+
+    def soft_time_limit(self, stage: Stage) -> int:
+        return _of_stage(self.task_soft_time_limit, stage, _SOFT_TIME_LIMIT)
+
+    def time_limit(self, stage: Stage) -> int:
+        return _of_stage(self.task_time_limit, stage, _TIME_LIMIT)
 
     @property
     def chosen_embedder(self) -> str:
@@ -134,6 +176,10 @@ class Settings:
         if self.embedder != "auto":
             return self.embedder
         return "openai" if self.provider_key or os.environ.get("OPENAI_API_KEY") else "wordllama"
+
+
+def _of_stage(limits: TimeLimits, stage: Stage, default: int) -> int:
+    return limits.get(stage, default) if isinstance(limits, Mapping) else limits
 
 
 def _default(of: Field[Any]) -> Any:
@@ -145,6 +191,6 @@ def _converted(value: object, kind: Any) -> Any:
     Raises:
         ValueError: what was expected.
     """
-    if isinstance(value, str) and get_origin(kind) in {Mapping, frozenset}:
+    if isinstance(value, str) and any(get_origin(each) in {Mapping, frozenset} for each in (kind, *get_args(kind))):
         return msgspec.json.decode(value, type=kind)
     return msgspec.convert(value, kind, strict=False, dec_hook=lambda made, text: made(text))

@@ -33,7 +33,7 @@ def services(settings: Settings, *, queue: TaskQueue | None = None, clients: Cli
         Misconfigured: a setting is missing, or names an adapter that there is none of.
     """
     check_given(settings)
-    clients = clients or aws_clients()
+    clients = clients or aws_clients(publish_retries=settings.publish_retries)
     embedder = _embedder(settings, clients)
     return Services(
         objects=S3ObjectStore(clients.s3, settings.bucket),

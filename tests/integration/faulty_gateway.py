@@ -1,4 +1,4 @@
-"""A gateway before the emulator that spoils answers to ReceiveMessage, in the ways that networks and services do."""
+"""A gateway before the emulator that spoils answers of SQS, in the ways that networks and services do."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def is_silent(handler: _Handler) -> None:
 
 
 class FaultyGateway(ThreadingHTTPServer):
-    """Passes requests on, but for the receive requests that are to be spoiled."""
+    """Passes requests on, but for those that are to be spoiled."""
 
     daemon_threads = True
 
@@ -53,17 +53,18 @@ class FaultyGateway(ThreadingHTTPServer):
         self.spoiled = 0
         self.received: list[str] = []
         self._fault: Fault | None = None
+        self._operation = ""
         self._left = 0
         self._lock = Lock()
 
-    def spoil(self, fault: Fault, times: int) -> None:
-        """Answer the next so many receive requests with this fault."""
+    def spoil(self, fault: Fault, times: int, operation: str = "ReceiveMessage") -> None:
+        """Answer the next so many requests for this operation with this fault."""
         with self._lock:
-            self._fault, self._left = fault, times
+            self._fault, self._left, self._operation = fault, times, operation
 
-    def fault(self) -> Fault | None:
+    def fault(self, operation: str) -> Fault | None:
         with self._lock:
-            if not self._left:
+            if not self._left or operation != self._operation:
                 return None
             self._left -= 1
             self.spoiled += 1
@@ -79,13 +80,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers.get("X-Amz-Target") == "AmazonSQS.ReceiveMessage":
+        operation = self.headers.get("X-Amz-Target", "").removeprefix("AmazonSQS.")
+        if operation == "ReceiveMessage":
             self.server.received.append(body.decode())
-            fault = self.server.fault()
-            if fault is not None:
-                fault(self)
-                return
-        self._pass_on(body)
+        fault = self.server.fault(operation)
+        if fault is not None:
+            fault(self)
+        else:
+            self._pass_on(body)
 
     def _pass_on(self, body: bytes) -> None:
         upstream = http.client.HTTPConnection(self.server.upstream.hostname, self.server.upstream.port, timeout=60)

@@ -30,7 +30,8 @@ def worker(
         Lane
     ),
 ) -> None:
-    """A Celery worker, until SIGINT or SIGTERM. In the folder of a local run, of its settings."""
+    """A Celery worker, until SIGINT or SIGTERM; then running tasks finish or hand back. In the folder of a local run,
+    of its settings: PENSTOCK_WORKER_CONCURRENCY, PENSTOCK_TASK_TIME_LIMIT and others, under Celery's names."""
     chosen = [_lane(name.strip()) for name in lanes.split(",")]
     load_environment()
     from penstock.settings import Settings  # noqa: PLC0415 - Celery and boto3: not for --help

@@ -121,11 +121,12 @@ def _send_shards(
         _count_written(services, claim, written + 1, chunks[-1].last_page, tally.reading.pages)
         services.queue.send(embed_message(document, written), document.lane)
         written += 1
-        if services.deadline is not None and services.clock() >= services.deadline:
-            if not tally.reading.seeks:
-                raise OutOfTime(kind=tally.reading.kind)
+        halt = services.halt()
+        if halt is not None and tally.reading.seeks:
             hand_on(services, claim, shard[-1][1], tally.receipt())
             raise HandedOn
+        if halt is not None and halt.limit is not None:
+            raise OutOfTime(limit=halt.limit, kind=tally.reading.kind, way_out=halt.way_out)
     return written
 
 

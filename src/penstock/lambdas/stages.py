@@ -25,7 +25,7 @@ from penstock.lambdas.batch import Event, Failures, LambdaContext, Record, each_
 from penstock.log_context import about
 from penstock.observe import log_json
 from penstock.pipeline import Keep, Outcome, Run
-from penstock.ports import Limits, Services
+from penstock.ports import Halt, Limits, Services
 from penstock.settings import Settings
 from penstock.task import QUEUES, Message
 from penstock.wiring import services
@@ -46,6 +46,7 @@ MARGIN = timedelta(seconds=30)
 _TOO_LATE = timedelta(seconds=10)
 """With less time than this left, no message of the batch is begun."""
 _REASON = 1000
+_LIMIT = Halt("one run of a Lambda function may", "Let workers without that limit read it (deploy with Workers=ecs)")
 
 
 @cache
@@ -53,7 +54,8 @@ def consumer() -> Consumer:
     """One per container: made at its first event, not at import (I9)."""
     log_json()
     undumpable()
-    settings, clients = Settings(), aws_clients()
+    settings = Settings()
+    clients = aws_clients(publish_retries=settings.publish_retries)
     made = services(settings, clients=clients)
     return Consumer(settings, lambda: made, clients.sqs, measured(pipeline.run))
 
@@ -66,7 +68,7 @@ class Consumer:
     """Runs the messages of a batch, one after the other.
 
     The lease of a claim lasts as long as the invocation may, so nothing need renew it; and what was not finished by
-    then is handed on (see `Services.deadline`).
+    then is handed on (see `Services.halt`).
     """
 
     def __init__(
@@ -86,13 +88,11 @@ class Consumer:
             return each_record(event, self._done)
 
     def _bounded(self, services: Services, message: Message, keep: Keep) -> Outcome:  # noqa: ARG002 - nothing to renew
-        left = self._left()
-        bounded = replace(
-            services,
-            limits=replace(services.limits, lease=left + MARGIN),
-            deadline=services.clock() + left - HAND_ON,
-        )
+        bounded = replace(services, limits=replace(services.limits, lease=self._left() + MARGIN), halt=self._halt)
         return self._run(bounded, message, _kept)
+
+    def _halt(self) -> Halt | None:
+        return _LIMIT if self._left() <= HAND_ON else None
 
     def _left(self) -> timedelta:
         assert self._context is not None, "tasks run within an invocation"

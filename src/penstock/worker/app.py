@@ -18,8 +18,6 @@ from penstock.worker.tasks import OnePerProcess, register
 
 _HEARTBEAT = "penstock.worker.heartbeat:HeartbeatStep"
 """By name, as Celery names its own steps: a Lambda function has no consumer, and need not import one."""
-TASK_LIMIT = 10 * 60 * 60
-"""Seconds after which a pool process is killed: SQS ends a message's invisibility at twelve hours."""
 
 
 def make_app(
@@ -29,7 +27,7 @@ def make_app(
     app = Celery("penstock", set_as_current=False)
     app.conf.update(_configuration(settings, options or WorkerOptions()))
     app.steps["consumer"].add(_HEARTBEAT)
-    register(app, OnePerProcess(services), run)
+    register(app, OnePerProcess(services), run, settings.time_limit)
     return app
 
 
@@ -48,7 +46,7 @@ def _configuration(settings: Settings, options: WorkerOptions) -> dict[str, obje
             "client-config": {
                 "connect_timeout": options.answer,
                 "read_timeout": options.answer,
-                "retries": {"mode": "standard", "total_max_attempts": 3},
+                "retries": {"mode": "standard", "total_max_attempts": 2},
             },
             "visibility": settings.visibility_seconds,
             "answer": options.answer,
@@ -76,10 +74,11 @@ def _configuration(settings: Settings, options: WorkerOptions) -> dict[str, obje
         "task_acks_late": True,
         "task_acks_on_failure_or_timeout": False,
         "task_reject_on_worker_lost": True,
-        "task_time_limit": TASK_LIMIT,
         "worker_pool": "prefork",
         "worker_concurrency": settings.worker_concurrency,
         "worker_prefetch_multiplier": settings.worker_prefetch_multiplier,
+        "worker_max_tasks_per_child": settings.worker_max_tasks_per_child,
+        "worker_max_memory_per_child": settings.worker_max_memory_per_child,
         "worker_proc_alive_timeout": 30,
         "worker_enable_remote_control": False,
         "worker_send_task_events": False,

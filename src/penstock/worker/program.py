@@ -8,6 +8,7 @@ import signal
 import time
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from threading import Thread
 from typing import Any
 
@@ -25,15 +26,15 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(processName)s %(message)s"
 
 
 class Worker(worker.Worker):
-    """Celery's worker, which ends in bounded time: on SIGTERM or SIGINT it receives no more and lets its running tasks
-    finish, with their messages kept invisible. What has not ended when the time is up, or when a second signal comes,
-    is killed and its message handed back."""
+    """Celery's worker, which ends in bounded time: on SIGTERM or SIGINT it receives no more, hands back what waits, and
+    tells its running tasks, which finish or hand back (see `Shutdown`), with their messages kept invisible until then.
+    What has not ended when the time is up, or when a second signal comes, is killed and its message handed back."""
 
     hub: Any
     consumer: Any
 
     def __init__(self, stop: float, **options: Any) -> None:
-        """`stop`: seconds that running tasks are given."""
+        """`stop`: seconds that all of that may take."""
         self._stop = stop
         self._stopping = False
         super().__init__(**options)
@@ -54,16 +55,24 @@ class Worker(worker.Worker):
         logger.info("stopping: running tasks have %.0f s", seconds)
         if self.hub is not None:
             self.hub.call_soon(lambda: None)  # the loop looks for signals when it wakes
-        time.sleep(seconds)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            _tell_children(signal.SIGTERM)  # again and again: one whose first task is on its way hears it only then
+            time.sleep(min(left, 1))
         logger.warning("stopping: tasks that still run are killed, their messages handed back")
         try:
-            for child in active_children():
-                if child.pid is not None:
-                    os.kill(child.pid, signal.SIGKILL)
+            _tell_children(signal.SIGKILL)
             if self.consumer.task_consumer is not None:
                 self.consumer.task_consumer.channel.heartbeat.end()
         finally:
             os._exit(0)
+
+
+def _tell_children(number: signal.Signals) -> None:
+    for child in active_children():
+        with suppress(ProcessLookupError):
+            if child.pid is not None:
+                os.kill(child.pid, number)
 
 
 def queues_of(lanes: Iterable[Lane]) -> list[str]:
@@ -96,7 +105,12 @@ def start(app: Celery, queues: Sequence[str], stop: float) -> int:
         if os.getppid() != parent:
             os._exit(1)
 
+    def ignore_until_busy(**_: object) -> None:
+        """Without a task it is the pool that ends a process; with one, see `Shutdown`."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
     signals.worker_process_init.connect(die_with_parent)
+    signals.worker_process_init.connect(ignore_until_busy)
     program = Worker(app=app, stop=stop, queues=queues, quiet=True)
     program.start()
     return program.exitcode or 0

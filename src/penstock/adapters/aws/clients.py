@@ -36,16 +36,19 @@ class Clients:
     """Makes one: few need it, and those once."""
 
 
-def aws_clients(endpoint: str | None = None) -> Clients:
+def aws_clients(endpoint: str | None = None, *, publish_retries: int = 3) -> Clients:
     """Clients as the environment says (AWS_ENDPOINT_URL, AWS_REGION, credentials); nothing connects yet.
 
-    `endpoint` stands before AWS_ENDPOINT_URL.
+    Args:
+        endpoint: stands before AWS_ENDPOINT_URL.
+        publish_retries: how often a request to SQS is made again.
     """
+    sqs = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1 + publish_retries}))
     # boto3 itself knows AWS_DEFAULT_REGION only.
     session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
     return Clients(
         s3=session.client("s3", endpoint_url=endpoint, config=_CONFIG.merge(Config(signature_version="s3v4"))),
         dynamodb=session.client("dynamodb", endpoint_url=endpoint, config=_CONFIG),
-        sqs=session.client("sqs", endpoint_url=endpoint, config=_CONFIG),
+        sqs=session.client("sqs", endpoint_url=endpoint, config=sqs),
         ssm=lambda: session.client("ssm", endpoint_url=endpoint, config=_CONFIG),
     )
