@@ -108,6 +108,9 @@ class World:
     reader: FakeReader = field(default_factory=lambda: FakeReader(paged=True))
     limits: Limits = field(default_factory=lambda: Limits(chunk=400, overlap=40, shard=2, attempts=3))
 
+    def __post_init__(self) -> None:
+        self.objects.clock = self.clock
+
     @property
     def services(self) -> Services:
         return Services(

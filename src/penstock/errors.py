@@ -52,6 +52,12 @@ class Fenced(PenstockError):
     code = "fenced"
 
 
+class Cancelled(Fenced):
+    """Somebody asked for this work to be cancelled."""
+
+    code = "cancelled"
+
+
 class Conflict(PenstockError):
     """The item changed since it was read."""
 
@@ -87,6 +93,25 @@ class BeingDeleted(Permanent):
     """Document {document!r} is being deleted. Send it again when its delete task has ended."""
 
     code = "being_deleted"
+
+
+class Deleted(Permanent):
+    """Document {document!r} was deleted, and its bytes with it. Add it again to have it back."""
+
+    code = "deleted"
+
+
+class NothingToRetry(Permanent):
+    """Document {document!r} is {status}: there is nothing to retry. What failed or was cancelled can be; to replace it,
+    add the new bytes under its id."""
+
+    code = "nothing_to_retry"
+
+
+class NothingToCancel(Permanent):
+    """Document {document!r} is {status}: nothing is under way that could be cancelled. To have it gone, delete it."""
+
+    code = "nothing_to_cancel"
 
 
 class TooLarge(Permanent):
@@ -161,6 +186,12 @@ class CountsDiffer(Transient):
     """The index holds {found} chunks where {expected} were sent; the work is done again."""
 
     code = "counts_differ"
+
+
+class LeftBehind(Transient):
+    """{chunks} chunks and {objects} objects were written while the document was removed; it is removed once more."""
+
+    code = "left_behind"
 
 
 class AttemptsUsedUp(Permanent):

@@ -28,6 +28,20 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """A version of an object, or a marker that it was deleted, as a listing shows it."""
+
+    key: str
+    version: str
+    size: int
+    etag: str
+    stored: datetime
+    latest: bool
+    """Whether this is what a reader of the key gets."""
+    marker: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PostPolicy:
     """Where a form is to be posted, and the fields that go before its file, which is the last and named `file`."""
 
@@ -69,6 +83,10 @@ class ObjectStore(Protocol):
     def remove(self, tenant: TenantId, key: str, version: str | None = None) -> int:
         """Delete this version and all older ones of exactly this key (all, where None); how many there were.
         Leaves no delete marker. Nothing there is no error."""
+
+    def listed(self, tenant: TenantId, prefix: str) -> Iterator[Listed]:
+        """All versions and markers of the keys that begin with this prefix, by key in order of its bytes, the newest
+        version first. Page by page as they are asked for: memory does not grow with their number."""
 
     def remove_all(self, tenant: TenantId, prefix: str) -> int:
         """Delete all versions of all keys under this prefix, which ends with '/'; how many there were."""
@@ -196,6 +214,11 @@ class SearchIndex(Protocol):
 
     def without_vector(self, tenant: TenantId, document: DocumentId, pair: Pair, limit: int) -> Sequence[int]:
         """Ordinals of this pair's chunks that have no vector, ascending."""
+
+    def pairs(self, tenant: TenantId, document: DocumentId | None = None) -> Iterator[tuple[DocumentId, Pair, Count]]:
+        """What there is: of each pair of each document, or of one, by id in order of its bytes, then by pair. Sees what
+        was put before the last refresh, at least. Page by page as they are asked for: memory does not grow with their
+        number."""
 
     def clear(
         self, tenant: TenantId, document: DocumentId, *, older_than: Pair | None = None, but: Pair | None = None

@@ -140,7 +140,7 @@ def test_a_cursor_that_is_not_ours_is_400(door, cursor):
 
 @pytest.mark.parametrize("method_and_path", [
     ("GET", "/v1/documents/doc"), ("GET", "/v1/documents/doc/file"), ("DELETE", "/v1/documents/doc"),
-    ("GET", "/v1/tasks/{task}"),
+    ("POST", "/v1/documents/doc/retry"), ("POST", "/v1/documents/doc/cancel"), ("GET", "/v1/tasks/{task}"),
 ])  # fmt: skip
 def test_another_tenants_document_is_404_word_for_word_as_one_that_never_was(door, method_and_path):
     """I10: nobody can tell whether another tenant has a document."""

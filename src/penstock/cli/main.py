@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from penstock import errors
 from penstock.cli.add import add
+from penstock.cli.again import cancel, retry
 from penstock.cli.drop import drop
 from penstock.cli.estimate import estimate
 from penstock.cli.extract import extract
@@ -87,6 +88,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_documents,
     "search": search,
     "rm": rm,
+    "retry": retry,
+    "cancel": cancel,
     "drop": drop,
     "extract": extract,
     "estimate": estimate,
