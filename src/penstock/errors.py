@@ -114,6 +114,12 @@ class NothingToCancel(Permanent):
     code = "nothing_to_cancel"
 
 
+class CannotRedrive(Permanent):
+    """Dead letter {id} cannot be sent again: {why}. Drop it; a copy is kept."""
+
+    code = "cannot_redrive"
+
+
 class TooLarge(Permanent):
     """The file is larger than {limit} bytes (PENSTOCK_MAX_FILE_BYTES). Split it, or raise the limit."""
 

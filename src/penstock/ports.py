@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 from penstock.build import Build
 from penstock.chunk import Candidates, Count, Entry, IndexQuery, Page, Space, TextHash, Vector
 from penstock.document import Document, DocumentId, Pair, TenantId, check_move
-from penstock.task import Lane, Message
+from penstock.task import Lane, Message, Stage
 from penstock.upload import AwaitedUpload, UploadId
 
 
@@ -159,6 +159,9 @@ class TaskQueue(Protocol):
 
     def bury(self, message: Message, reason: str) -> None:
         """To the stage's dead-letter queue, with its reason."""
+
+    def buried(self) -> Mapping[Stage, int]:
+        """About how many letters there are in each dead-letter queue, seen by nobody yet."""
 
     def ping(self, tenant: TenantId, ping: str, lane: Lane) -> None:
         """A no-op through this lane's extract queue; the worker answers by `PingTable.answer`."""

@@ -46,7 +46,7 @@ class Inbox:
 
     def buried(self, stage: Stage, tenant: TenantId) -> tuple[Message, str] | None:
         if self._fake is not None:
-            return next(iter(self._fake.buried), None)
+            return next(iter(self._fake.letters), None)
         assert self._stack is not None
         found = received(self._stack, self._stack.provisioned.dead_letters[stage], tenant)
         if found is None:

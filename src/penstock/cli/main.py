@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from penstock import errors
 from penstock.cli.add import add
 from penstock.cli.again import cancel, retry
+from penstock.cli.dead_letters import dead_letters
 from penstock.cli.drop import drop
 from penstock.cli.estimate import estimate
 from penstock.cli.extract import extract
@@ -102,6 +103,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 for name, command in _COMMANDS.items():
     app.command(name, epilog=EXIT_CODES)(command)
 app.add_typer(keys, name="keys")
+app.add_typer(dead_letters, name="dead-letters")
 
 
 @app.command()
