@@ -32,10 +32,15 @@ def attempts_in(services: Services, record: Document, room: str) -> Iterator[tup
     last = ""
     for each in services.objects.listed(record.tenant, f"{room}/{record.tenant}/{record.id}/"):
         pair = pair_of_key(each.key)
-        place = each.key if each.key.count("/") == _KEY else each.key.rpartition("/")[0] + "/"
+        place = place_of_key(each.key)
         if pair is not None and place != last:
             yield pair, place
         last = place
+
+
+def place_of_key(key: str) -> str:
+    """What goes together with this file: the folder of its build; a receipt is alone."""
+    return key if key.count("/") == _KEY else key.rpartition("/")[0] + "/"
 
 
 def discard(services: Services, tenant: TenantId, place: str) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from penstock.cancel import request_cancel
+from penstock.doctor import examine
 from penstock.document import FINAL, PUBLISHED, Document, DocumentId, Pair, Status, derived_id
 from penstock.errors import BeingDeleted, Deleted, NotFound, NothingToCancel, NothingToRetry, Transient
 from penstock.pipeline import Done
@@ -255,6 +256,9 @@ class Interleavings(RuleBasedStateMachine):
         self.readers_see_exactly_what_one_receipt_says()
         for record in self._records():
             self._ended_as_accepted(record)
+        self.world.clock.pass_time(timedelta(days=2))
+        self.world.sweep()
+        assert list(examine(self.world.services, TENANT)) == []
 
     def _ended_as_accepted(self, record: Document) -> None:
         """Accepted means kept: a final state, the last bytes and no others, and nothing left behind."""

@@ -202,7 +202,11 @@ def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     def run(*arguments: str, code: int = 0) -> Any:
         result = CliRunner().invoke(app, ["dead-letters", *arguments])
         assert result.exit_code == code, result.output
-        return json.loads(result.stdout) if "--json" in arguments or arguments[0] == "show" else result.output
+        return (
+            json.loads(result.stdout)
+            if not code and ("--json" in arguments or arguments[0] == "show")
+            else result.output
+        )
 
     return run
 

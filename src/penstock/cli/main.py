@@ -14,6 +14,7 @@ from penstock import errors
 from penstock.cli.add import add
 from penstock.cli.again import cancel, retry
 from penstock.cli.dead_letters import dead_letters
+from penstock.cli.doctor import doctor
 from penstock.cli.drop import drop
 from penstock.cli.estimate import estimate
 from penstock.cli.extract import extract
@@ -91,6 +92,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "rm": rm,
     "retry": retry,
     "cancel": cancel,
+    "doctor": doctor,
     "drop": drop,
     "extract": extract,
     "estimate": estimate,
