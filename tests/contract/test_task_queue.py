@@ -117,6 +117,14 @@ def test_a_dead_letter_has_its_reason(
     assert inbox.buried(stage, tenant) == (_messages(tenant)[stage], reason)
 
 
+def test_it_says_how_many_letters_wait(queue_and_inbox: tuple[TaskQueue, Inbox], tenant: TenantId) -> None:
+    queue, inbox = queue_and_inbox
+    before = queue.buried()
+    queue.bury(_messages(tenant)[Stage.EMBED], "the file is damaged")
+    assert queue.buried() == {**before, Stage.EMBED: before[Stage.EMBED] + 1}
+    inbox.buried(Stage.EMBED, tenant)
+
+
 @pytest.mark.parametrize("delay", [timedelta(seconds=-1), timedelta(minutes=15, milliseconds=1)])
 def test_a_delay_that_sqs_cannot_keep_is_an_error(
     queue_and_inbox: tuple[TaskQueue, Inbox], tenant: TenantId, delay: timedelta
