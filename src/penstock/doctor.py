@@ -45,7 +45,10 @@ _SETTLING = timedelta(hours=1)
 _OVERDUE = timedelta(minutes=30)
 """The sweep comes by far more often."""
 _BATCH = 100
+"""Records that are read at once."""
+_PAGE = 1000
 _LOOKS = 3
+"""At a document that changes under the look."""
 _MOST = 1000
 """Facts of one document that are held; whoever misses one among them looks for it by itself."""
 
@@ -122,7 +125,7 @@ def _lines(services: Services, tenant: TenantId) -> Iterator[str]:
         fact_of_pair = (pair.generation, pair.build, held.chunks, held.vectors)
         yield f"{document}\t{orjson.dumps(fact_of_pair).decode()}"
     before = None
-    while places := services.documents.newest(tenant, _BATCH, before):
+    while places := services.documents.newest(tenant, _PAGE, before):
         yield from (f"{document}\t[]" for _, document in places)
         before = places[-1]
 
