@@ -223,8 +223,8 @@ class _Case:
                 continue
             if each.key.startswith("drop/") and not each.marker and not self._is_older(each):
                 yield self._arrival(each)
-            elif any(other.key == each.key and not other.marker for other in self.facts.objects):
-                yield self._orphan(each)  # a marker alone is what a removal from the folder leaves
+            else:
+                yield from self._orphan(each)
         yield from self._left(lambda *_: True)
         if self.facts.pairs:
             chunks = sum(held.chunks for _, held in self.facts.pairs)
@@ -245,13 +245,18 @@ class _Case:
             return False
         return each.stored <= self.record.ends - self.services.limits.tombstone
 
-    def _orphan(self, each: Listed) -> Finding:
-        what = "a file that was removed" if each.marker else "a file"
-        return self._finding(
+    def _orphan(self, latest: Listed) -> Iterator[Finding]:
+        """What is newer than the version that was seen stays: somebody may be adding it just now."""
+        versions = (each for each in self.facts.objects if each.key == latest.key and not each.marker)
+        newest = next(versions, None)
+        if newest is None:
+            return  # a marker alone is what a removal from the folder leaves
+        what = "a file that was removed" if latest.marker else "a file"
+        yield self._finding(
             Kind.OBJECT_WITHOUT_DOCUMENT,
-            f"{each.key} is {what}, of a document that is not there",
+            f"{latest.key} is {what}, of a document that is not there",
             "remove it from the bucket",
-            lambda: self.services.objects.remove(self.tenant, each.key),
+            lambda: self.services.objects.remove(self.tenant, newest.key, newest.version),
         )
 
     def _arrival(self, each: Listed) -> Finding:
@@ -317,7 +322,7 @@ class _Case:
                     Kind.REMOVAL_UNHEARD,
                     f"{key} is no more in the drop folder, and nobody has heard of its removal",
                     "delete the document",
-                    lambda: request_removal(self.services, self.tenant, self.facts.id),
+                    lambda: request_removal(self.services, self.tenant, self.facts.id, of=record.original),
                 )
         elif self._settled(latest) and not _is_known(latest, record.original):
             yield self._arrival(latest)

@@ -10,7 +10,7 @@ from itertools import chain
 
 from penstock.claim import Claim, held
 from penstock.document import Document, DocumentId, Original, Pair, Removal, Status, TenantId, earlier, milliseconds
-from penstock.errors import LeftBehind, NotFound, Transient
+from penstock.errors import Fenced, LeftBehind, NotFound, Transient
 from penstock.ports import Change, Listed, Services
 from penstock.revise import revise
 from penstock.shards import ROOMS, attempts_in, discard, pair_of_key
@@ -19,10 +19,16 @@ from penstock.task import Message, Operation, Stage, TaskId
 log = logging.getLogger(__name__)
 
 
-def request_removal(services: Services, tenant: TenantId, document: DocumentId) -> TaskId:
+def request_removal(
+    services: Services, tenant: TenantId, document: DocumentId, *, of: Original | None = None
+) -> TaskId:
     """Hide the document from readers at once, and ask for its removal. Asked twice, it is the same task.
 
+    Args:
+        of: only if these still are its newest bytes.
+
     Raises:
+        Fenced: they are not.
         NotFound: there is no such document, or it is deleted already.
         Transient: nothing was changed.
     """
@@ -30,6 +36,8 @@ def request_removal(services: Services, tenant: TenantId, document: DocumentId) 
     def decide(record: Document | None) -> Document:
         if record is None or record.status is Status.DELETED:
             raise NotFound(what="document", id=document)
+        if of is not None and record.original != of:
+            raise Fenced
         return _deleting(services, record, record.original)
 
     record = _revised(services, tenant, document, decide)

@@ -48,8 +48,11 @@ def test_help_imports_nothing_heavy():
 
 @pytest.mark.parametrize(
     "command",
-    ["", "add", "status", "list", "search", "rm", "retry", "cancel", "extract", "estimate", "serve", "worker"]
-    + ["doctor", "dead-letters list", "dead-letters redrive", "dead-letters drop", "dead-letters show"],
+    [
+        "",
+        *("add", "status", "list", "search", "rm", "retry", "cancel", "extract", "estimate", "serve", "worker"),
+        *("doctor", "dead-letters list", "dead-letters show", "dead-letters redrive", "dead-letters drop"),
+    ],
 )
 def test_every_help_names_the_exit_codes(command):
     shown = run(*command.split(), "--help").stdout

@@ -18,7 +18,7 @@ from penstock.cli import doctor as command
 from penstock.cli.main import app
 from penstock.doctor import Kind, examine
 from penstock.document import Document, DocumentId, Edition, Original, Pair, Receipt, Status, TenantId, Work
-from penstock.errors import PasswordRequired
+from penstock.errors import Fenced, PasswordRequired
 from penstock.ports import Change, Listed, Services
 from penstock.receive import Received
 from penstock.spill import sorted_on_disk
@@ -168,6 +168,33 @@ def test_bytes_whose_record_never_was_are_removed(world: World) -> None:
     mend(world)
     assert kinds(world) == []
     assert f"files/{TENANT}/lost" not in world.objects.objects
+
+
+@pytest.mark.parametrize("kind", ["upload", "drop"])
+def test_what_comes_between_the_look_and_the_mending_is_kept(world: World, kind: str) -> None:
+    """Accepted means kept."""
+    dropped = kind == "drop"
+    if dropped:
+        world.receive(world.drop(KEY, "older text", "01"))
+        world.drain()
+        world.objects.mark_deleted(KEY)
+    else:
+        world.objects.put(TENANT, f"files/{TENANT}/one", BytesIO(b"older text"))
+    later(world)
+    (finding,) = examine(world.services, TENANT)
+    received = (
+        world.receive(world.drop(KEY, "new text", "02")) if kind == "drop" else world.upload("new text", id="one")
+    )
+    assert received is not None
+    try:
+        finding.mend()
+    except Fenced:
+        assert dropped
+    world.drain()
+    assert world.record(received).status is Status.INDEXED
+    with world.objects.get(TENANT, received.document.original.key, received.document.original.version) as blocks:
+        assert b"".join(blocks) == b"new text"
+    assert kinds(world) == []
 
 
 def test_an_upload_that_nobody_heard_of_leaves_its_door(world: World) -> None:
