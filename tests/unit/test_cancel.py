@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from penstock.cancel import finish_cancel
 from penstock.claim import take_embed, take_extract
 from penstock.document import Status
 from penstock.errors import BeingDeleted, Deleted, NotFound, NothingToCancel, PasswordRequired, Transient
@@ -253,6 +255,21 @@ def test_what_is_not_there_cannot_be_cancelled(world: World) -> None:
     received = World().upload("some text")
     with pytest.raises(NotFound):
         world.cancel(received)
+
+
+def test_whoever_ends_a_cancel_late_leaves_the_next_attempt_alone(world: World) -> None:
+    """I2, I3: what it clears is bounded by the attempt that was cancelled."""
+    received = world.upload(prose("a", 9))
+    world.run(world.take(), meanwhile=lambda: world.cancel(received))
+    world.retry(received)
+    world.run(world.take())
+    stale = replace(world.record(received), build=1, cancel=True)
+    written = [key for key in world.objects.objects if key.startswith("work/")]
+    finish_cancel(world.services, stale)
+    assert [key for key in world.objects.objects if key.startswith("work/")] == written
+    assert written
+    world.drain()
+    assert world.record(received).status is Status.INDEXED
 
 
 def test_a_cancel_waits_in_no_queue(world: World) -> None:
