@@ -3,6 +3,7 @@ each of which may do what its role says. One stack for all; each test has docume
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 
 from penstock.local.deploy import TENANT, Deployed, delete_stack, deployed, instead_of
 from penstock.local.template import read_template
+from tests.documents import long_pdf
 from tests.e2e.stack import FINAL, ROOT, until
 
 PYTHON = ROOT / ".venv-emulator-deploy/bin/python"
@@ -111,6 +113,41 @@ def test_a_binary_file_comes_back_byte_for_byte(api: httpx.Client) -> None:
     assert _final(api, document)["status"] == "indexed"
     link = api.get(f"/v1/documents/{document}/file", follow_redirects=False)
     assert httpx.get(link.headers["location"], trust_env=False).content == content
+
+
+def test_a_document_in_work_is_cancelled_and_retried(stack: Deployed, api: httpx.Client) -> None:
+    answer = api.post("/v1/documents", files={"files": ("long.pdf", long_pdf(1_500), "application/pdf")})
+    assert answer.status_code == 202, answer.text
+    (entered,) = answer.json()["documents"]
+    document = entered["document_id"]
+
+    def begun() -> bool | None:
+        return api.get(f"/v1/documents/{document}").json()["status"] in {"extracting", "embedding"} or None
+
+    until(begun, seconds=SECONDS, what="somebody works on it")
+    answer = api.post(f"/v1/documents/{document}/cancel")
+    assert answer.status_code == 202, answer.text
+    assert _final(api, document)["status"] == "cancelled"
+    task = api.get(f"/v1/tasks/{entered['task_id']}").json()
+    assert (task["state"], task["reason"]) == ("REVOKED", "cancelled")
+    s3 = boto3.client("s3", region_name="us-east-1")
+    assert s3.list_objects_v2(Bucket=stack.bucket, Prefix=f"work/{TENANT}/{document}/")["KeyCount"] == 0
+    answer = api.post(f"/v1/documents/{document}/retry")
+    assert answer.status_code == 202, answer.text
+    assert _final(api, document)["status"] == "indexed"
+
+
+def test_a_message_that_nobody_can_read_is_filed(stack: Deployed) -> None:
+    sqs, s3 = boto3.client("sqs", region_name="us-east-1"), boto3.client("s3", region_name="us-east-1")
+    sqs.send_message(QueueUrl=json.loads(stack.outputs["Queues"])["embed-bulk"], MessageBody="no task at all")
+
+    def filed() -> str | None:
+        listed = s3.list_objects_v2(Bucket=stack.bucket, Prefix="letters/_/open/embed/").get("Contents", [])
+        return listed[0]["Key"] if listed else None
+
+    key = until(filed, seconds=SECONDS, what="the letter is filed")
+    letter = json.loads(s3.get_object(Bucket=stack.bucket, Key=key)["Body"].read())
+    assert (letter["fate"], letter["body"]) == ("poison", "no task at all")
 
 
 def test_each_lane_has_a_consumer(api: httpx.Client) -> None:
