@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from penstock.build import Build
 from penstock.chunk import Cut
 from penstock.document import FINAL, Document, DocumentId, Failure, Pair, Receipt, Status, TenantId, Work
-from penstock.errors import Fenced, Leased, PenstockError
+from penstock.errors import Cancelled, Fenced, Leased, PenstockError
 from penstock.ports import Services
 from penstock.revise import revise, revise_both, revise_build
 from penstock.task import Message, Stage
@@ -58,13 +59,14 @@ def take_extract(services: Services, message: Message) -> Claim:
     Raises:
         Leased: another works on it.
         StageDone: it is cut already.
-        Fenced: there is nothing to do: a newer generation, a cancel, a delete or an end came first.
+        Cancelled: somebody asked for that, and it is not done yet.
+        Fenced: there is nothing to do: a newer generation, a delete or an end came first.
     """
 
     def decide(record: Document | None) -> Document:
         record = _of_generation(record, message)
         if record.cancel:
-            return record.moved(Status.CANCELLED, due=None, work=replace(record.work, until=None))
+            raise Cancelled
         if record.status is Status.EMBEDDING:
             raise StageDone
         if record.status not in {Status.QUEUED, Status.EXTRACTING}:
@@ -169,8 +171,10 @@ def held(record: Document | None, claim: Claim) -> Document:
         Fenced: it is not.
     """
     record = _of_generation(record, claim.message)
-    if record.status is not claim.document.status or (record.cancel and record.status is not Status.DELETING):
+    if record.status is not claim.document.status:
         raise Fenced
+    if record.cancel:
+        raise Cancelled
     record.work.held(claim.epoch)
     return record
 
@@ -183,8 +187,7 @@ def give_back(services: Services, claim: Claim, failure: Failure, rest: timedelt
     """
     until = services.clock() + rest
     _rework(services, claim, lambda work: work.failed(claim.epoch, until))
-    if claim.message.stage is not Stage.DELETE:
-        note(services, claim, failure)
+    note(services, claim, failure)
 
 
 def add_paid(services: Services, claim: Claim, texts: int) -> None:
@@ -253,8 +256,10 @@ def fail(services: Services, claim: Claim, failure: Failure) -> None:
 
     def failed(record: Document | None) -> Document:
         record = _of_generation(record, claim.message)
-        if record.pair != claim.pair or record.status not in {Status.EXTRACTING, Status.EMBEDDING}:
+        if record.pair != claim.pair or not record.in_work:
             raise Fenced
+        if record.cancel:
+            raise Cancelled
         return record.moved(Status.FAILED, failure=failure, work=replace(record.work, until=None), stray=True, due=due)
 
     def extract_failed(record: Document | None) -> Document:
@@ -275,12 +280,35 @@ def fail(services: Services, claim: Claim, failure: Failure) -> None:
         revise_both(services, claim.tenant, claim.document.id, claim.pair, shard_failed)
 
 
+def let_go(services: Services, claim: Claim) -> None:
+    """End the lease, if it still is this claim's, whatever else has become of the document. No try has failed."""
+    if claim.message.stage is not Stage.EMBED:
+
+        def decide(record: Document | None) -> Document | None:
+            if record is None or (record.generation, record.work.epoch) != (claim.message.generation, claim.epoch):
+                return record
+            return record if record.work.until is None else replace(record, work=record.work.returned(claim.epoch))
+
+        revise(services, claim.tenant, claim.document.id, decide)
+        return
+    shard = _shard(claim.message)
+
+    def decide_build(build: Build) -> Build:
+        work = build.work_on(shard)
+        if work.epoch != claim.epoch or work.until is None:
+            return build
+        return build.with_work(shard, work.returned(claim.epoch))
+
+    with suppress(Fenced):  # there is no such build any more
+        revise_build(services, claim.tenant, claim.document.id, claim.pair, decide_build)
+
+
 def note(services: Services, claim: Claim, failure: Failure) -> None:
     """Keep the last cause with its attempt, for whoever asks why it takes so long."""
 
     def decide(record: Document | None) -> Document:
         record = _of_generation(record, claim.message)
-        if record.status in FINAL or record.pair != claim.pair or record.failure == failure:
+        if record.status in FINAL or record.pair != claim.pair or failure.same(record.failure):
             return record
         return replace(record, failure=failure)
 
@@ -295,7 +323,7 @@ def last_shard_lease(services: Services, record: Document) -> datetime | None:
 
 def _claimed(services: Services, message: Message, decide: Callable[[Document | None], Document]) -> Claim:
     _, record = revise(services, TenantId(message.tenant), DocumentId(message.document), decide)
-    if record is None or record.status is Status.CANCELLED:
+    if record is None:
         raise Fenced
     return Claim(message, record, record.work.epoch, record.work.attempts)
 
@@ -326,9 +354,10 @@ def _of_generation(record: Document | None, message: Message) -> Document:
 
 def _of_build(record: Document | None, build: Build | None, message: Message) -> tuple[Document, Build]:
     record = _of_generation(record, message)
-    wanted = record.status in {Status.EXTRACTING, Status.EMBEDDING} and not record.cancel
-    if not wanted or build is None or record.pair != build.pair:
+    if not record.in_work or build is None or record.pair != build.pair:
         raise Fenced
+    if record.cancel:
+        raise Cancelled
     return record, build
 
 

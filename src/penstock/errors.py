@@ -56,6 +56,12 @@ class Interrupted(BaseException):
     """The runtime ends now. Raised in the midst of whatever the task does, which leaves what it holds and says so."""
 
 
+class Cancelled(Fenced):
+    """Somebody asked for this work to be cancelled."""
+
+    code = "cancelled"
+
+
 class Conflict(PenstockError):
     """The item changed since it was read."""
 
@@ -91,6 +97,31 @@ class BeingDeleted(Permanent):
     """Document {document!r} is being deleted. Send it again when its delete task has ended."""
 
     code = "being_deleted"
+
+
+class Deleted(Permanent):
+    """Document {document!r} was deleted, and its bytes with it. Add it again to have it back."""
+
+    code = "deleted"
+
+
+class NothingToRetry(Permanent):
+    """Document {document!r} is {status}: there is nothing to retry. What failed or was cancelled can be; to replace it,
+    add the new bytes under its id."""
+
+    code = "nothing_to_retry"
+
+
+class NothingToCancel(Permanent):
+    """Document {document!r} is {status}: nothing is under way that could be cancelled. To have it gone, delete it."""
+
+    code = "nothing_to_cancel"
+
+
+class CannotRedrive(Permanent):
+    """Dead letter {id} cannot be sent again: {why}. Drop it; a copy is kept."""
+
+    code = "cannot_redrive"
 
 
 class TooLarge(Permanent):
@@ -165,6 +196,12 @@ class CountsDiffer(Transient):
     """The index holds {found} chunks where {expected} were sent; the work is done again."""
 
     code = "counts_differ"
+
+
+class LeftBehind(Transient):
+    """{chunks} chunks and {objects} objects were written while the document was removed; it is removed once more."""
+
+    code = "left_behind"
 
 
 class AttemptsUsedUp(Permanent):

@@ -10,10 +10,11 @@ from datetime import timedelta
 from types import MappingProxyType
 
 from penstock.backoff import backoff
+from penstock.cancel import stand_down
 from penstock.claim import Claim, HandedOn, StageDone, fail, give_back, put_down, take_delete, take_embed, take_extract
 from penstock.document import Failure
 from penstock.embed import embed
-from penstock.errors import AttemptsUsedUp, Fenced, Interrupted, Leased, PenstockError, Permanent
+from penstock.errors import AttemptsUsedUp, Cancelled, Fenced, Interrupted, Leased, PenstockError, Permanent
 from penstock.extract.stage import extract
 from penstock.log_context import also
 from penstock.onward import send_onward
@@ -78,6 +79,8 @@ def _take(services: Services, message: Message) -> Claim | Outcome:
     except Leased as held:
         # I7: not an error and no attempt; the message comes back when the lease ends.
         return HandBack(max(held.until - services.clock(), timedelta(0)), str(held))
+    except Cancelled:
+        return _cancelled(services, message)
     except Fenced:
         log.info("dropped: there is nothing left to do", extra=message.arguments())
     except Exception as error:  # noqa: BLE001 - I5: whatever it is, the message comes again
@@ -93,6 +96,8 @@ def _work(services: Services, claim: Claim, keep: Keep) -> Outcome:
     try:
         with keep(services, claim):
             STAGES[claim.message.stage].work(services, claim)
+    except Cancelled:
+        return _cancelled(services, claim.message, claim)
     except Fenced:
         log.info("stopped: another came first", extra=claim.message.arguments())
     except HandedOn as stopped:
@@ -114,15 +119,17 @@ def _failed(services: Services, claim: Claim, error: Exception) -> Outcome:
         if not for_good:
             attempts = claim.attempts + 1
             delay = backoff(services.limits, attempts, getattr(error, "retry_after", None))
-            give_back(services, claim, _failure(error), delay)
+            give_back(services, claim, _failure(services, claim, error), delay)
             if not _used_up(services, claim, attempts):
                 log.warning("attempt %d failed, next in %s: %s", attempts, delay, error, extra=message.arguments())
                 return HandBack(delay, str(error))
             error = AttemptsUsedUp(attempts=attempts, cause=str(error))
-        fail(services, claim, _failure(error))
+        fail(services, claim, _failure(services, claim, error))
         log.warning("failed: %s", error, extra=message.arguments())
         if isinstance(error, AttemptsUsedUp):
             services.queue.bury(message, str(error))
+    except Cancelled:
+        return _cancelled(services, message, claim)
     except Fenced:
         if not for_good:
             # The lease was lost, or its stage was done and only what follows it failed: the next claim finds out.
@@ -145,6 +152,19 @@ def _put_down(services: Services, claim: Claim) -> HandBack:
     return HandBack(timedelta(0), "the worker ends")
 
 
+def _cancelled(services: Services, message: Message, claim: Claim | None = None) -> Outcome:
+    """Whatever goes wrong here, the cancel is asked for, and the sweep brings it to its end."""
+    log.info("stopped: it is cancelled", extra=message.arguments())
+    try:
+        stand_down(services, message, claim)
+    except Fenced:
+        pass  # another has ended it
+    except Exception as error:
+        trace = not isinstance(error, PenstockError)
+        log.warning("the sweep ends it: %s", error, exc_info=trace, extra=message.arguments())
+    return Done()
+
+
 def _used_up(services: Services, claim: Claim, attempts: int) -> bool:
     return attempts >= services.limits.attempts and claim.message.stage is not Stage.DELETE
 
@@ -155,7 +175,8 @@ def _unclaimed(services: Services, message: Message, error: Exception) -> HandBa
     return HandBack(backoff(services.limits, 5, getattr(error, "retry_after", None)), str(error))
 
 
-def _failure(error: Exception) -> Failure:
+def _failure(services: Services, claim: Claim, error: Exception) -> Failure:
+    code, message = PenstockError.code, "Something went wrong inside Penstock; the worker's log has the trace."
     if isinstance(error, PenstockError):
-        return Failure(error.code, str(error))
-    return Failure(PenstockError.code, "Something went wrong inside Penstock; the worker's log has the trace.")
+        code, message = error.code, str(error)
+    return Failure(code, message, attempt=claim.attempts + 1, at=services.clock())

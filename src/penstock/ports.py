@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 from penstock.build import Build
 from penstock.chunk import Candidates, Count, Entry, IndexQuery, Page, Space, TextHash, Vector
 from penstock.document import Document, DocumentId, Pair, TenantId, check_move
-from penstock.task import Lane, Message
+from penstock.task import Lane, Message, Stage
 from penstock.upload import AwaitedUpload, UploadId
 
 
@@ -25,6 +25,20 @@ class Stored:
     version: str
     size: int
     etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A version of an object, or a marker that it was deleted, as a listing shows it."""
+
+    key: str
+    version: str
+    size: int
+    etag: str
+    stored: datetime
+    latest: bool
+    """Whether this is what a reader of the key gets."""
+    marker: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +83,10 @@ class ObjectStore(Protocol):
     def remove(self, tenant: TenantId, key: str, version: str | None = None) -> int:
         """Delete this version and all older ones of exactly this key (all, where None); how many there were.
         Leaves no delete marker. Nothing there is no error."""
+
+    def listed(self, tenant: TenantId, prefix: str) -> Iterator[Listed]:
+        """All versions and markers of the keys that begin with this prefix, by key in order of its bytes, the newest
+        version first. Page by page as they are asked for: memory does not grow with their number."""
 
     def remove_all(self, tenant: TenantId, prefix: str) -> int:
         """Delete all versions of all keys under this prefix, which ends with '/'; how many there were."""
@@ -146,6 +164,9 @@ class TaskQueue(Protocol):
     def bury(self, message: Message, reason: str) -> None:
         """To the stage's dead-letter queue, with its reason."""
 
+    def buried(self) -> Mapping[Stage, int]:
+        """About how many letters there are in each dead-letter queue, seen by nobody yet."""
+
     def ping(self, tenant: TenantId, ping: str, lane: Lane) -> None:
         """A no-op through this lane's extract queue; the worker answers by `PingTable.answer`."""
 
@@ -200,6 +221,11 @@ class SearchIndex(Protocol):
 
     def without_vector(self, tenant: TenantId, document: DocumentId, pair: Pair, limit: int) -> Sequence[int]:
         """Ordinals of this pair's chunks that have no vector, ascending."""
+
+    def pairs(self, tenant: TenantId, document: DocumentId | None = None) -> Iterator[tuple[DocumentId, Pair, Count]]:
+        """What there is: of each pair of each document, or of one, by id in order of its bytes, then by pair. Sees what
+        was put before the last refresh, at least. Page by page as they are asked for: memory does not grow with their
+        number."""
 
     def clear(
         self, tenant: TenantId, document: DocumentId, *, older_than: Pair | None = None, but: Pair | None = None

@@ -13,11 +13,11 @@ import orjson
 from penstock.build import Build
 from penstock.claim import Claim, held
 from penstock.document import Document, Edition, Pair, Receipt, Status
-from penstock.errors import Conflict, CountsDiffer, Fenced, Transient
+from penstock.errors import Cancelled, Conflict, CountsDiffer, Fenced, Transient
 from penstock.ports import Change, Services
 from penstock.ranges import ranges, shortened
 from penstock.revise import revise_build, revise_known
-from penstock.shards import send_shards, shard_folder
+from penstock.shards import ROOMS, attempts_in, discard, send_shards, shard_folder
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +52,10 @@ def publish_build(services: Services, record: Document, build: Build) -> None:
     assert build.draft is not None, "the draft is set together with the total"
 
     def still(found: Document | None) -> Document:
-        if found is None or found.pair != build.pair or found.status is not Status.EMBEDDING or found.cancel:
+        if found is None or found.pair != build.pair or found.status is not Status.EMBEDDING:
             raise Fenced
+        if found.cancel:
+            raise Cancelled
         return found
 
     record = still(services.documents.read(record.tenant, record.id))
@@ -90,6 +92,7 @@ def keep_edition(services: Services, claim: Claim, *, sha256: str) -> Document:
             receipt=receipt,
             work=record.work.returned(claim.epoch),
             failure=None,
+            history=(),
             due=_again(services) if record.stray else None,
         )
 
@@ -131,6 +134,7 @@ def _publish(
             pages_read=0,
             pages=0,
             failure=None,
+            history=(),
             stray=stray,
             due=_again(services) if stray else None,
         )
@@ -156,6 +160,27 @@ def clear_stale(services: Services, record: Document) -> None:
     What a later attempt may be writing by now is newer than all of these, and stays."""
     end = Pair(record.generation, record.build + 1)
     services.index.clear(record.tenant, record.id, older_than=end, but=record.active.pair if record.active else None)
+
+
+def clear_files(services: Services, record: Document) -> None:
+    """Remove the work files and receipts of a record whose attempt has ended, but for the receipt of the active pair.
+    Like the chunks, bounded by the newest attempt: what a later one writes stays."""
+    tenant, shown = record.tenant, record.active.pair if record.active else None
+    for room in ROOMS:
+        for pair, place in attempts_in(services, record, room):
+            if pair <= record.pair and (room, pair) != ("receipts", shown):
+                discard(services, tenant, place)
+    build = services.documents.read_build(tenant, record.id, record.pair)
+    if build is not None:
+        services.documents.write(tenant, Change(build, None))
+
+
+def still_whole(services: Services, record: Document) -> bool:
+    """Whether the index still holds what the receipt of the active pair says."""
+    if record.active is None:
+        return False
+    found = services.index.count(record.tenant, record.id, record.active.pair)
+    return (found.chunks, found.vectors) == (record.active.receipt.chunks, record.active.receipt.vectors)
 
 
 def _again(services: Services) -> datetime:

@@ -53,7 +53,8 @@ class ObjectEvent:
     version: str
     size: int
     etag: str
-    sequencer: str
+    sequencer: str | None
+    """None where it was found lying there, and no event was heard of."""
     removed: bool
 
 
@@ -106,7 +107,7 @@ def receive_upload(
     known = services.documents.read(tenant, document)
     if known is not None and known.status is Status.DELETING:
         raise BeingDeleted(document=document)
-    if known is not None and _is_newest(known, sha256=upload.sha256) and known.status not in _RETRIED:
+    if known is not None and _is_newest(known, sha256=upload.sha256) and not _begins_anew(known):
         return Received(known, already_here=True)
     stored = services.objects.put(tenant, key, upload.content, content_type=upload.content_type)
     original = Original(key, stored.version, upload.name, upload.size, stored.etag, upload.sha256, upload.content_type)
@@ -159,8 +160,7 @@ def _receive_awaited(services: Services, event: ObjectEvent) -> Received | None:
     tenant, upload = _awaited(services, event)
     if event.removed:
         return None
-    seen = upload is not None and upload.sequencer is not None and not earlier(upload.sequencer, event.sequencer)
-    if upload is None or seen:
+    if upload is None or _seen(upload, event):
         if upload is None:
             log.warning("removed %s: no such upload is awaited", event.key)
         services.objects.remove(tenant, event.key, event.version)
@@ -171,6 +171,13 @@ def _receive_awaited(services: Services, event: ObjectEvent) -> Received | None:
     services.uploads.store(replace(upload, generation=received.document.generation, sequencer=event.sequencer))
     services.objects.remove(tenant, event.key, event.version)
     return None if received.already_here else received
+
+
+def _seen(upload: AwaitedUpload, event: ObjectEvent) -> bool:
+    """Whether this event came before, or one that is later."""
+    if upload.sequencer is None or event.sequencer is None:
+        return upload.generation is not None
+    return not earlier(upload.sequencer, event.sequencer)
 
 
 def _awaited(services: Services, event: ObjectEvent) -> tuple[TenantId, AwaitedUpload | None]:
@@ -193,7 +200,7 @@ def _receive_upload_of(services: Services, upload: AwaitedUpload, event: ObjectE
     if record is not None and record.status is Status.DELETING:
         raise _after_removal(services, BeingDeleted(document=record.id))
     newest = record is not None and _is_newest(record, sha256=upload.sha256, etag=arrived)
-    if record is not None and newest and record.status not in _RETRIED:
+    if record is not None and newest and not _begins_anew(record):
         return Received(record, already_here=True)
     try:
         stored = services.objects.copy(upload.tenant, Stored(event.key, event.version, event.size, arrived), key)
@@ -234,11 +241,11 @@ def receive_document(services: Services, arrival: Arrival, known: Document | Non
             return record
         alive = record.status is not Status.DELETED
         same = alive and _is_newest(record, sha256=arrival.original.sha256, etag=arrival.original.etag)
-        if same and record.status in _RETRIED:
-            return _requeued(record, record.generation, arrival, now, services.limits)
+        if same and _begins_anew(record):
+            return _arrived(requeued(record, now, services.limits), arrival)
         if same:
             return _seen_again(record, arrival.original)
-        return _requeued(record, max(record.generation + 1, milliseconds(now)), arrival, now, services.limits)
+        return _replaced(record, arrival, now, services.limits)
 
     before, after = revise_known(services, arrival.tenant, arrival.document, known, decide)
     assert after is not None, "a receive never deletes the record"
@@ -248,12 +255,17 @@ def receive_document(services: Services, arrival: Arrival, known: Document | Non
         services.objects.remove(arrival.tenant, arrival.original.key, arrival.original.version)
     if after.status is not Status.QUEUED or not asked:
         return Received(after, already_here=True)
+    ask(services, after)
+    return Received(after, already_here=False)
+
+
+def ask(services: Services, queued: Document) -> None:
+    """Send the message of a record that was written before."""
     try:
-        services.queue.send(Message(Stage.EXTRACT, after.tenant, after.id, after.generation), after.lane)
+        services.queue.send(Message(Stage.EXTRACT, queued.tenant, queued.id, queued.generation), queued.lane)
     except Transient:
         # The record stands, so the document is accepted: the sweep sends its message when it falls due (I6).
-        log.warning("no message sent; the sweep will", extra={"tenant": after.tenant, "document": after.id})
-    return Received(after, already_here=False)
+        log.warning("no message sent; the sweep will", extra={"tenant": queued.tenant, "document": queued.id})
 
 
 def _first(arrival: Arrival, now: datetime, limits: Limits) -> Document:
@@ -272,25 +284,41 @@ def _first(arrival: Arrival, now: datetime, limits: Limits) -> Document:
     )
 
 
-def _requeued(record: Document, generation: int, arrival: Arrival, now: datetime, limits: Limits) -> Document:
-    """The record with a new attempt. Who works on the one before is fenced, and still may write until a lease's end."""
-    busy = record.status in {Status.EXTRACTING, Status.EMBEDDING}
-    return record.moved(
-        Status.QUEUED,
-        generation=generation,
-        accepted=now,
+def _replaced(record: Document, arrival: Arrival, now: datetime, limits: Limits) -> Document:
+    """The record with these bytes as its newest generation."""
+    return replace(
+        _arrived(requeued(record, now, limits), arrival),
+        generation=max(record.generation + 1, milliseconds(now)),
+        history=(),
+    )
+
+
+def _arrived(record: Document, arrival: Arrival) -> Document:
+    return replace(
+        record,
         original=arrival.original,
         source=arrival.source,
         lane=arrival.lane,
         metadata=dict(arrival.metadata or {}),
+    )
+
+
+def requeued(record: Document, now: datetime, limits: Limits) -> Document:
+    """The record with a new attempt. Who works on the one before is fenced, and still may write until a lease's end.
+    What that one failed of is history."""
+    return record.moved(
+        Status.QUEUED,
+        accepted=now,
         work=Work(record.work.epoch),
         stray=record.stray or record.build != 0,
-        quiet=now + limits.lease if busy else record.quiet,
+        quiet=now + limits.lease if record.in_work else record.quiet,
         pages_read=0,
         pages=0,
         receipt=None,
         failure=None,
+        history=record.remembered,
         cancel=False,
+        removal=None,
         due=now + limits.resend,
         wait=int(limits.resend.total_seconds()),
         ends=None,
@@ -304,6 +332,11 @@ def _seen_again(record: Document, original: Original) -> Document:
         return record
     latest = replace(record.original, version=original.version, sequencer=original.sequencer)
     return replace(record, original=latest)
+
+
+def _begins_anew(record: Document) -> bool:
+    """Whether its own bytes, sent again, are a new attempt."""
+    return record.cancel or record.status in _RETRIED
 
 
 def _is_newest(record: Document, *, sha256: str | None, etag: str | None = None) -> bool:

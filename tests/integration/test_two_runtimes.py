@@ -135,6 +135,7 @@ def timeless(record: Document) -> Document:
         due=None,
         ends=None,
         receipt=receipt,
+        failure=record.failure and replace(record.failure, at=None),
         active=active,
         original=replace(record.original, version=""),
         revision=0,

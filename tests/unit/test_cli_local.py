@@ -47,7 +47,12 @@ def test_help_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "command", ["", "add", "status", "list", "search", "rm", "extract", "estimate", "serve", "worker"]
+    "command",
+    [
+        "",
+        *("add", "status", "list", "search", "rm", "retry", "cancel", "extract", "estimate", "serve", "worker"),
+        *("doctor", "dead-letters list", "dead-letters show", "dead-letters redrive", "dead-letters drop"),
+    ],
 )
 def test_every_help_names_the_exit_codes(command):
     shown = run(*command.split(), "--help").stdout

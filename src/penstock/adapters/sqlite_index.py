@@ -35,6 +35,13 @@ _CLEAR = """
         LIMIT :limit
     )
 """
+_PAIRS_AT_ONCE = 500
+_PAIRS = """
+    SELECT document, generation, build, count(*), count(vector) FROM entries
+    WHERE {} GROUP BY document, generation, build ORDER BY document, generation, build LIMIT ?
+"""
+_PAIRS_OF_ALL = _PAIRS.format("(document, generation, build) > (?, ?, ?)")
+_PAIRS_OF_ONE = _PAIRS.format("document = ? AND (generation, build) > (?, ?)")
 _KNOWN = """
     SELECT value, (SELECT vector FROM entries WHERE hash = value AND vector IS NOT NULL LIMIT 1)
     FROM json_each(?)
@@ -86,6 +93,18 @@ class SqliteIndex:
         with self._file(tenant).reading() as db:
             found = [] if db is None else db.execute(statement, (document, pair.generation, pair.build, limit))
             return [ordinal for (ordinal,) in found]
+
+    def pairs(self, tenant: TenantId, document: DocumentId | None = None) -> Iterator[tuple[DocumentId, Pair, Count]]:
+        statement = _PAIRS_OF_ALL if document is None else _PAIRS_OF_ONE
+        after: tuple[str, int, int] = (document or "", 0, 0)
+        while True:
+            with self._file(tenant).reading() as db:
+                found = [] if db is None else db.execute(statement, (*after, _PAIRS_AT_ONCE)).fetchall()
+            for each in found:
+                yield DocumentId(each[0]), Pair(each[1], each[2]), Count(each[3], each[4])
+            if len(found) < _PAIRS_AT_ONCE:
+                return
+            after = found[-1][:3]
 
     def clear(
         self, tenant: TenantId, document: DocumentId, *, older_than: Pair | None = None, but: Pair | None = None

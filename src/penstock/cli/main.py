@@ -12,6 +12,9 @@ from typer.core import TyperGroup
 
 from penstock import errors
 from penstock.cli.add import add
+from penstock.cli.again import cancel, retry
+from penstock.cli.dead_letters import dead_letters
+from penstock.cli.doctor import doctor
 from penstock.cli.drop import drop
 from penstock.cli.estimate import estimate
 from penstock.cli.extract import extract
@@ -75,6 +78,9 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_documents,
     "search": search,
     "rm": rm,
+    "retry": retry,
+    "cancel": cancel,
+    "doctor": doctor,
     "drop": drop,
     "extract": extract,
     "estimate": estimate,
@@ -88,6 +94,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 for name, command in _COMMANDS.items():
     app.command(name, epilog=EXIT_CODES)(command)
 app.add_typer(keys, name="keys")
+app.add_typer(dead_letters, name="dead-letters")
 
 
 @app.command()

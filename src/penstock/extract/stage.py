@@ -20,7 +20,7 @@ from penstock.document import Document, Receipt, Status, Work
 from penstock.embed import Paid, embed_chunks
 from penstock.errors import EmptyFile, Fenced, OriginalMissing, OutOfTime, TooLarge, Transient, Unreadable
 from penstock.ports import Reading, Services
-from penstock.publish import keep_edition, publish_build, publish_held
+from penstock.publish import keep_edition, publish_build, publish_held, still_whole
 from penstock.ranges import numbers, ranges
 from penstock.remove import remove_missing
 from penstock.revise import revise_both
@@ -45,7 +45,7 @@ def extract(services: Services, claim: Claim) -> None:
         raise TooLarge(limit=services.limits.file)
     try:
         with _on_disk(services, claim.document) as (path, sha256):
-            if _is_shown(claim.document, sha256):
+            if _is_shown(claim.document, sha256) and still_whole(services, claim.document):
                 keep_edition(services, claim, sha256=sha256)
             else:
                 _read_and_cut(services, claim, path, sha256)

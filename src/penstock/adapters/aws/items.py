@@ -44,6 +44,7 @@ from penstock.document import (
     Original,
     Pair,
     Receipt,
+    Removal,
     Status,
     TenantId,
     Work,
@@ -73,7 +74,8 @@ ORIGINAL = Form(
     q=("sequencer", TEXT),
 )
 WORK = Form(Work, e=("epoch", WHOLE), u=("until", MOMENT), a=("attempts", WHOLE), r=("rest", MOMENT))
-FAILURE = Form(Failure, c=("code", TEXT), m=("message", TEXT))
+FAILURE = Form(Failure, c=("code", TEXT), m=("message", TEXT), a=("attempt", WHOLE), t=("at", MOMENT))
+REMOVAL = Form(Removal, c=("chunks", WHOLE), o=("objects", WHOLE), v=("versions", WHOLE))
 RECEIPT = Form(
     Receipt,
     k=("kind", TEXT),
@@ -109,6 +111,8 @@ DOCUMENT = Form(
     p=("pages", WHOLE),
     rc=("receipt", RECEIPT.kind),
     x=("failure", FAILURE.kind),
+    xh=("history", listed(FAILURE.kind)),
+    rm=("removal", REMOVAL.kind),
     c=("cancel", FLAG),
     y=("stray", FLAG),
     q=("quiet", MOMENT),
