@@ -105,6 +105,21 @@ def gaps(pages: int = 300) -> bytes:
     return pdf(f"{number} {text}" if number % 2 else "" for number in range(pages))
 
 
+def replaced(stack: Deployment) -> str:
+    """A document whose readers see its second edition, and whose first one's receipt is still in the bucket."""
+    document = f"replaced-{fresh()}"
+    for name, content in (("gaps.pdf", gaps()), ("short.md", b"A weir.")):
+        stack.upload(name, content, document_id=document)
+        assert stack.final(document)["status"] != "failed"
+    assert left_of(stack, document) == {"receipts"}
+    return document
+
+
+def left_of(stack: Deployment, document: str) -> set[str]:
+    """Where something is of its attempts."""
+    return {area for area in ("work", "receipts") if stack.versions(f"{area}/{TENANT}/{document}/")}
+
+
 def test_all_that_the_api_depends_on_answers(stack: Deployment) -> None:
     answer = stack.client.get("/readyz")
     assert answer.is_success, answer.text
@@ -264,15 +279,15 @@ def test_a_message_that_nobody_can_read_is_buried_and_then_filed(stack: Deployme
 @pytest.mark.parametrize(("function", "call"), [("ExtractFunction", "S3.PutObject"), ("EmbedFunction", "S3.GetObject")])
 def test_a_document_in_work_is_cancelled_and_retried(stack: Deployment, function: str, call: str) -> None:
     """By the function that works on it, which cleans up."""
+    document = replaced(stack)
     with stack.recorders[function].held(call, "work/") as reached:
-        entered = stack.upload("long.pdf", long_pdf(28), document_id=fresh())
+        entered = stack.upload("long.pdf", long_pdf(28), document_id=document)
         assert reached.wait(60)
-        cancel(stack, entered["document_id"])
-    document = entered["document_id"]
+        cancel(stack, document)
     assert stack.final(document)["status"] == "cancelled"
     task = stack.task(entered["task_id"])
     assert (task["state"], task["reason"]) == ("REVOKED", "cancelled")
-    assert stack.versions(f"work/{TENANT}/{document}/") == []
+    assert left_of(stack, document) == set()
     answer = stack.client.post(f"/v1/documents/{document}/retry")
     assert answer.status_code == 202, answer.text
     assert stack.final(document)["status"] == "indexed"
@@ -286,20 +301,21 @@ def test_a_document_that_nobody_works_on_is_cancelled_at_once_and_cleaned_up_whe
         waiting = stack.upload("waiting.md", f"Never read. {fresh()}".encode(), document_id=fresh())["document_id"]
         cancel(stack, waiting)
         assert stack.document(waiting)["status"] == "cancelled"
+    idle, lost = replaced(stack), replaced(stack)
     with stack.paused("embed-standard"):
-        idle, lost = (stack.upload("cut.pdf", long_pdf(28), document_id=fresh())["document_id"] for _ in range(2))
         for document in (idle, lost):
+            stack.upload("cut.pdf", long_pdf(28), document_id=document)
             stack.reaches(document, Status.EMBEDDING)
         claims = [taken(stack, body, Stage.EMBED) for body in stack.take("embed-standard", 4) if lost in body]
         for document in (idle, lost):
             cancel(stack, document)
         assert [stack.document(each)["status"] for each in (idle, lost)] == ["cancelled", "embedding"]
-        assert stack.versions(f"work/{TENANT}/{idle}/")
+        assert left_of(stack, idle) == {"work", "receipts"}
         fall_due(stack, idle)
         ended(stack, claims)
     for document in (idle, lost):
         assert stack.final(document)["status"] == "cancelled"
-        assert stack.versions(f"work/{TENANT}/{document}/") == []
+        assert left_of(stack, document) == set()
 
 
 def test_what_is_not_in_the_bucket_any_more_comes_to_an_end(stack: Deployment) -> None:
