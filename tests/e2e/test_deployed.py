@@ -111,7 +111,7 @@ def replaced(stack: Deployment) -> str:
     for name, content in (("gaps.pdf", gaps()), ("short.md", b"A weir.")):
         stack.upload(name, content, document_id=document)
         assert stack.final(document)["status"] != "failed"
-    assert left_of(stack, document) == {"receipts"}
+    assert "receipts" in left_of(stack, document)
     return document
 
 
@@ -276,13 +276,19 @@ def test_a_message_that_nobody_can_read_is_buried_and_then_filed(stack: Deployme
         assert stack.versions(f"letters/_/open/{queue}/")
 
 
-@pytest.mark.parametrize(("function", "call"), [("ExtractFunction", "S3.PutObject"), ("EmbedFunction", "S3.GetObject")])
-def test_a_document_in_work_is_cancelled_and_retried(stack: Deployment, function: str, call: str) -> None:
+@pytest.mark.parametrize(
+    ("function", "call", "status"),
+    [("ExtractFunction", "S3.PutObject", Status.EXTRACTING), ("EmbedFunction", "S3.GetObject", Status.EMBEDDING)],
+)
+def test_a_document_in_work_is_cancelled_and_retried(
+    stack: Deployment, function: str, call: str, status: Status
+) -> None:
     """By the function that works on it, which cleans up."""
     document = replaced(stack)
     with stack.recorders[function].held(call, "work/") as reached:
         entered = stack.upload("long.pdf", long_pdf(28), document_id=document)
         assert reached.wait(60)
+        stack.reaches(document, status)
         cancel(stack, document)
     assert stack.final(document)["status"] == "cancelled"
     task = stack.task(entered["task_id"])
