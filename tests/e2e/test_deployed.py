@@ -20,6 +20,7 @@ from penstock.claim import Claim, give_back, take_embed
 from penstock.document import DocumentId, Failure, Status, derived_id
 from penstock.embed import embed
 from penstock.errors import Transient
+from penstock.letters import POISON, Letter, letters, redrive
 from penstock.local.deploy import TENANT, delete_stack, instead_of
 from penstock.pipeline import STAGES
 from penstock.ports import SearchIndex
@@ -83,10 +84,40 @@ def fall_due(stack: Deployment, *documents: str) -> None:
     stack.invoke("sweep", sample("sweep"))
 
 
+def letter(stack: Deployment, document: str, *, kept: bool = False) -> Letter:
+    """What its queue gave up of this document, once that is filed."""
+
+    def filed() -> Letter | None:
+        found = letters(stack.services, kept=kept, tenant=TENANT)
+        return next((each for each in found if each.message["document"] == document), None)
+
+    return until(filed, seconds=60, what=f"a letter of {document} is filed")
+
+
+def cancel(stack: Deployment, document: str) -> None:
+    answer = stack.client.post(f"/v1/documents/{document}/cancel")
+    assert answer.status_code == 202, answer.text
+
+
 def gaps(pages: int = 300) -> bytes:
     """Every second page is empty: more than a record lists."""
     text = f"The gauge {fresh()} was read by the keeper of the weir. " * 4
     return pdf(f"{number} {text}" if number % 2 else "" for number in range(pages))
+
+
+def replaced(stack: Deployment) -> str:
+    """A document whose readers see its second edition, and whose first one's receipt is still in the bucket."""
+    document = f"replaced-{fresh()}"
+    for name, content in (("gaps.pdf", gaps()), ("short.md", b"A weir.")):
+        stack.upload(name, content, document_id=document)
+        assert stack.final(document)["status"] != "failed"
+    assert "receipts" in left_of(stack, document)
+    return document
+
+
+def left_of(stack: Deployment, document: str) -> set[str]:
+    """Where something is of its attempts."""
+    return {area for area in ("work", "receipts") if stack.versions(f"{area}/{TENANT}/{document}/")}
 
 
 def test_all_that_the_api_depends_on_answers(stack: Deployment) -> None:
@@ -218,16 +249,79 @@ def test_what_its_queue_gave_up_fails_its_document_or_is_asked_for_again(stack: 
         assert stack.client.delete(f"/v1/documents/{unread}").status_code == 202
         stack.send("delete-dead", *stack.take("delete", 1))
         until(lambda: stack.waiting("delete", "Delayed") == 1 or None, seconds=30, what="it is asked for again")
+    assert (letter(stack, unread).fate, letter(stack, unread, kept=True).fate) == ("failed", "asked_again")
+    redrive(stack.services, letter(stack, unknown))
+    assert stack.final(unknown)["status"] == "indexed"
 
 
-def test_what_is_no_message_is_buried_and_then_dropped(stack: Deployment) -> None:
+def test_a_message_that_nobody_can_read_is_buried_and_then_filed(stack: Deployment) -> None:
+    text = f"this is no task {fresh()}"
     for stage in Stage:
-        stack.send("delete" if stage is Stage.DELETE else f"{stage}-standard", "this is no task")
+        stack.send("delete" if stage is Stage.DELETE else f"{stage}-standard", text)
+    stack.send("arrivals-dead", text)
     for stage in Stage:
         seen(stack, f"{stage.capitalize()}Function", "sqs:SendMessage", f"{stage.capitalize()}Dead.Arn")
-    dead = [f"{stage}-dead" for stage in Stage]
+    gave_up = {*Stage, "arrivals"}
+
+    def filed() -> bool | None:
+        found = [each for each in letters(stack.services) if each.body == text]
+        assert all(each.fate == POISON for each in found)
+        return {each.queue for each in found} == gave_up or None
+
+    until(filed, seconds=60, what="each is filed")
+    dead = [f"{queue}-dead" for queue in gave_up]
     empty = lambda: not any(stack.waiting(each) + stack.waiting(each, "NotVisible") for each in dead) or None  # noqa: E731
-    until(empty, seconds=30, what="they are dropped")
+    until(empty, seconds=30, what="the dead-letter queues are empty")
+    for queue in gave_up:
+        assert stack.versions(f"letters/_/open/{queue}/")
+
+
+@pytest.mark.parametrize(
+    ("function", "call", "status"),
+    [("ExtractFunction", "S3.PutObject", Status.EXTRACTING), ("EmbedFunction", "S3.GetObject", Status.EMBEDDING)],
+)
+def test_a_document_in_work_is_cancelled_and_retried(
+    stack: Deployment, function: str, call: str, status: Status
+) -> None:
+    """By the function that works on it, which cleans up."""
+    document = replaced(stack)
+    with stack.recorders[function].held(call, "work/") as reached:
+        entered = stack.upload("long.pdf", long_pdf(28), document_id=document)
+        assert reached.wait(60)
+        stack.reaches(document, status)
+        cancel(stack, document)
+    assert stack.final(document)["status"] == "cancelled"
+    task = stack.task(entered["task_id"])
+    assert (task["state"], task["reason"]) == ("REVOKED", "cancelled")
+    assert left_of(stack, document) == set()
+    answer = stack.client.post(f"/v1/documents/{document}/retry")
+    assert answer.status_code == 202, answer.text
+    assert stack.final(document)["status"] == "indexed"
+
+
+def test_a_document_that_nobody_works_on_is_cancelled_at_once_and_cleaned_up_when_it_falls_due(
+    stack: Deployment,
+) -> None:
+    """Where a worker that was lost had it, that is when its lease is over."""
+    with stack.paused("extract-standard"):
+        waiting = stack.upload("waiting.md", f"Never read. {fresh()}".encode(), document_id=fresh())["document_id"]
+        cancel(stack, waiting)
+        assert stack.document(waiting)["status"] == "cancelled"
+    idle, lost = replaced(stack), replaced(stack)
+    with stack.paused("embed-standard"):
+        for document in (idle, lost):
+            stack.upload("cut.pdf", long_pdf(28), document_id=document)
+            stack.reaches(document, Status.EMBEDDING)
+        claims = [taken(stack, body, Stage.EMBED) for body in stack.take("embed-standard", 4) if lost in body]
+        for document in (idle, lost):
+            cancel(stack, document)
+        assert [stack.document(each)["status"] for each in (idle, lost)] == ["cancelled", "embedding"]
+        assert left_of(stack, idle) == {"work", "receipts"}
+        fall_due(stack, idle)
+        ended(stack, claims)
+    for document in (idle, lost):
+        assert stack.final(document)["status"] == "cancelled"
+        assert left_of(stack, document) == set()
 
 
 def test_what_is_not_in_the_bucket_any_more_comes_to_an_end(stack: Deployment) -> None:

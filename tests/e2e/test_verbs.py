@@ -27,7 +27,9 @@ def test_a_running_document_is_cancelled_and_what_readers_saw_stays(stack: Runni
     name = f"big-{uuid.uuid4().hex[:8]}"
     stack.upload("first.txt", b"The sluice of Harrow was lowered by hand.", document_id=name)
     first = stack.final(name)
-    entered = stack.upload("big.pdf", long_pdf(PAGES), document_id=name)
+    big = long_pdf(PAGES)
+    entered = stack.announce(big, name="big.pdf", document_id=name)
+    stack.post(entered, big)
     until(
         lambda: stack.document(name)["status"] in {"extracting", "embedding"} or None,
         seconds=60,

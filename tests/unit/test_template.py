@@ -99,11 +99,15 @@ def test_the_bucket_is_versioned_private_and_encrypted() -> None:
     assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
 
 
-def test_only_work_files_and_what_nobody_waits_for_expire() -> None:
-    """A shard, and an upload, is there for as long as a message may tell of it."""
+def test_only_work_files_letters_and_what_nobody_waits_for_expire() -> None:
+    """A shard, and an upload, is there for as long as a message may tell of it; a letter for much longer."""
     (bucket,) = _of_type("AWS::S3::Bucket").values()
     rules = [each for each in bucket["LifecycleConfiguration"]["Rules"] if any("Expiration" in name for name in each)]
-    assert {each["Prefix"]: each["ExpirationInDays"] for each in rules} == {"work/": 30, "uploads/": 15}
+    assert {each["Prefix"]: each["ExpirationInDays"] for each in rules} == {
+        "work/": 30,
+        "uploads/": 15,
+        "letters/": 180,
+    }
     assert all(each["ExpirationInDays"] * 24 * 3600 > FORTNIGHT for each in rules)
     assert all(each["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1} for each in rules)
 

@@ -41,6 +41,18 @@ def _consumers(stack: Plan) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _container(stack: Plan) -> dict[str, Any]:
+    """The worker's, on ECS."""
+    (task,) = stack.of("AWS::ECS::TaskDefinition").values()
+    (container,) = task["ContainerDefinitions"]
+    return dict(container)
+
+
+def _told(stack: Plan) -> dict[str, str]:
+    """The environment of a worker on ECS."""
+    return {each["Name"]: each["Value"] for each in _container(stack)["Environment"]}
+
+
 def _queues(stack: Plan) -> dict[str, str]:
     """Stage queues by logical name."""
     return {name: queue for queue, name in json.loads(stack.environment()["PENSTOCK_QUEUES"]).items()}
@@ -56,8 +68,7 @@ def test_every_queue_has_one_consumer() -> None:
 def test_on_ecs_the_stages_are_the_workers_alone() -> None:
     stack = STACKS["ecs"]
     assert _consumers(stack).keys() == stack.of("AWS::SQS::Queue").keys() - _queues(stack).keys()
-    (task,) = stack.of("AWS::ECS::TaskDefinition").values()
-    told = {each["Name"]: each["Value"] for each in task["ContainerDefinitions"][0]["Environment"]}
+    told = _told(stack)
     assert {name: told[name] for name in stack.environment() if name in told} == {
         name: value for name, value in stack.environment().items() if name in told
     }
@@ -324,10 +335,24 @@ def test_workers_are_steered_by_every_stage_queue_within_what_an_alarm_takes() -
     lists.append(stack.of("AWS::CloudWatch::Alarm")["WorkerWanted"]["Metrics"])
     assert len(lists) == 3
     for metrics in lists:
-        stats = [each["MetricStat"]["Metric"] for each in metrics if "MetricStat" in each]
-        seen = {each["Dimensions"][0]["Value"] for each in stats if each["Namespace"] == "AWS/SQS"}
-        assert seen == {f"{name}.QueueName" for name in _queues(stack)}
-        assert len(stats) <= 10
+        watched = {each["Id"]: each["MetricStat"]["Metric"] for each in metrics if "MetricStat" in each}
+        assert len(watched) <= 10
+        queues = {
+            id_: each["Dimensions"][0]["Value"] for id_, each in watched.items() if each["Namespace"] == "AWS/SQS"
+        }
+        assert sorted(queues.values()) == sorted(f"{name}.QueueName" for name in _queues(stack))
+        (steering,) = (each["Expression"] for each in metrics if each.get("ReturnData", True))
+        total = " + ".join(f"FILL({id_}, 0)" for id_ in queues)
+        assert total in steering, "SQS tells nothing of a queue that nobody has used for hours"
+
+
+def test_a_worker_ends_before_it_is_killed_and_writes_what_cloudwatch_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes as long as an answer to its receive requests may, or those take messages that nobody works on."""
+    for name, value in _told(STACKS["ecs"]).items():
+        monkeypatch.setenv(name, value)
+    read = Settings()
+    assert read.wait_seconds <= read.stop_seconds < _container(STACKS["ecs"])["StopTimeout"]
+    assert read.log_json
 
 
 def test_no_worker_runs_while_there_is_no_work() -> None:

@@ -21,13 +21,15 @@ logger = logging.getLogger(__name__)
 
 def run_beat(settings: Settings) -> None:
     """Until SIGTERM or SIGINT. Where SQS does not answer, it says so, and asks at the next turn."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
     log_text()
-    logger.info("ready: a sweep every %g s", settings.sweep_seconds)
     app = make_app(settings, lambda: services(settings))
     # Celery's own choice of scheduler keeps a file, for turns that come seldom.
-    Service(app, scheduler_cls=Scheduler).start()
+    service = Service(app, scheduler_cls=Scheduler)
+    # Not sooner: while Celery is imported, Python would make another error of this.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+    logger.info("ready: a sweep every %g s", settings.sweep_seconds)
+    service.start()
 
 
 def _end(_number: int, _frame: FrameType | None) -> NoReturn:
