@@ -36,6 +36,8 @@ class Claim:
     epoch: int
     attempts: int
     """Tries that failed before this one."""
+    waits: int = 0
+    """How often it had to wait since."""
 
     @property
     def tenant(self) -> TenantId:
@@ -115,7 +117,7 @@ def take_embed(services: Services, message: Message) -> Claim:
 
     build = revise_build(services, document.tenant, document.id, document.pair, decide)
     work = build.work[shard]
-    return Claim(message, document, work.epoch, work.attempts)
+    return Claim(message, document, work.epoch, work.attempts, work.waits)
 
 
 def renew(services: Services, claim: Claim) -> None:
@@ -183,6 +185,18 @@ def give_back(services: Services, claim: Claim, failure: Failure, rest: timedelt
     _rework(services, claim, lambda work: work.failed(claim.epoch, until))
     if claim.message.stage is not Stage.DELETE:
         note(services, claim, failure)
+
+
+def wait(services: Services, claim: Claim, rest: timedelta, why: Failure | None = None) -> None:
+    """End the lease of what cannot go on before `rest` is over. No try has failed.
+
+    Raises:
+        Fenced: the lease was lost, or ended, before.
+    """
+    until = services.clock() + rest
+    _rework(services, claim, lambda work: work.waiting(claim.epoch, until))
+    if why is not None:
+        note(services, claim, why)
 
 
 def add_paid(services: Services, claim: Claim, texts: int) -> None:
@@ -281,7 +295,7 @@ def _claimed(services: Services, message: Message, decide: Callable[[Document | 
     _, record = revise(services, TenantId(message.tenant), DocumentId(message.document), decide)
     if record is None or record.status is Status.CANCELLED:
         raise Fenced
-    return Claim(message, record, record.work.epoch, record.work.attempts)
+    return Claim(message, record, record.work.epoch, record.work.attempts, record.work.waits)
 
 
 def _rework(services: Services, claim: Claim, change: Callable[[Work], Work]) -> None:

@@ -66,7 +66,7 @@ def embed_chunks(services: Services, claim: Claim, chunks: Sequence[Chunk], paid
         if entries:
             services.index.put(tenant, entries)
 
-    if claim.attempts or record.stray:
+    if claim.attempts or claim.waits or record.stray:
         services.index.refresh(tenant)  # what the tries before this one paid for
     known = services.index.known_vectors(tenant, list(texts))
     put(known)

@@ -10,10 +10,10 @@ from datetime import timedelta
 from types import MappingProxyType
 
 from penstock.backoff import backoff
-from penstock.claim import Claim, HandedOn, StageDone, fail, give_back, take_delete, take_embed, take_extract
+from penstock.claim import Claim, HandedOn, StageDone, fail, give_back, take_delete, take_embed, take_extract, wait
 from penstock.document import Failure
 from penstock.embed import embed
-from penstock.errors import AttemptsUsedUp, Fenced, Leased, PenstockError, Permanent
+from penstock.errors import AttemptsUsedUp, Fenced, Leased, NotYet, PenstockError, Permanent
 from penstock.extract.stage import extract
 from penstock.log_context import also
 from penstock.onward import send_onward
@@ -97,9 +97,23 @@ def _work(services: Services, claim: Claim, keep: Keep) -> Outcome:
         log.info("stopped: another came first", extra=claim.message.arguments())
     except HandedOn as stopped:
         return HandBack(timedelta(0), str(stopped))
+    except NotYet as later:
+        return _waits(services, claim, later)
     except Exception as error:  # noqa: BLE001 - I5: its type decides
         return _failed(services, claim, error)
     return Done()
+
+
+def _waits(services: Services, claim: Claim, later: NotYet) -> Outcome:
+    """No attempt (I4). The longer it has waited, the wider it is spread: many wait for the same moment, and its queue
+    may receive it so often only."""
+    delay = timedelta(seconds=later.seconds) + backoff(services.limits, claim.waits + 1)
+    try:
+        wait(services, claim, delay, _failure(later))
+    except Exception as error:  # noqa: BLE001 - I5: whatever it is, the message comes again
+        return _unclaimed(services, claim.message, error)
+    log.info("waits %s: %s", delay, later, extra=claim.message.arguments())
+    return HandBack(delay, str(later))
 
 
 def _failed(services: Services, claim: Claim, error: Exception) -> Outcome:
