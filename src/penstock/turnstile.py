@@ -58,7 +58,7 @@ class Turnstile:
     ) -> None:
         """`calls`: as many at once, at most. `slows`: whether what the provider refuses or has left slows it down; what
         somebody waits for is asked all the same."""
-        self._table, self._model = table, model
+        self.table, self._model = table, model
         self.clock, self.limit = clock, limit
         self._calls, self._slows = calls, slows
         self._free = threading.BoundedSemaphore(calls)
@@ -147,7 +147,7 @@ class Turnstile:
     def _revised(self, decide: Callable[[Pace], tuple[Pace, T]]) -> tuple[Pace, T]:
         """What is known and what was decided on it; from the start again, where another process was faster. What this
         one knew last costs no read, and where that is enough to say no, no write."""
-        before = self._known or self._table.read(self._model)
+        before = self._known or self.table.read(self._model)
         for _ in range(_TRIES):
             held = before or Pace()
             after, result = decide(held)
@@ -155,9 +155,9 @@ class Turnstile:
                 self._known = held
                 return held, result
             try:
-                self._known = self._table.write(self._model, before, after)
+                self._known = self.table.write(self._model, before, after)
             except Conflict:
-                before = self._known = self._table.read(self._model)
+                before = self._known = self.table.read(self._model)
             else:
                 return self._known, result
         raise NotYet(why="too many want a part of its budget at once", retry_after=1)

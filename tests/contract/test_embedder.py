@@ -173,6 +173,11 @@ def test_openai_takes_lists_of_numbers_where_a_server_gives_them(openai: OpenAIE
     np.testing.assert_array_equal(coded, plain)
 
 
+def test_openai_takes_an_answer_that_does_not_tell_its_tokens(openai: OpenAIEmbedder, server: OpenAIServer) -> None:
+    server.tells_usage = False
+    assert is_unit(openai.embed(ACME, ["water gauge"])[0], openai)
+
+
 def test_openai_divides_a_batch_that_is_too_large_for_a_request(openai: OpenAIEmbedder, server: OpenAIServer) -> None:
     texts = [f"{n:02} " + "é" * (WINDOW_BYTES // 2 - 10) for n in range(100)]
     vectors = OpenAIEmbedder("m", 64, batch=100).embed(ACME, texts)

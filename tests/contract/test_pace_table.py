@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 
-from penstock.errors import Conflict
+from penstock.errors import Conflict, NotYet
 from penstock.pace import Amount, Pace
 from penstock.ports import PaceTable
+from penstock.turnstile import Turnstile
+from tests.world import FakeClock
 
 FULL = Pace(
     minute=29_000_000,
@@ -54,3 +57,22 @@ def test_of_two_that_believe_in_the_same_pace_one_writes(paces: PaceTable, model
 def test_models_have_paces_of_their_own(paces: PaceTable, model: str) -> None:
     paces.write(model, None, FULL)
     assert paces.read(f"{model}-large") is None
+
+
+def test_processes_that_lease_at_once_keep_within_one_budget(paces: PaceTable, model: str) -> None:
+    clock = FakeClock()
+    turnstiles = [Turnstile(paces, model, clock, limit=Amount(200, 1_000_000)) for _ in range(6)]
+
+    def calls(turnstile: Turnstile) -> int:
+        for number in range(1000):
+            try:
+                turnstile.enter(Amount(1, 10))
+            except NotYet:
+                return number
+        raise AssertionError("no end")
+
+    with ThreadPoolExecutor(6) as threads:
+        assert sum(threads.map(calls, turnstiles)) == 200
+    held = paces.read(model)
+    assert held is not None
+    assert held.spent.requests == 200

@@ -45,6 +45,7 @@ class OpenAIServer:
         self.rule: Callable[[], Failure | None] = lambda: None
         self.refuse: Callable[[str], bool] = lambda text: False
         self.crash: Callable[[str], bool] = lambda text: False
+        self.tells_usage = True
         self.headers: dict[str, str] = {}
         self.floats = False
         self.dimensions: int | None = None
@@ -97,12 +98,9 @@ class OpenAIServer:
             for index, text in enumerate(texts)
         ]
         usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
-        return {
-            "object": "list",
-            "model": asked["model"],
-            "data": data[::-1],
-            "usage": usage,
-        }  # the order is not promised
+        # the order is not promised
+        answer = {"object": "list", "model": asked["model"], "data": data[::-1]}
+        return answer | ({"usage": usage} if self.tells_usage else {})
 
     def _embedding(self, text: str, asked: Mapping[str, Any]) -> str | list[float]:
         vector = 3 * bag_of_words(text, self.dimensions or asked["dimensions"])

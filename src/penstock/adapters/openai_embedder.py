@@ -69,22 +69,22 @@ class OpenAIEmbedder:
         self.space = Space(model, dimensions)
         self._most = batch
         self._key = key
-        self._texts = texts or Turnstile(OwnPace(), model, _now)
-        self._questions = questions or Turnstile(OwnPace(), model, _now, slows=False)
+        self.texts = texts or Turnstile(OwnPace(), model, _now)
+        self.questions = questions or Turnstile(OwnPace(), model, _now, slows=False)
         self._clients: dict[int, openai.OpenAI] = {}
 
     def fits(self, text: str) -> bool:
         return _bytes(text) <= WINDOW_BYTES
 
     def embed(self, tenant: TenantId, texts: Sequence[str]) -> Sequence[Vector | None]:  # noqa: ARG002 - one account
-        size = min(REQUEST_BYTES, self._texts.limit.tokens * BYTES_PER_TOKEN)
+        size = min(REQUEST_BYTES, self.texts.limit.tokens * BYTES_PER_TOKEN)
         first = _first_request(texts, self._most, size)
-        return self._batch(_Call(first, EMBED_SECONDS, self._texts)) if first else []
+        return self._batch(_Call(first, EMBED_SECONDS, self.texts)) if first else []
 
     def embed_query(self, tenant: TenantId, text: str) -> Vector | None:  # noqa: ARG002 - one account
         if not text.strip() or not self.fits(text):
             return None
-        return self._batch(_Call([text], QUERY_SECONDS, self._questions))[0]
+        return self._batch(_Call([text], QUERY_SECONDS, self.questions))[0]
 
     def _batch(self, call: _Call) -> Sequence[Vector | None]:
         try:
@@ -137,6 +137,7 @@ class OpenAIEmbedder:
             Transient: it did not answer.
             EmbeddingMisconfigured: it refuses whatever it is asked.
         """
+        self._client()  # what it lacks, such as a key, tells nothing of the provider
         with call.turnstile.turn(call.seconds):
             if call.turnstile.enter(call.need):
                 self._answer(call.plain())
@@ -157,7 +158,7 @@ class OpenAIEmbedder:
         except (_Refused, Transient, EmbeddingMisconfigured):
             turnstile.answered()
             raise
-        used = getattr(answer.usage, "total_tokens", None) or call.need.tokens
+        used = _used(answer) or call.need.tokens
         turnstile.answered(call.need.tokens - used, until_room(headers, Amount(1, used)))
         return vectors
 
@@ -249,6 +250,12 @@ class _TooMuch(Exception):
     def __init__(self, why: str, headers: Mapping[str, str]) -> None:
         super().__init__(why)
         self.headers = headers
+
+
+def _used(answer: CreateEmbeddingResponse) -> int | None:
+    """Tokens, where the server tells: not all do."""
+    told = getattr(getattr(answer, "usage", None), "total_tokens", None)
+    return told if isinstance(told, int) else None
 
 
 def _now() -> datetime:
