@@ -65,6 +65,8 @@ def minute_of(now: datetime) -> int:
     return int(now.timestamp() // _MINUTE)
 
 
+PLAIN = Amount(1, 1)
+"""What a probe costs: a request of one word."""
 UNLIMITED = Amount(math.inf, math.inf)
 
 
@@ -120,10 +122,11 @@ class Pace:
         pace = self._at(now)
         allowed = pace.allowed(limit)
         wanted = need if limit == UNLIMITED else need.most(allowed.times(1 / BLOCKS))
-        block = wanted.least(allowed - pace.spent).most(need)
-        if pace.spent.requests and not (pace.spent + block).within(allowed):
+        block = wanted.least(allowed - pace.spent).most(need) if not self.silent else need
+        taken = block + PLAIN if self.silent else block
+        if pace.spent.requests and not (pace.spent + taken).within(allowed):
             raise NotYet(why="its budget of this minute is used up", retry_after=_MINUTE - now.timestamp() % _MINUTE)
-        pace = replace(pace, spent=pace.spent + block, closed=None)
+        pace = replace(pace, spent=pace.spent + taken, closed=None)
         return (replace(pace, closed=now + PROBE, probing=True) if self.silent else pace), block
 
     def allowed(self, limit: Amount) -> Amount:

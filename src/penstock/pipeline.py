@@ -112,7 +112,6 @@ def _waits(services: Services, claim: Claim, later: NotYet) -> Outcome:
         wait(services, claim, delay, _failure(later))
     except Exception as error:  # noqa: BLE001 - I5: whatever it is, the message comes again
         return _unclaimed(services, claim.message, error)
-    log.info("waits %s: %s", delay, later, extra=claim.message.arguments())
     return HandBack(delay, str(later))
 
 

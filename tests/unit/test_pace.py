@@ -14,6 +14,7 @@ from penstock.pace import (
     LEAST,
     LONGEST_PAUSE,
     LONGEST_SILENCE,
+    PLAIN,
     PROBE,
     SILENT_AFTER,
     UNLIMITED,
@@ -178,6 +179,18 @@ def test_one_finds_out_and_the_others_wait_for_what_comes_of_it() -> None:
     assert pace.answered().leased(at, ONE, LIMIT)[0].silent is False
     other, _ = pace.leased(at + PROBE, ONE, LIMIT)
     assert other.probing, "whoever found out and died is not waited for any longer"
+
+
+def test_a_probe_is_paid_for_out_of_the_budget_too() -> None:
+    at = NOW + FIRST_SILENCE
+    pace, block = silent().leased(at, ONE, LIMIT)
+    assert (block, pace.spent) == (ONE, ONE + PLAIN)
+    limit = Amount(2, 1000)
+    pace, _ = Pace().leased(at, ONE, limit)
+    for _ in range(SILENT_AFTER):
+        pace = pace.failed(NOW)
+    with pytest.raises(NotYet, match="budget"):
+        pace.leased(at, ONE, limit)
 
 
 def test_each_probe_that_fails_doubles_the_silence_up_to_an_end() -> None:
