@@ -39,6 +39,8 @@ class Claim:
     """Tries that failed before this one."""
     again: bool = False
     """Whether somebody held this shard before, and may have left in the index what was paid for."""
+    waits: int = 0
+    """How often it had to wait since."""
 
     @property
     def tenant(self) -> TenantId:
@@ -122,7 +124,7 @@ def take_embed(services: Services, message: Message) -> Claim:
 
     document, build = revise_both(services, *_place(message), decide)
     work = build.work[shard]
-    return Claim(message, document, work.epoch, work.attempts, again)
+    return Claim(message, document, work.epoch, work.attempts, again, work.waits)
 
 
 def renew(services: Services, claim: Claim) -> None:
@@ -188,6 +190,18 @@ def give_back(services: Services, claim: Claim, failure: Failure, rest: timedelt
     until = services.clock() + rest
     _rework(services, claim, lambda work: work.failed(claim.epoch, until))
     note(services, claim, failure)
+
+
+def wait(services: Services, claim: Claim, rest: timedelta, why: Failure | None = None) -> None:
+    """End the lease of what cannot go on before `rest` is over. No try has failed.
+
+    Raises:
+        Fenced: the lease was lost, or ended, before.
+    """
+    until = services.clock() + rest
+    _rework(services, claim, lambda work: work.waiting(claim.epoch, until))
+    if why is not None:
+        note(services, claim, why)
 
 
 def add_paid(services: Services, claim: Claim, texts: int) -> None:
@@ -325,7 +339,7 @@ def _claimed(services: Services, message: Message, decide: Callable[[Document | 
     _, record = revise(services, TenantId(message.tenant), DocumentId(message.document), decide)
     if record is None:
         raise Fenced
-    return Claim(message, record, record.work.epoch, record.work.attempts)
+    return Claim(message, record, record.work.epoch, record.work.attempts, waits=record.work.waits)
 
 
 def _rework(services: Services, claim: Claim, change: Callable[[Work], Work]) -> None:

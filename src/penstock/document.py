@@ -118,7 +118,10 @@ class Work:
     until: datetime | None = None
     attempts: int = 0
     rest: datetime | None = None
-    """After a try that failed: not before this. A copy of the message has to wait like the message itself (I4)."""
+    """After a try that failed or has to wait: not before this. A copy of the message has to wait like the message
+    itself (I4)."""
+    waits: int = 0
+    """How often it was told to come later since a try failed last."""
 
     def alive(self, now: datetime) -> bool:
         return self.until is not None and now < self.until
@@ -155,7 +158,11 @@ class Work:
 
     def failed(self, epoch: int, rest: datetime) -> Self:
         """A try failed; the next not before `rest`."""
-        return replace(self.held(epoch), until=None, attempts=self.attempts + 1, rest=rest)
+        return replace(self.held(epoch), until=None, attempts=self.attempts + 1, rest=rest, waits=0)
+
+    def waiting(self, epoch: int, rest: datetime) -> Self:
+        """It has to wait; that is no attempt."""
+        return replace(self.held(epoch), until=None, rest=rest, waits=self.waits + 1)
 
 
 REMEMBERED = 3

@@ -46,6 +46,16 @@ class Transient(PenstockError):
         return _again, (type(self), {"retry_after": self.retry_after, **self.facts})
 
 
+class NotYet(Transient):
+    """The embedding provider is not asked for now: {why}. Nothing failed, and no attempt is counted."""
+
+    code = "provider_waits"
+
+    def __init__(self, *, retry_after: float, **facts: object) -> None:
+        super().__init__(retry_after=retry_after, **facts)
+        self.seconds = retry_after
+
+
 class Fenced(PenstockError):
     """A newer claim, a newer generation, a cancel or a delete came first; nothing was changed."""
 

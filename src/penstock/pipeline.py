@@ -11,10 +11,21 @@ from types import MappingProxyType
 
 from penstock.backoff import backoff
 from penstock.cancel import stand_down
-from penstock.claim import Claim, HandedOn, StageDone, fail, give_back, put_down, take_delete, take_embed, take_extract
+from penstock.claim import (
+    Claim,
+    HandedOn,
+    StageDone,
+    fail,
+    give_back,
+    put_down,
+    take_delete,
+    take_embed,
+    take_extract,
+    wait,
+)
 from penstock.document import Failure
 from penstock.embed import embed
-from penstock.errors import AttemptsUsedUp, Cancelled, Fenced, Interrupted, Leased, PenstockError, Permanent
+from penstock.errors import AttemptsUsedUp, Cancelled, Fenced, Interrupted, Leased, NotYet, PenstockError, Permanent
 from penstock.extract.stage import extract
 from penstock.log_context import also
 from penstock.onward import send_onward
@@ -93,6 +104,10 @@ def _work(services: Services, claim: Claim, keep: Keep) -> Outcome:
     if _used_up(services, claim, claim.attempts):
         cause = "its worker was lost, or stopped answering"
         return _failed(services, claim, AttemptsUsedUp(attempts=claim.attempts, cause=cause))
+    return _tried(services, claim, keep)
+
+
+def _tried(services: Services, claim: Claim, keep: Keep) -> Outcome:
     try:
         with keep(services, claim):
             STAGES[claim.message.stage].work(services, claim)
@@ -104,9 +119,22 @@ def _work(services: Services, claim: Claim, keep: Keep) -> Outcome:
         return HandBack(timedelta(0), str(stopped))
     except Interrupted:
         return _put_down(services, claim)
+    except NotYet as later:
+        return _waits(services, claim, later)
     except Exception as error:  # noqa: BLE001 - I5: its type decides
         return _failed(services, claim, error)
     return Done()
+
+
+def _waits(services: Services, claim: Claim, later: NotYet) -> Outcome:
+    """No attempt (I4). The longer it has waited, the wider it is spread: many wait for the same moment, and its queue
+    may receive it so often only."""
+    delay = timedelta(seconds=later.seconds) + backoff(services.limits, claim.waits + 1)
+    try:
+        wait(services, claim, delay, _failure(services, claim, later))
+    except Exception as error:  # noqa: BLE001 - I5: whatever it is, the message comes again
+        return _unclaimed(services, claim.message, error)
+    return HandBack(delay, str(later))
 
 
 def _failed(services: Services, claim: Claim, error: Exception) -> Outcome:

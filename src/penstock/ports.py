@@ -13,6 +13,7 @@ from typing import BinaryIO, Protocol
 from penstock.build import Build
 from penstock.chunk import Candidates, Count, Entry, IndexQuery, Page, Space, TextHash, Vector
 from penstock.document import Document, DocumentId, Pair, TenantId, check_move
+from penstock.pace import Pace
 from penstock.task import Lane, Message, Stage
 from penstock.upload import AwaitedUpload, UploadId
 
@@ -201,6 +202,21 @@ class Embedder(Protocol):
         """
 
     def embed_query(self, tenant: TenantId, text: str) -> Vector | None: ...
+
+
+class PaceTable(Protocol):
+    """What all who ask a provider for vectors of one model know of its pace. It is of the account that pays, and holds
+    nothing of any tenant. Failures that may pass raise Transient."""
+
+    def read(self, model: str) -> Pace | None:
+        """Consistent."""
+
+    def write(self, model: str, before: Pace | None, after: Pace) -> Pace:
+        """As stored: its revision is the one before plus 1.
+
+        Raises:
+            Conflict: it is no longer as it was read; nothing was written.
+        """
 
 
 class SearchIndex(Protocol):

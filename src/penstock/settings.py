@@ -58,6 +58,13 @@ class Settings:
     """Dimensions asked of that model."""
     openai_batch: Annotated[int, Meta(ge=1, le=2048)] = 128
     """Texts per embedding request."""
+    provider_requests_per_minute: Count | None = None
+    """What all processes together may ask of the provider, shared through the table; empty: as many as it takes. Leave
+    room for searches, which are not counted."""
+    provider_tokens_per_minute: Annotated[int, Meta(ge=10_000)] | None = None
+    """The same of tokens; the least is one text of the longest."""
+    provider_calls: Count = 8
+    """Calls of one process to the provider at once; a worker's process, like a Lambda function, makes one at a time."""
 
     max_file_bytes: Count = 500_000_000
     """The largest file that is accepted."""
@@ -145,6 +152,8 @@ class Settings:
         for each in fields(Settings):
             variable = f"PENSTOCK_{each.name.upper()}"
             value = given[each.name] if each.name in given else os.environ.get(variable, MISSING)
+            if value == "" and each.default is None:
+                value = MISSING
             try:
                 usable = _default(each) if value is MISSING else _converted(value, kinds[each.name])
             except ValueError as error:

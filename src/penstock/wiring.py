@@ -10,6 +10,7 @@ from penstock.adapters.aws.clients import Clients, aws_clients
 from penstock.adapters.aws.documents import DynamoDocumentTable
 from penstock.adapters.aws.keys import DynamoKeyTable
 from penstock.adapters.aws.objects import S3ObjectStore
+from penstock.adapters.aws.pace import DynamoPaceTable
 from penstock.adapters.aws.pings import DynamoPingTable
 from penstock.adapters.aws.provider_key import StoredKey
 from penstock.adapters.aws.queue import SqsTaskQueue
@@ -17,8 +18,10 @@ from penstock.adapters.aws.uploads import DynamoUploadTable
 from penstock.chunk import Space
 from penstock.errors import Misconfigured
 from penstock.extract.reader import ChildReader, ReadLimits
+from penstock.pace import Amount
 from penstock.ports import Embedder, Limits, SearchIndex, Services, TaskQueue
 from penstock.settings import Settings
+from penstock.turnstile import OwnPace, Turnstile
 
 
 def services(settings: Settings, *, queue: TaskQueue | None = None, clients: Clients | None = None) -> Services:
@@ -91,8 +94,28 @@ def _index(settings: Settings, space: Space) -> SearchIndex:
 def _openai(settings: Settings, clients: Clients) -> Embedder:
     from penstock.adapters.openai_embedder import OpenAIEmbedder  # noqa: PLC0415 - only the embedder that is chosen
 
-    key = StoredKey(clients.ssm, settings.provider_key) if settings.provider_key else None
-    return OpenAIEmbedder(settings.openai_model, settings.openai_dimensions, settings.openai_batch, key)
+    model, calls = settings.openai_model, settings.provider_calls
+    return OpenAIEmbedder(
+        model,
+        settings.openai_dimensions,
+        settings.openai_batch,
+        StoredKey(clients.ssm, settings.provider_key) if settings.provider_key else None,
+        texts=_turnstile(settings, clients),
+        questions=Turnstile(OwnPace(), model, now, calls=calls, slows=False),
+    )
+
+
+def _turnstile(settings: Settings, clients: Clients) -> Turnstile:
+    """Shared through the table where there is a budget to share; without one, nothing is written."""
+    from penstock.adapters.openai_embedder import REQUEST_TOKENS  # noqa: PLC0415 - only the embedder that is chosen
+
+    model, calls = settings.openai_model, settings.provider_calls
+    requests, tokens = settings.provider_requests_per_minute, settings.provider_tokens_per_minute
+    if requests is None and tokens is None:
+        return Turnstile(OwnPace(), model, now, calls=calls)
+    # What one of them says of the other: a request is of one token or more, and of no more than it takes.
+    limit = Amount(requests or tokens or 0, tokens or (requests or 0) * REQUEST_TOKENS)
+    return Turnstile(DynamoPaceTable(clients.dynamodb, settings.table), model, now, limit=limit, calls=calls)
 
 
 def _wordllama(settings: Settings, clients: Clients) -> Embedder:  # noqa: ARG001 - it runs here, with nothing to set

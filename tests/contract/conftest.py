@@ -15,12 +15,14 @@ from penstock.adapters.aws.clients import Clients, aws_clients
 from penstock.adapters.aws.documents import DynamoDocumentTable
 from penstock.adapters.aws.keys import DynamoKeyTable
 from penstock.adapters.aws.objects import S3ObjectStore
+from penstock.adapters.aws.pace import DynamoPaceTable
 from penstock.adapters.aws.pings import DynamoPingTable
 from penstock.adapters.aws.uploads import DynamoUploadTable
 from penstock.document import TenantId, tenant_id
 from penstock.local.emulator import emulator
 from penstock.local.provision import Provisioned, provision
-from penstock.ports import DocumentTable, KeyTable, ObjectStore, PingTable, UploadTable
+from penstock.ports import DocumentTable, KeyTable, ObjectStore, PaceTable, PingTable, UploadTable
+from penstock.turnstile import OwnPace
 from tests.fakes.documents import FakeDocumentTable
 from tests.fakes.keys import FakeKeyTable
 from tests.fakes.objects import FakeObjectStore
@@ -119,6 +121,14 @@ def keys(request: pytest.FixtureRequest) -> KeyTable:
         return FakeKeyTable()
     made: Stack = request.getfixturevalue(request.param)
     return DynamoKeyTable(made.clients.dynamodb, made.provisioned.table)
+
+
+@pytest.fixture(params=EVERYWHERE)
+def paces(request: pytest.FixtureRequest) -> PaceTable:
+    if request.param == "fake":
+        return OwnPace()
+    made: Stack = request.getfixturevalue(request.param)
+    return DynamoPaceTable(made.clients.dynamodb, made.provisioned.table)
 
 
 @pytest.fixture(params=EVERYWHERE)

@@ -132,6 +132,7 @@ def test_the_environment_is_what_the_settings_read(monkeypatch: pytest.MonkeyPat
     assert read.queues.keys() == set(QUEUES)
     assert read.dead_letters.keys() == set(Stage)
     assert read.openai_dimensions == 1536
+    assert (read.provider_requests_per_minute, read.provider_tokens_per_minute) == (None, None)
 
 
 def test_a_key_is_never_written_into_an_environment(stack: Plan) -> None:
@@ -201,6 +202,13 @@ def test_only_what_consumes_a_queue_may_receive_from_it() -> None:
         consumed.setdefault(role, set()).add(f"{queue}.Arn")
     assert _may(LAMBDA, "sqs:ReceiveMessage") == consumed
     assert _may(LAMBDA, "sqs:DeleteMessage") == consumed
+
+
+def test_dead_letters_may_be_asked_for_again_and_dead_arrivals_taken_in(stack: Plan) -> None:
+    """I4: a removal and what only waited are sent again; an arrival needs all that it needs the first time."""
+    assert _may(stack, "sqs:SendMessage")["DeadLettersRole"] >= {f"{name}.Arn" for name in _queues(stack)}
+    for action in ("s3:ListBucket", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObjectVersion"):
+        assert _may(stack, action)["DeadLettersRole"] == _may(stack, action)["ArrivalsRole"], action
 
 
 def test_only_what_opens_files_may_read_originals_beside_the_doors() -> None:

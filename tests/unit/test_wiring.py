@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from penstock.adapters.aws.pace import DynamoPaceTable
+from penstock.adapters.openai_embedder import REQUEST_TOKENS, OpenAIEmbedder
 from penstock.errors import BadSetting, Misconfigured
+from penstock.pace import UNLIMITED, Amount
 from penstock.settings import Settings
+from penstock.turnstile import OwnPace, Turnstile
 from penstock.wiring import services
 
 NEEDED = {
@@ -41,6 +45,40 @@ def test_a_stored_key_makes_the_embedder_openai_and_is_not_read_before_it_is_nee
     """I9: no store answers here."""
     embedder = services(Settings(**NEEDED, provider_key="/penstock/key", openai_model="m")).embedder
     assert embedder.space.model == "m"
+
+
+def turnstile(**settings: object) -> Turnstile:
+    embedder = services(Settings(**NEEDED, embedder="openai", **settings)).embedder
+    assert isinstance(embedder, OpenAIEmbedder)
+    return embedder.texts
+
+
+def test_without_a_budget_the_provider_s_pace_is_kept_in_the_process() -> None:
+    """And nothing is written."""
+    alone = turnstile()
+    assert (type(alone.table), alone.limit) == (OwnPace, UNLIMITED)
+
+
+@pytest.mark.parametrize(
+    ("settings", "limit"),
+    [
+        ({"provider_requests_per_minute": 500, "provider_tokens_per_minute": 1_000_000}, Amount(500, 1_000_000)),
+        ({"provider_requests_per_minute": 500}, Amount(500, 500 * REQUEST_TOKENS)),
+        ({"provider_tokens_per_minute": 1_000_000}, Amount(1_000_000, 1_000_000)),
+    ],
+    ids=["both", "requests", "tokens"],
+)
+def test_a_budget_is_shared_through_the_table(settings: dict[str, int], limit: Amount) -> None:
+    shared = turnstile(**settings)
+    assert (type(shared.table), shared.limit) == (DynamoPaceTable, limit)
+
+
+def test_an_empty_budget_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a stack's parameter says it."""
+    monkeypatch.setenv("PENSTOCK_PROVIDER_REQUESTS_PER_MINUTE", "")
+    monkeypatch.setenv("PENSTOCK_PROVIDER_TOKENS_PER_MINUTE", "")
+    read = Settings()
+    assert (read.provider_requests_per_minute, read.provider_tokens_per_minute) == (None, None)
 
 
 def test_an_index_that_is_not_there_yet_says_which_one_is_and_what_it_needs() -> None:

@@ -18,7 +18,7 @@ from penstock.chunk import Chunk, Cut, Page
 from penstock.claim import Claim, HandedOn, hand_on, held, tell
 from penstock.document import Document, Receipt, Status, Work
 from penstock.embed import Paid, embed_chunks
-from penstock.errors import EmptyFile, Fenced, OriginalMissing, OutOfTime, TooLarge, Transient, Unreadable
+from penstock.errors import EmptyFile, Fenced, NotYet, OriginalMissing, OutOfTime, TooLarge, Transient, Unreadable
 from penstock.ports import Reading, Services
 from penstock.publish import keep_edition, publish_build, publish_held, still_whole
 from penstock.ranges import numbers, ranges
@@ -97,7 +97,8 @@ def _finish_here(services: Services, claim: Claim, chunks: list[Chunk], receipt:
         publish_held(services, claim, replace(receipt, chunks=len(chunks), embedded=paid.texts), sha256=sha256)
     except Transient as error:
         delay = backoff(services.limits, 1, error.retry_after)
-        rested = Work(attempts=1, rest=services.clock() + delay)
+        waits = isinstance(error, NotYet)
+        rested = Work(attempts=int(not waits), waits=int(waits), rest=services.clock() + delay)
         save_shard(services, claim.document, 0, chunks, paged=receipt.paged)
         build = _new_build(services, claim.document, receipt.pages, receipt.pages)
         build = replace(build, total=1, draft=receipt, work={0: rested}, embedded=paid.texts)
