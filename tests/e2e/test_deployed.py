@@ -13,10 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
-from penstock.claim import Claim, give_back, take_embed
+from penstock.claim import Claim, give_back, take_embed, wait
 from penstock.document import DocumentId, Failure, Status, derived_id
 from penstock.embed import embed
 from penstock.errors import Transient
@@ -252,6 +253,20 @@ def test_what_its_queue_gave_up_fails_its_document_or_is_asked_for_again(stack: 
     assert (letter(stack, unread).fate, letter(stack, unread, kept=True).fate) == ("failed", "asked_again")
     redrive(stack.services, letter(stack, unknown))
     assert stack.final(unknown)["status"] == "indexed"
+
+
+def test_a_dead_letter_of_what_only_waited_for_the_provider_is_asked_for_again(stack: Deployment) -> None:
+    """I4: waiting is never judged dead, in any lane."""
+    with stack.paused(*EMBEDS):
+        for lane in Lane:
+            document = stack.upload("waits.pdf", long_pdf(28), document_id=fresh(), lane=lane)["document_id"]
+            stack.reaches(document, Status.EMBEDDING)
+            body, _ = stack.take(f"embed-{lane}", 2)
+            wait(stack.services, taken(stack, body, Stage.EMBED), timedelta(0))
+            stack.send("embed-dead", body)
+        for lane in Lane:
+            asked = partial(stack.waiting, f"embed-{lane}", "Delayed")
+            until(lambda asked=asked: asked() == 1 or None, seconds=30, what=f"it is asked for again in {lane}")
 
 
 def test_a_message_that_nobody_can_read_is_buried_and_then_filed(stack: Deployment) -> None:

@@ -102,7 +102,7 @@ def test_two_minutes_without_a_provider_fail_no_document_and_cost_none_more_than
     there.work()
     assert {there.world.record(each).status for each in sent} == {Status.INDEXED}
     assert sorted(there.attempts.values()) == [0] * 8 + [1] * 2, "of those who found out"
-    assert not there.world.queue.buried
+    assert not there.world.queue.letters
     assert there.passed < outage + 10 * MINUTE
     assert len(set(server.texts) - {"word"}) == len([text for text in server.texts if text != "word"])
     assert len(there.world.reader.read_files) == 10, "no file was read twice"
