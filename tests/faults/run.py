@@ -1,0 +1,167 @@
+"""Run the fault suite: every case, and what has to hold after each; then the table of it.
+
+    python -m tests.faults.run [--seed N] [--only WORDS] [--keep FOLDER] [--table FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+from tests.faults.case import Case, Result, run_case
+from tests.faults.cases import CASES, GROUPS, Group
+from tests.faults.proof import prove_rest
+from tests.faults.stack import ROOT, Stack, running
+
+TABLE = ROOT / "docs" / "faults.md"
+
+
+@dataclass
+class Outcome:
+    """Of a group: its cases, and what is left when all of them have ended."""
+
+    group: Group
+    results: list[Result] = field(default_factory=list)
+    rest: str = ""
+    failed: bool = False
+    seconds: float = 0.0
+
+
+def run_group(group: Group, cases: Sequence[Case], seed: int, folder: Path, tell: Callable[[Result], object]) -> Outcome:
+    """All these cases on one stack: side by side, but for those that take turns."""
+    outcome, began = Outcome(group), time.monotonic()
+    chance = random.Random(f"{seed} {group.name}")
+    turns = {case.turn: Lock() for case in cases if case.turn}
+
+    def one(case: Case) -> Result:
+        if case.turn:
+            with turns[case.turn]:
+                result = run_case(case, stack, seed)
+        else:
+            result = run_case(case, stack, seed)
+        tell(result)
+        return result
+
+    try:
+        with running(folder, chance, programs=group.programs, **group.settings) as stack:
+            for alone in (False, True):
+                chosen = [case for case in cases if (case.turn == "alone") is alone]
+                with ThreadPoolExecutor(1 if alone else group.at_once) as pool:
+                    outcome.results += pool.map(one, _mixed(chosen))
+            outcome.rest = f"{prove_rest(stack)}; {_ended(stack, outcome.results)}"
+    except Exception as error:  # noqa: BLE001 - it is told with the group
+        outcome.rest, outcome.failed = f"{type(error).__name__}: {error}", True
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def _mixed(cases: Sequence[Case]) -> list[Case]:
+    """Those that take turns first, one of each turn at a time, so that they do not wait for each other in the pool."""
+    by_turn: dict[str, list[Case]] = {}
+    for case in cases:
+        by_turn.setdefault(case.turn, []).append(case)
+    mixed: list[Case] = []
+    while any(by_turn.values()):
+        mixed += [waiting.pop(0) for waiting in by_turn.values() if waiting]
+    return mixed
+
+
+def _ended(stack: Stack, results: Sequence[Result]) -> str:
+    """
+    Raises:
+        AssertionError: a process ended that nobody killed.
+    """
+    killed = sum("SIGKILL:" in result.done or "SIGKILL before:" in result.done or "SIGKILL after:" in result.done for result in results)
+    assert stack.ends() <= killed, f"processes ended by themselves: {stack.ends()} ended, {killed} were killed"
+    return f"{stack.ends()} processes killed and started again"
+
+
+def chosen(only: str, quick: bool) -> Iterator[tuple[Group, list[Case]]]:
+    """Groups that have cases whose name or group has these words."""
+    for group in GROUPS:
+        cases = [case for case in CASES if case.group == group.name and only in f"{case.group} {case.name}"]
+        cases = [case for case in cases if case.quick] if quick else cases
+        if cases:
+            yield group, cases
+
+
+def write_table(outcomes: Sequence[Outcome], seed: int, seconds: float) -> str:
+    lines = [
+        "# What was done to Penstock, and what came of it",
+        "",
+        f"Written by `make faults SEED={seed}`: {sum(len(each.results) for each in outcomes)} cases in {seconds / 60:.0f} minutes.",
+        "",
+        *_ABOUT,
+    ]
+    for outcome in outcomes:
+        lines += ["", f"## {outcome.group.name}", "", f"After all: {outcome.rest}.", ""]
+        lines += ["| case | what was done | what was seen | s |", "|---|---|---|---|"]
+        lines += [f"| {_cell(each.case.name)} | {_cell(each.done)} | {_cell(each.seen)} | {each.seconds:.0f} |" for each in outcome.results]
+    return "\n".join(lines) + "\n"
+
+
+_ABOUT = """Real parts: the AWS emulator, Celery workers, the Lambda consumer (three containers), the poller of the drop folder, beat, the
+API, an OpenAI-compatible provider, an index in SQLite; between each process and each service stands a proxy that does
+the faults. Every case has a document of its own, and proves by a count that its fault was done. After each: the
+document is final, with a reason where it failed; its chunks are those of a run without faults, none missing, doubled
+or stale; its receipt is what the index holds; no text was paid for twice, beyond what was in flight; no lease lives.
+After each group: all queues are empty, the doctor finds nothing, and no process ended that was not killed.
+
+The index is embedded in its users' processes: there is no connection to it that a proxy could break. What stands for a
+500 are writes refused for want of room; for slowness and silence, a write lock held by another process, for less and
+for more than a writer waits; for a reset before and after the effect, SIGKILL of the writing process after the provider
+answered and before the next write to the table. Garbage in its file is no passing fault, and is left out.""".splitlines()
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(10_000))
+    parser.add_argument("--only", default="", help="cases whose group and name have these words")
+    parser.add_argument("--quick", action="store_true", help="the selection of CI")
+    parser.add_argument("--table", type=Path, help="where the table goes")
+    asked = parser.parse_args(arguments)
+    print(f"seed {asked.seed}: to do the same again, make faults SEED={asked.seed}", flush=True)
+    began = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="penstock-faults-"))
+    outcomes = []
+    for group, cases in chosen(asked.only, asked.quick):
+        outcome = run_group(group, cases, asked.seed, folder / group.name, _tell)
+        print(f"{'FAILED' if outcome.failed else 'ok'}  {group.name}, {outcome.seconds:.0f} s: {outcome.rest}", flush=True)
+        outcomes.append(outcome)
+    failed = [each for outcome in outcomes for each in outcome.results if each.failed]
+    broken = bool(failed) or any(outcome.failed for outcome in outcomes)
+    seconds = time.monotonic() - began
+    if asked.table and not broken:
+        asked.table.write_text(write_table(outcomes, asked.seed, seconds))
+    print(f"{sum(len(each.results) for each in outcomes)} cases, {len(failed)} failed, {seconds:.0f} s, seed {asked.seed}")
+    if broken:
+        print(f"logs are kept in {folder}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    return int(broken)
+
+
+def _tell(result: Result) -> None:
+    print(
+        f"{'FAILED' if result.failed else 'ok'}  {result.case.group}: {result.case.name}, {result.seconds:.0f} s: "
+        f"{result.done} -> {result.seen}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
