@@ -135,8 +135,10 @@ def _cancel(run: Run) -> None:
 def _retried(run: Run) -> bool:
     """Once the cancel has come to its end: until then there is nothing to retry."""
     answer = run.call("POST", f"/v1/documents/{run.document}/retry")
-    run.ends = frozenset({Status.INDEXED})
-    return answer.status_code == 202
+    if answer.status_code != 202:
+        return False
+    run.ends, run.paid_from = frozenset({Status.INDEXED}), len(run.stack.provider.texts)
+    return True
 
 
 RACES: dict[str, Callable[[Run], None]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 import time
@@ -16,7 +17,6 @@ from penstock.task import Lane, Message, Stage
 from tests.faults.proof import Proven, prove
 from tests.faults.proxy import FAULTS, Held, Trap
 from tests.faults.stack import TENANT, Stack, until
-from tests.world import prose
 
 INDEXED = frozenset({Status.INDEXED})
 
@@ -68,8 +68,11 @@ class Run:
     texts: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     """What was done beside the faults, in words."""
-    document: DocumentId = DocumentId("")
+    document: DocumentId = field(init=False)
     ends: frozenset[Status] = INDEXED
+    paid_from: int = 0
+    """Of the texts that the provider was sent: those before were paid for by an attempt that was cancelled, which
+    leaves nothing behind, its vectors neither."""
 
     def __post_init__(self) -> None:
         self.mark, self.ends = f"{self.case.mark}-", self.case.ends
@@ -77,7 +80,7 @@ class Run:
 
     def text(self) -> str:
         """The next bytes, which have the mark in every chunk."""
-        self.texts.append(prose(f"{self.mark}{len(self.texts)}", self.case.paragraphs))
+        self.texts.append(_text(f"{self.mark}{len(self.texts)}", self.case.paragraphs))
         return self.texts[-1]
 
     def trap(self, plan: Plan) -> Trap:
@@ -137,11 +140,30 @@ class Run:
 
     def proven(self) -> Proven:
         found = prove(
-            self.stack, self.document, self.mark, tuple(self.texts), set(self.ends), self.case.batches
+            self.stack,
+            self.document,
+            self.mark,
+            tuple(self.texts),
+            self.ends,
+            batches=self.case.batches,
+            paid_from=self.paid_from,
         )
         for trap, plan in zip(self.traps, self.case.plans, strict=False):
+            if not plan.marked:  # requests of this kind go on after the document
+                until("the fault is done", lambda trap=trap, plan=plan: trap.fired >= plan.least, seconds=120)  # type: ignore[misc]
             assert trap.fired >= plan.least, f"the fault was done {trap.fired} times: nothing is proven"
         return found
+
+
+def _text(mark: str, paragraphs: int) -> str:
+    """No two chunks of it are alike, and each has the mark."""
+    return "\n\n".join(
+        " ".join(
+            f"Line {line} of {mark} is {hashlib.sha256(f'{mark} {number} {line}'.encode()).hexdigest()[:16]}."
+            for line in range(4)
+        )
+        for number in range(paragraphs)
+    )
 
 
 @dataclass(frozen=True)
@@ -174,4 +196,3 @@ def _told(run: Run) -> str:
             met[trap.fault.name, place] = met.get((trap.fault.name, place), 0) + 1
     told = [f"{fault}: {place}" + (f" ×{times}" if times > 1 else "") for (fault, place), times in met.items()]
     return "; ".join([*told, *run.done])
-

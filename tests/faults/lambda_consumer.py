@@ -8,33 +8,49 @@ from __future__ import annotations
 
 import sys
 import time
+from datetime import timedelta
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from penstock import pipeline
 from penstock.adapters.aws.clients import aws_clients
-from penstock.lambdas.stages import HAND_ON, handler
+from penstock.lambdas.stages import Consumer
+from penstock.observe import log_json
 from penstock.settings import Settings
 from penstock.task import Stage
+from penstock.wiring import services
+from penstock.worker.measured import measured
 from tests.lambdas import Invocation
 
-SECONDS = HAND_ON.total_seconds() + 20
-"""Of an invocation: with less, a text would be too long for it from the start."""
-VISIBILITY = 25
-"""Seconds: what a function that was killed leaves comes again soon, and waits for its lease."""
+SECONDS = 60.0
+"""Of an invocation: more than a service is waited for. What is left of a function that was killed waits for so long."""
+VISIBILITY = 65
+"""Of the queues: longer than the invocation, as AWS wants it."""
+HAND_ON, MARGIN = timedelta(seconds=10), timedelta(seconds=3)
 
 
 def main(endpoint: str, names: list[str]) -> None:
-    urls = Settings().queues
+    settings, clients = Settings(), aws_clients()
+    log_json()
+    handler = Consumer(
+        settings,
+        lambda: services(settings, clients=clients),
+        clients.sqs,
+        measured(pipeline.run),
+        hand_on=HAND_ON,
+        margin=MARGIN,
+    )
     sqs = aws_clients(endpoint).sqs
     print("ready", flush=True)
     while True:
-        if not any([_turn(sqs, name, urls[name]) for name in names]):
+        turns = [_turn(handler, sqs, settings.queues[name]) for name in names]
+        if not any(turns):
             time.sleep(0.2)
 
 
-def _turn(sqs: Any, name: str, url: str) -> bool:
-    most = 1 if name.startswith(Stage.EXTRACT) else 10
+def _turn(handler: Consumer, sqs: Any, url: str) -> bool:
+    most = 1 if f"-{Stage.EXTRACT}-" in url else 10
     try:
         messages = sqs.receive_message(
             QueueUrl=url,
@@ -49,7 +65,7 @@ def _turn(sqs: Any, name: str, url: str) -> bool:
                 if each["MessageId"] not in failed:
                     sqs.delete_message(QueueUrl=url, ReceiptHandle=each["ReceiptHandle"])
     except (BotoCoreError, ClientError) as error:  # the emulator restarts
-        print(f"{name}: {error}", file=sys.stderr, flush=True)
+        print(f"{url}: {error}", file=sys.stderr, flush=True)
         return False
     return bool(messages)
 

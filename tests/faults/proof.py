@@ -65,12 +65,22 @@ def ended(stack: Stack, document: DocumentId) -> Document:
     return until(f"{document} is final", look)
 
 
-def prove(stack: Stack, document: DocumentId, name: str, texts: tuple[str, ...], ends: set[Status], batches: int) -> Proven:
+def prove(
+    stack: Stack,
+    document: DocumentId,
+    name: str,
+    texts: tuple[str, ...],
+    ends: frozenset[Status],
+    *,
+    batches: int,
+    paid_from: int,
+) -> Proven:
     """
     Args:
         name: a word that all its texts have, and no other's.
         texts: what it consisted of, the newest last.
         ends: what it may come to.
+        paid_from: texts that were paid for before this one are not counted.
         batches: so many may have been in flight when something was broken off.
 
     Raises:
@@ -83,7 +93,7 @@ def prove(stack: Stack, document: DocumentId, name: str, texts: tuple[str, ...],
     _no_lease(stack, record)
     rows = _rows(stack, document)
     pairs = {(generation, build) for generation, build, *_ in rows}
-    shown = record.active.pair if record.active and record.status not in {Status.DELETED} else None
+    shown = record.active.pair if record.active and record.status is not Status.DELETED else None
     if record.status in CLEARED | {Status.DELETED}:
         assert pairs <= ({(shown.generation, shown.build)} if shown else set()), f"stale chunks: {pairs}, shown {shown}"
     chunks = 0
@@ -91,12 +101,16 @@ def prove(stack: Stack, document: DocumentId, name: str, texts: tuple[str, ...],
         seen = tuple(row[2:] for row in rows if row[:2] == (shown.generation, shown.build))
         wanted = [reference(text) for text in texts]
         held = tuple(sorted((ordinal, first, last, text) for ordinal, first, last, text, _ in seen))
-        assert held in (wanted[-1:] if record.status in PUBLISHED else wanted), "I3: its chunks are not those of the reference run"
+        assert held in (wanted[-1:] if record.status in PUBLISHED else wanted), (
+            "I3: its chunks are not those of the reference run"
+        )
         receipt = record.active.receipt
         vectors = sum(vector for *_, vector in seen)
-        assert receipt.chunks == receipt.vectors == len(seen) == vectors, f"the receipt is not true: {receipt}, {len(seen)} in the index"
+        assert receipt.chunks == receipt.vectors == len(seen) == vectors, (
+            f"the receipt is not true: {receipt}, {len(seen)} in the index"
+        )
         chunks = len(seen)
-    paid = Counter(text for text in list(stack.provider.texts) if name in text)
+    paid = Counter(text for text in stack.provider.texts[paid_from:] if name in text)
     twice = paid.total() - len(paid)
     assert twice <= batches * BATCH, f"{twice} texts paid for twice; in flight were at most {batches * BATCH}"
     code = record.failure.code if record.failure else ""

@@ -67,7 +67,9 @@ def _error(request: Request, status: int, code: str, headers: dict[str, str] | N
 
 
 def _internal(request: Request) -> Answer:
-    return _error(request, 500, {"S3": "InternalError", "Provider": "server_error"}.get(_service(request), "InternalServerError"))
+    return _error(
+        request, 500, {"S3": "InternalError", "Provider": "server_error"}.get(_service(request), "InternalServerError")
+    )
 
 
 def _unavailable(request: Request) -> Answer:
@@ -84,8 +86,10 @@ def _throttled(request: Request) -> Answer:
     return _error(request, status, code, {"Retry-After": "1"})
 
 
-def _garbage(request: Request) -> Answer:
-    return Answer(200, {"Content-Type": "text/html"}, b"<html>Sign in to the network \xff\xfe</html>")
+def _garbage(caught: Caught) -> Deed:
+    """What whoever stands in between says, in UTF-8 or not."""
+    page = b"<html>Sign in to the network</html>" + caught.chance.choice([b"", b"\xff\xfe"])
+    return lambda sender: Answer(200, {"Content-Type": "text/html"}, page)
 
 
 def reset(sender: Sender) -> None:
@@ -118,7 +122,7 @@ def owner(sender: Sender) -> int:
     wanted = f"socket:[{inode}]"
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if any(os.readlink(each) == wanted for each in (process / "fd").iterdir()):
+            if any(str(each.readlink()) == wanted for each in (process / "fd").iterdir()):
                 return int(process.name)
         except OSError:
             continue
@@ -146,7 +150,7 @@ def _kills_process(caught: Caught) -> Deed:
     return deed
 
 
-def _kills_child(caught: Caught) -> Deed:  # noqa: ARG001 - the connection says which
+def _kills_child(caught: Caught) -> Deed:
     def deed(sender: Sender) -> None:
         _kill(owner(sender))
         reset(sender)
@@ -154,7 +158,7 @@ def _kills_child(caught: Caught) -> Deed:  # noqa: ARG001 - the connection says 
     return deed
 
 
-def _resets(caught: Caught) -> Deed:  # noqa: ARG001 - it is done to the connection
+def _resets(caught: Caught) -> Deed:
     return reset
 
 
@@ -193,7 +197,7 @@ FAULTS = {
         Fault("reset before the effect", _resets),
         Fault("reset after the effect", _resets, after=True),
         Fault("silence", lambda caught: _silent),
-        _answers("garbage", _garbage),
+        Fault("garbage", _garbage),
         Fault("slow", _slow),  # type: ignore[arg-type]  # returns None: it is passed on
         Fault("SIGKILL before", _kills_process),
         Fault("SIGKILL after", _kills_process, after=True),
@@ -230,7 +234,9 @@ class Trap:
             return False
         if not re.fullmatch(self.operation, request.operation):
             return False
-        if self.marks and not any(mark in unquote(request.target) or mark.encode() in request.body for mark in self.marks):
+        if self.marks and not any(
+            mark in unquote(request.target) or mark.encode() in request.body for mark in self.marks
+        ):
             return False
         if self.word and not re.search(self.word.encode(), request.body):
             return False
@@ -249,7 +255,7 @@ class Held:
         self.reached, self.released = Event(), Event()
         self.fault = Fault("held", self._keep)
 
-    def _keep(self, caught: Caught) -> None:  # noqa: ARG002 - whatever it is
+    def _keep(self, caught: Caught) -> None:
         self.reached.set()
         self.released.wait(_LONGEST)
 
@@ -278,7 +284,9 @@ class Traps:
 class Gate(Watcher):
     """The watcher of one process's proxy."""
 
-    def __init__(self, traps: Traps, process: str, upstream: str, pid: Callable[[], int], chance: random.Random) -> None:
+    def __init__(
+        self, traps: Traps, process: str, upstream: str, pid: Callable[[], int], chance: random.Random
+    ) -> None:
         self._traps, self._process, self._upstream, self._pid, self._chance = traps, process, upstream, pid, chance
         self._after: dict[int, Fault] = {}
 

@@ -1,6 +1,6 @@
 """Run the fault suite: every case, and what has to hold after each; then the table of it.
 
-    python -m tests.faults.run [--seed N] [--only WORDS] [--keep FOLDER] [--table FILE]
+python -m tests.faults.run [--seed N] [--only WORDS] [--table FILE]
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ from threading import Lock
 from tests.faults.case import Case, Result, run_case
 from tests.faults.cases import CASES, GROUPS, Group
 from tests.faults.proof import prove_rest
-from tests.faults.stack import ROOT, Stack, running
-
-TABLE = ROOT / "docs" / "faults.md"
+from tests.faults.stack import Stack, running
 
 
 @dataclass
@@ -37,7 +35,9 @@ class Outcome:
     seconds: float = 0.0
 
 
-def run_group(group: Group, cases: Sequence[Case], seed: int, folder: Path, tell: Callable[[Result], object]) -> Outcome:
+def run_group(
+    group: Group, cases: Sequence[Case], seed: int, folder: Path, tell: Callable[[Result], object]
+) -> Outcome:
     """All these cases on one stack: side by side, but for those that take turns."""
     outcome, began = Outcome(group), time.monotonic()
     chance = random.Random(f"{seed} {group.name}")
@@ -81,41 +81,48 @@ def _ended(stack: Stack, results: Sequence[Result]) -> str:
     Raises:
         AssertionError: a process ended that nobody killed.
     """
-    killed = sum("SIGKILL:" in result.done or "SIGKILL before:" in result.done or "SIGKILL after:" in result.done for result in results)
+    killed = sum(
+        "SIGKILL:" in result.done or "SIGKILL before:" in result.done or "SIGKILL after:" in result.done
+        for result in results
+    )
     assert stack.ends() <= killed, f"processes ended by themselves: {stack.ends()} ended, {killed} were killed"
     return f"{stack.ends()} processes killed and started again"
 
 
-def chosen(only: str, quick: bool) -> Iterator[tuple[Group, list[Case]]]:
+def chosen(only: str) -> Iterator[tuple[Group, list[Case]]]:
     """Groups that have cases whose name or group has these words."""
     for group in GROUPS:
         cases = [case for case in CASES if case.group == group.name and only in f"{case.group} {case.name}"]
-        cases = [case for case in cases if case.quick] if quick else cases
         if cases:
             yield group, cases
 
 
 def write_table(outcomes: Sequence[Outcome], seed: int, seconds: float) -> str:
+    number, minutes = sum(len(each.results) for each in outcomes), seconds / 60
     lines = [
         "# What was done to Penstock, and what came of it",
         "",
-        f"Written by `make faults SEED={seed}`: {sum(len(each.results) for each in outcomes)} cases in {seconds / 60:.0f} minutes.",
+        f"Written by `make faults SEED={seed}`: {number} cases in {minutes:.0f} minutes.",
         "",
         *_ABOUT,
     ]
     for outcome in outcomes:
         lines += ["", f"## {outcome.group.name}", "", f"After all: {outcome.rest}.", ""]
         lines += ["| case | what was done | what was seen | s |", "|---|---|---|---|"]
-        lines += [f"| {_cell(each.case.name)} | {_cell(each.done)} | {_cell(each.seen)} | {each.seconds:.0f} |" for each in outcome.results]
+        lines += [
+            f"| {_cell(each.case.name)} | {_cell(each.done)} | {_cell(each.seen)} | {each.seconds:.0f} |"
+            for each in outcome.results
+        ]
     return "\n".join(lines) + "\n"
 
 
-_ABOUT = """Real parts: the AWS emulator, Celery workers, the Lambda consumer (three containers), the poller of the drop folder, beat, the
-API, an OpenAI-compatible provider, an index in SQLite; between each process and each service stands a proxy that does
-the faults. Every case has a document of its own, and proves by a count that its fault was done. After each: the
-document is final, with a reason where it failed; its chunks are those of a run without faults, none missing, doubled
-or stale; its receipt is what the index holds; no text was paid for twice, beyond what was in flight; no lease lives.
-After each group: all queues are empty, the doctor finds nothing, and no process ended that was not killed.
+_ABOUT = """\
+Real parts: the AWS emulator, Celery workers, the Lambda consumer (three containers), the poller of the drop folder,
+beat, the API, an OpenAI-compatible provider, an index in SQLite; between each process and each service stands a proxy
+that does the faults. Every case has a document of its own, and proves by a count that its fault was done. After each:
+the document is final, with a reason where it failed; its chunks are those of a run without faults, none missing,
+doubled or stale; its receipt is what the index holds; no text was paid for twice, beyond the batches in flight; no
+lease lives. After each group: all queues are empty, the doctor finds nothing, and no process ended that nobody killed.
 
 The index is embedded in its users' processes: there is no connection to it that a proxy could break. What stands for a
 500 are writes refused for want of room; for slowness and silence, a write lock held by another process, for less and
@@ -131,23 +138,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10_000))
     parser.add_argument("--only", default="", help="cases whose group and name have these words")
-    parser.add_argument("--quick", action="store_true", help="the selection of CI")
     parser.add_argument("--table", type=Path, help="where the table goes")
     asked = parser.parse_args(arguments)
     print(f"seed {asked.seed}: to do the same again, make faults SEED={asked.seed}", flush=True)
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="penstock-faults-"))
     outcomes = []
-    for group, cases in chosen(asked.only, asked.quick):
+    for group, cases in chosen(asked.only):
         outcome = run_group(group, cases, asked.seed, folder / group.name, _tell)
-        print(f"{'FAILED' if outcome.failed else 'ok'}  {group.name}, {outcome.seconds:.0f} s: {outcome.rest}", flush=True)
+        print(
+            f"{'FAILED' if outcome.failed else 'ok'}  {group.name}, {outcome.seconds:.0f} s: {outcome.rest}", flush=True
+        )
         outcomes.append(outcome)
     failed = [each for outcome in outcomes for each in outcome.results if each.failed]
     broken = bool(failed) or any(outcome.failed for outcome in outcomes)
     seconds = time.monotonic() - began
     if asked.table and not broken:
         asked.table.write_text(write_table(outcomes, asked.seed, seconds))
-    print(f"{sum(len(each.results) for each in outcomes)} cases, {len(failed)} failed, {seconds:.0f} s, seed {asked.seed}")
+    print(
+        f"{sum(len(each.results) for each in outcomes)} cases, {len(failed)} failed, {seconds:.0f} s, seed {asked.seed}"
+    )
     if broken:
         print(f"logs are kept in {folder}")
     else:

@@ -38,7 +38,7 @@ TENANT = TenantId("acme")
 BATCH = 2
 """Texts that one request to the provider takes."""
 LEASE = 8
-PATIENCE = 420.0
+PATIENCE = 300.0
 """Seconds until what has not come to its end is taken for lost; no case is judged by its time."""
 _AWS = {
     "AWS_ACCESS_KEY_ID": "test",
@@ -154,7 +154,7 @@ class Stack:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    preexec_fn=die_with_parent(),
+                    preexec_fn=die_with_parent(),  # noqa: PLW1509 - sets one kernel flag and takes no lock
                 )
 
         program = Program(name, start, log, start())
@@ -208,7 +208,11 @@ class Stack:
         return {name: count for name, count in counts.items() if count}
 
     def _count(self, url: str) -> int:
-        names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed"]
+        names: Any = [
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        ]
         told = self.clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
         return sum(int(told.get(name, 0)) for name in names)
 
@@ -222,7 +226,9 @@ def with_group(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def running(folder: Path, chance: random.Random, *, programs: Sequence[str] = USUAL, **settings: str) -> Iterator[Stack]:
+def running(
+    folder: Path, chance: random.Random, *, programs: Sequence[str] = USUAL, **settings: str
+) -> Iterator[Stack]:
     """A stack on an emulator of its own; whatever happens, nothing of it is left."""
     (folder / "tmp").mkdir(parents=True, exist_ok=True)
     with ExitStack() as parts:
