@@ -36,12 +36,12 @@ class Group:
 
 GROUPS = (
     Group("matrix"),
-    Group("killed"),
+    Group("killed", (*USUAL, "express")),
     Group("disorder", (*USUAL, "worker-2", "ahead"), {"PENSTOCK_ATTEMPTS": "40"}),
     Group("races"),
-    Group("index", ("worker", "beat", "api"), at_once=1),
-    Group("small", ("worker", "small", "beat", "api"), at_once=1),
-    Group("behind", ("worker", "behind", "beat", "api"), at_once=4),
+    Group("index", ("worker", "beat", "poller", "api"), at_once=1),
+    Group("small", ("worker", "small", "beat", "poller", "api"), at_once=1),
+    Group("behind", ("worker", "behind", "beat", "poller", "api"), at_once=4),
     Group("restart", USUAL),
 )
 
@@ -120,14 +120,15 @@ _WRITES: dict[str, tuple[int, int]] = {
 def _killed() -> Iterator[Case]:
     for when in ("before", "after"):
         for operation, skip in _WRITES.items():
-            for kind in ("SIGKILL", "SIGKILL of the child"):
+            for kind, who, lane in (("SIGKILL", "worker", "standard"), ("SIGKILL of the child", "express", "express")):
                 yield Case(
                     f"worker, {kind} {when} {operation}",
                     "killed",
                     add,
-                    (Plan(f"{kind} {when}", "worker", operation, skip),),
+                    (Plan(f"{kind} {when}", who, operation, skip),),
                     batches=3,
-                    turn="worker",
+                    lane=lane,
+                    turn=who,
                     quick=when == "after" and operation in {"SQS.SendMessage", "Provider.Embed"},
                 )
             yield Case(
@@ -185,7 +186,7 @@ def _disorder() -> Iterator[Case]:
     refused = Plan("503", "worker.*", "SQS.ChangeMessageVisibility.*", times=(12, 12), marked=False)
     yield Case("visibility ends in mid-task", "disorder", add, (slow, refused), batches=6)
     for fault in ("500", "throttle", "reset after the effect", "garbage"):
-        for service, operation in (("S3", "S3.DeleteObjects"), ("DynamoDB", "DynamoDB.PutItem")):
+        for service, operation in (("S3", "S3.DeleteObjects?"), ("DynamoDB", "DynamoDB.PutItem")):
             plan = Plan(fault, "worker.*|lambda.*|ahead", operation, times=(1, 5))
             yield Case(f"{service}, {fault}, in a removal", "disorder", add_and_remove, (plan,), paragraphs=5)
 
@@ -229,5 +230,5 @@ def _selected() -> tuple[Case, ...]:
     return tuple(replace(case, turn="alone") if case.turn or case.group == "killed" else case for case in quick)
 
 
-SELECTION = Group("selection"), _selected()
+SELECTION = Group("selection", (*USUAL, "express")), _selected()
 """What CI runs of it, on one stack."""

@@ -147,7 +147,7 @@ def _rows(stack: Stack, document: DocumentId) -> list[tuple[int, int, int, int, 
 def prove_rest(stack: Stack) -> str:
     """Of a stack whose documents have ended: its queues are empty, and the doctor finds nothing, though no finding is
     too fresh for it."""
-    until(f"the queues are empty: {stack.waiting()}", lambda: not stack.waiting())
+    until("the queues are empty", lambda: not stack.waiting())
     late = replace(stack.services, clock=lambda: now() + _SETTLED)
     found = [f"{each.kind} {each.document}: {each.what}" for each in examine(late, TENANT)]
     assert not found, f"the doctor finds {found}"

@@ -110,7 +110,7 @@ def write_table(outcomes: Sequence[Outcome], seed: int, seconds: float) -> str:
         lines += ["", f"## {outcome.group.name}", "", f"After all: {outcome.rest}.", ""]
         lines += ["| case | what was done | what was seen | s |", "|---|---|---|---|"]
         lines += [
-            f"| {_cell(each.case.name)} | {_cell(each.done)} | {_cell(each.seen)} | {each.seconds:.0f} |"
+            f"| {_cell(each.case.name)} | {_cell(each.done)} | {_verdict(each)} | {each.seconds:.0f} |"
             for each in outcome.results
         ]
     return "\n".join(lines) + "\n"
@@ -127,7 +127,12 @@ lease lives. After each group: all queues are empty, the doctor finds nothing, a
 The index is embedded in its users' processes: there is no connection to it that a proxy could break. What stands for a
 500 are writes refused for want of room; for slowness and silence, a write lock held by another process, for less and
 for more than a writer waits; for a reset before and after the effect, SIGKILL of the writing process after the provider
-answered and before the next write to the table. Garbage in its file is no passing fault, and is left out.""".splitlines()
+answered and before the next write to the table. Garbage in its file is no passing fault, and is left out.
+""".strip().splitlines()
+
+
+def _verdict(result: Result) -> str:
+    return f"**failed**: {_cell(result.seen)}" if result.failed else _cell(result.seen)
 
 
 def _cell(text: str) -> str:
@@ -153,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = [each for outcome in outcomes for each in outcome.results if each.failed]
     broken = bool(failed) or any(outcome.failed for outcome in outcomes)
     seconds = time.monotonic() - began
-    if asked.table and not broken:
+    if asked.table:
         asked.table.write_text(write_table(outcomes, asked.seed, seconds))
     print(
         f"{sum(len(each.results) for each in outcomes)} cases, {len(failed)} failed, {seconds:.0f} s, seed {asked.seed}"

@@ -66,6 +66,7 @@ LAMBDAS_QUEUES = ("extract-bulk", "embed-bulk", "delete")
 PROGRAMS: Mapping[str, Sequence[str]] = {
     "worker": ("-m", "penstock.cli.main", "worker", "--lanes", "standard"),
     "worker-2": ("-m", "penstock.cli.main", "worker", "--lanes", "standard"),
+    "express": ("-m", "penstock.cli.main", "worker", "--lanes", "express"),
     "small": ("-m", "penstock.cli.main", "worker", "--lanes", "express"),
     "ahead": ("-m", "tests.faults.shifted_worker", "3600", "express"),
     "behind": ("-m", "tests.faults.shifted_worker", "-3600", "express"),
@@ -274,7 +275,7 @@ def running(
         supervisor.start()
         try:
             for name, program in stack.programs.items():
-                if name.startswith(("worker", "lambda", "small", "ahead", "behind")):
+                if name.startswith(("worker", "lambda", "express", "small", "ahead", "behind")):
                     until(f"{name} is ready", lambda program=program: "ready" in program.said())  # type: ignore[misc]
             until("the API is ready", lambda: _answers(client))
             yield stack
