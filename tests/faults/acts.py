@@ -26,6 +26,16 @@ def add(run: Run) -> None:
     run.upload()
 
 
+def with_clock(words: str) -> Callable[[Run], None]:
+    """The worker of the case's lane has another time than all others."""
+
+    def act(run: Run) -> None:
+        run.upload()
+        run.done.append(f"by a worker whose clock is {words}")
+
+    return act
+
+
 def drop(run: Run) -> None:
     run.drop()
 

@@ -19,6 +19,7 @@ from tests.faults.acts import (
     restart_all,
     stall,
     two_workers,
+    with_clock,
 )
 from tests.faults.case import Case, Plan
 from tests.faults.stack import USUAL
@@ -181,7 +182,7 @@ def _disorder() -> Iterator[Case]:
         yield Case(f"a storm of 30 answers 429, {name}", "disorder", add, (storm,), lane=lane, paragraphs=24)
     yield Case("both runtimes on one document", "disorder", both_runtimes, batches=3)
     yield Case("two workers on one document", "disorder", two_workers, batches=3)
-    yield Case("a clock an hour ahead", "disorder", add, lane="express")
+    yield Case("a clock an hour ahead", "disorder", with_clock("an hour ahead"), lane="express")
     slow = Plan("slow", "worker.*", "Provider.Embed", times=(6, 6))
     refused = Plan("503", "worker.*", "SQS.ChangeMessageVisibility.*", times=(12, 12), marked=False)
     yield Case("visibility ends in mid-task", "disorder", add, (slow, refused), batches=6)
@@ -216,9 +217,9 @@ ALONE = (
     Case("locked for 3 s (slow)", "index", lock_index(3)),
     Case("locked for 25 s (silence)", "index", lock_index(25), batches=3),
     Case("a full /tmp", "small", fill_tmp, lane="express"),
-    Case("a clock an hour behind", "behind", add, lane="express", batches=3),
-    Case("stop and restart of everything", "restart", restart_all, batches=3),
-    Case("stop and restart of everything, lambda", "restart", add, batches=3, lane="bulk"),
+    Case("a clock an hour behind", "behind", with_clock("an hour behind"), lane="express", batches=3),
+    Case("stop and restart of everything, worker", "restart", restart_all, batches=3, turn="alone"),
+    Case("stop and restart of everything, lambda", "restart", restart_all, batches=3, lane="bulk", turn="alone"),
 )
 
 CASES: tuple[Case, ...] = (*_matrix(), *_killed(), *_disorder(), *_races(), *ALONE)

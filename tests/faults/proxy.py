@@ -98,7 +98,7 @@ def reset(sender: Sender) -> None:
     sender.close()
 
 
-def _silent(sender: Sender) -> None:
+def is_silent(sender: Sender) -> None:
     """Until the other side gives up."""
     end = time.monotonic() + _LONGEST
     while time.monotonic() < end:
@@ -196,7 +196,7 @@ FAULTS = {
         _answers("throttle", _throttled),
         Fault("reset before the effect", _resets),
         Fault("reset after the effect", _resets, after=True),
-        Fault("silence", lambda caught: _silent),
+        Fault("silence", lambda caught: is_silent),
         Fault("garbage", _garbage),
         Fault("slow", _slow),  # type: ignore[arg-type]  # returns None: it is passed on
         Fault("SIGKILL before", _kills_process),
