@@ -18,6 +18,8 @@ from tests.faults.proof import Proven, prove
 from tests.faults.proxy import FAULTS, Held, Trap
 from tests.faults.stack import TENANT, Stack, until
 
+ALONE = "alone"
+"""The turn of cases that run when all others of their group have ended."""
 INDEXED = frozenset({Status.INDEXED})
 
 

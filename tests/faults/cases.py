@@ -21,7 +21,7 @@ from tests.faults.acts import (
     two_workers,
     with_clock,
 )
-from tests.faults.case import Case, Plan
+from tests.faults.case import ALONE, Case, Plan
 from tests.faults.stack import USUAL
 
 
@@ -211,24 +211,24 @@ def _races() -> Iterator[Case]:
                 )
 
 
-ALONE = (
-    Case("a worker stands still for longer than its lease", "disorder", stall, batches=3, turn="alone"),
-    Case("the disk is full", "index", fill_disk, batches=3, turn="alone", quick=True),
+_APART = (
+    Case("a worker stands still for longer than its lease", "disorder", stall, batches=3, turn=ALONE),
+    Case("the disk is full", "index", fill_disk, batches=3, turn=ALONE, quick=True),
     Case("locked for 3 s (slow)", "index", lock_index(3)),
     Case("locked for 25 s (silence)", "index", lock_index(25), batches=3),
     Case("a full /tmp", "small", fill_tmp, lane="express"),
     Case("a clock an hour behind", "behind", with_clock("an hour behind"), lane="express", batches=3),
-    Case("stop and restart of everything, worker", "restart", restart_all, batches=3, turn="alone"),
-    Case("stop and restart of everything, lambda", "restart", restart_all, batches=3, lane="bulk", turn="alone"),
+    Case("stop and restart of everything, worker", "restart", restart_all, batches=3, turn=ALONE),
+    Case("stop and restart of everything, lambda", "restart", restart_all, batches=3, lane="bulk", turn=ALONE),
 )
 
-CASES: tuple[Case, ...] = (*_matrix(), *_killed(), *_disorder(), *_races(), *ALONE)
+CASES: tuple[Case, ...] = (*_matrix(), *_killed(), *_disorder(), *_races(), *_APART)
 
 
 def _selected() -> tuple[Case, ...]:
     """Whoever kills does so alone: what the others have in flight is counted."""
     quick = [case for case in CASES if case.quick]
-    return tuple(replace(case, turn="alone") if case.turn or case.group == "killed" else case for case in quick)
+    return tuple(replace(case, turn=ALONE) if case.turn or case.group == "killed" else case for case in quick)
 
 
 SELECTION = Group("selection", (*USUAL, "express")), _selected()

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
-from tests.faults.case import Case, Result, run_case
+from tests.faults.case import ALONE, Case, Result, run_case
 from tests.faults.cases import CASES, GROUPS, Group
 from tests.faults.proof import prove_rest
 from tests.faults.stack import Stack, running
@@ -54,10 +54,10 @@ def run_group(
 
     try:
         with running(folder, chance, programs=group.programs, **group.settings) as stack:
-            for alone in (False, True):
-                chosen = [case for case in cases if (case.turn == "alone") is alone]
-                with ThreadPoolExecutor(1 if alone else group.at_once) as pool:
-                    outcome.results += pool.map(one, _mixed(chosen))
+            with ThreadPoolExecutor(group.at_once) as pool:
+                outcome.results += pool.map(one, _mixed([case for case in cases if case.turn != ALONE]))
+            # In this thread: what a thread starts, as a restart does, ends with it.
+            outcome.results += map(one, [case for case in cases if case.turn == ALONE])
             outcome.rest = f"{prove_rest(stack)}; {_ended(stack, outcome.results)}"
     except Exception as error:  # noqa: BLE001 - it is told with the group
         outcome.rest, outcome.failed = f"{type(error).__name__}: {error}", True
