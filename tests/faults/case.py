@@ -15,7 +15,7 @@ import httpx
 from penstock.document import DocumentId, Status, derived_id
 from penstock.task import Lane, Message, Stage
 from tests.faults.proof import Proven, prove
-from tests.faults.proxy import FAULTS, Held, Trap
+from tests.faults.proxy import FAULTS, KILLS, Held, Trap
 from tests.faults.stack import TENANT, Stack, until
 
 ALONE = "alone"
@@ -175,6 +175,8 @@ class Result:
     seen: str
     seconds: float
     failed: bool
+    killed: int
+    """Processes that a supervisor had to start again."""
 
 
 def run_case(case: Case, stack: Stack, seed: int) -> Result:
@@ -188,7 +190,8 @@ def run_case(case: Case, stack: Stack, seed: int) -> Result:
     finally:
         for trap in run.traps:
             stack.traps.drop(trap)
-    return Result(case, _told(run), seen, time.monotonic() - began, failed)
+    killed = sum(trap.fired for trap in run.traps if trap.fault in KILLS)
+    return Result(case, _told(run), seen, time.monotonic() - began, failed, killed)
 
 
 def _told(run: Run) -> str:

@@ -208,6 +208,9 @@ FAULTS = {
     )
 }
 
+KILLS = (FAULTS["SIGKILL before"], FAULTS["SIGKILL after"])
+"""Of the process itself, and not of a child that it starts again."""
+
 
 @dataclass
 class Trap:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import random
-from functools import partial
 
 import pytest
 
@@ -19,7 +18,7 @@ GROUP, CASES = SELECTION
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     seed = int(os.environ.get("SEED") or random.randrange(10_000))
     print(f"seed {seed}: to do the same again, SEED={seed}")
-    return run_group(GROUP, CASES, seed, tmp_path_factory.mktemp("faults"), partial(print, flush=True))
+    return run_group(GROUP, CASES, seed, tmp_path_factory.mktemp("faults"))
 
 
 @pytest.mark.timeout(900)
