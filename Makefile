@@ -54,6 +54,9 @@ truth: $(VENV)/.installed-dev $(EMULATOR)/.installed ## 2,000 searches across 20
 kill-worker: $(VENV)/.installed-dev $(EMULATOR)/.installed ## kill -9 of the worker in mid-document, and what came of it
 	$(VENV)/bin/python -m tests.e2e.kill_worker
 
+faults: $(VENV)/.installed-dev $(EMULATOR)/.installed ## every fault that we can make, and what came of it; SEED=n does the same again
+	$(VENV)/bin/python -m tests.faults.run $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)",--table docs/faults.md)
+
 bench-cold: $(VENV)/.installed-dev ## how long each function takes to start, beside bare ones
 	$(VENV)/bin/python -m benchmarks.cold
 

@@ -1,10 +1,12 @@
-"""A meter before an AWS emulator: passes requests on, whoever sends them, and counts them by service and operation."""
+"""A meter before an AWS emulator or an embedding provider: passes requests on, whoever sends them, and counts them by
+service and operation. Whoever watches it may have something else done than that."""
 
 from __future__ import annotations
 
 import http.client
+import socket
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,7 +41,9 @@ class Request:
     @property
     def operation(self) -> str:
         """`Service.Operation`, as AWS names them. SQS and DynamoDB say it in a header or in a form; S3 by method, path
-        and query."""
+        and query. `Provider.Embed` is OpenAI's."""
+        if self.target.endswith("/embeddings"):
+            return "Provider.Embed"
         service, _, operation = self.headers.get("x-amz-target", "").partition(".")
         if service in _OPERATIONS:
             return f"{_OPERATIONS[service]}.{operation}"
@@ -63,14 +67,29 @@ class Request:
         return {"GET": "GetObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}[self.method]
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What the sender of a request is told."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+Sender = socket.socket
+"""The connection that a request came by."""
+Deed = Callable[[Sender], Answer | None]
+"""What is done instead of what was to come: the answer, or None where the connection ends without one."""
+
+
 class Watcher:
     """Who is told of each request; this one looks away."""
 
-    def came(self, request: Request) -> None:
-        """It is passed on once this returns."""
+    def came(self, request: Request, sender: Sender) -> Deed | None:
+        """It is passed on once this returns, unless there is a deed to do instead."""
 
-    def answered(self, request: Request, status: int) -> None:
-        """Its sender is not told yet."""
+    def answered(self, request: Request, status: int) -> Deed | None:
+        """Its sender is not told yet; and will not be, where there is a deed to do instead."""
 
 
 class Meter(ThreadingHTTPServer):
@@ -104,31 +123,44 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Meter
 
-    def _pass_on(self) -> None:
+    def _serve(self) -> None:
         body = self._body()
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, self.path, headers, body)
         self.server.count(request.operation)
-        self.server.watcher.came(request)
+        deed = self.server.watcher.came(request, self.connection)
+        if deed is None:
+            answer: Answer | None = self._passed_on(body)
+            assert answer is not None
+            deed = self.server.watcher.answered(request, answer.status)
+        if deed is not None:
+            answer = deed(self.connection)
+        if answer is None:
+            self.close_connection = True
+        else:
+            self._tell(answer)
+
+    def _passed_on(self, body: bytes) -> Answer:
         place = self.server.upstream
         upstream = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
         try:
             upstream.request(self.command, self.path, body, dict(self.headers))
             answer = upstream.getresponse()
-            content = answer.read()
+            return Answer(answer.status, dict(answer.getheaders()), answer.read())
         finally:
             upstream.close()
-        self.server.watcher.answered(request, answer.status)
+
+    def _tell(self, answer: Answer) -> None:
         self.send_response(answer.status)
-        for name, value in answer.getheaders():
+        for name, value in answer.headers.items():
             if name.lower() not in _HOP:
                 self.send_header(name, value)
-        length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(content))
+        length = answer.headers.get("Content-Length") if self.command == "HEAD" else str(len(answer.body))
         self.send_header("Content-Length", length or "0")
         self.end_headers()
-        self.wfile.write(content)
+        self.wfile.write(answer.body)
 
-    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _pass_on  # noqa: N815 - as http.server calls them
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _serve  # noqa: N815 - as http.server calls them
 
     def _body(self) -> bytes:
         if self.headers.get("Expect", "").lower() == "100-continue":

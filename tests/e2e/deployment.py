@@ -27,7 +27,7 @@ from penstock.task import Lane
 from penstock.wiring import services
 from tests.e2e.limits import ENVIRONMENT
 from tests.e2e.stack import ROOT, Stack, alive, descendants, until
-from tests.meter import Request, Watcher, metered
+from tests.meter import Request, Sender, Watcher, metered
 from tests.plan import PATH, Plan
 from tests.rights import Right, rights
 
@@ -56,7 +56,7 @@ class Recorder(Watcher):
     _held: list[tuple[Callable[[Request], bool], Event, Event]] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
 
-    def came(self, request: Request) -> None:
+    def came(self, request: Request, sender: Sender) -> None:
         for fits, reached, release in list(self._held):
             if fits(request):
                 reached.set()

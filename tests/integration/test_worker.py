@@ -22,8 +22,9 @@ import pytest
 
 from penstock.local.emulator import emulator
 from penstock.task import QUEUES, Stage
-from tests.integration.faulty_gateway import Fault, answers, faulty_gateway, is_silent, resets
+from tests.integration.faulty_gateway import answers, faulty_gateway, is_silent, reset
 from tests.integration.worker_program import Journal
+from tests.meter import Deed
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -497,7 +498,7 @@ def test_processes_are_replaced_as_celery_s_settings_say(setting: str, stack: St
     assert len(pids) == 2
 
 
-FAULTS: dict[str, Fault] = {
+FAULTS: dict[str, Deed] = {
     "503": answers(503, b"Service Unavailable"),
     "500 without a body": answers(500, b""),
     "429": answers(429, b'{"__type": "RequestThrottled"}'),
@@ -510,7 +511,7 @@ FAULTS: dict[str, Fault] = {
     "messages that are none": answers(200, b'{"Messages": "many"}'),
     "messages of no shape": answers(200, b'{"Messages": [7, null, "x"]}'),
     "messages without a receipt": answers(200, b'{"Messages": [{"Body": "{}"}, {"ReceiptHandle": "x"}, {}]}'),
-    "reset": resets,
+    "reset": reset,
     "silence": is_silent,
 }
 

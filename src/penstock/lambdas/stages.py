@@ -72,11 +72,20 @@ class Consumer:
     """
 
     def __init__(
-        self, settings: Settings, services: Callable[[], Services], sqs: SQSClient, run: Run = pipeline.run
+        self,
+        settings: Settings,
+        services: Callable[[], Services],
+        sqs: SQSClient,
+        run: Run = pipeline.run,
+        *,
+        hand_on: timedelta = HAND_ON,
+        margin: timedelta = MARGIN,
     ) -> None:
         self._app = make_app(settings, services, run=self._bounded)
         self._sqs = sqs
         self._run = run
+        self._hand_on = hand_on
+        self._margin = margin
         # An event names its queue by an ARN, which ends as the queue's URL does.
         self._stages = {url.rsplit("/", 1)[-1]: (name, url) for name, url in settings.queues.items() if name in QUEUES}
         self._dead_letters = settings.dead_letters
@@ -88,11 +97,11 @@ class Consumer:
             return each_record(event, self._done)
 
     def _bounded(self, services: Services, message: Message, keep: Keep) -> Outcome:  # noqa: ARG002 - nothing to renew
-        bounded = replace(services, limits=replace(services.limits, lease=self._left() + MARGIN), halt=self._halt)
+        bounded = replace(services, limits=replace(services.limits, lease=self._left() + self._margin), halt=self._halt)
         return self._run(bounded, message, _kept)
 
     def _halt(self) -> Halt | None:
-        return _LIMIT if self._left() <= HAND_ON else None
+        return _LIMIT if self._left() <= self._hand_on else None
 
     def _left(self) -> timedelta:
         assert self._context is not None, "tasks run within an invocation"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -23,6 +25,8 @@ _CONFIG = Config(
     max_pool_connections=32,
     signature_version="v4",
 )
+
+_NAMES_OF_REQUESTS = {"x-amzn-requestid", "x-amz-request-id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,27 @@ def aws_clients(endpoint: str | None = None, *, publish_retries: int = 3) -> Cli
     sqs = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1 + publish_retries}))
     # boto3 itself knows AWS_DEFAULT_REGION only.
     session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
+    session.events.register("before-parse", _distrust)
     return Clients(
         s3=session.client("s3", endpoint_url=endpoint, config=_CONFIG.merge(Config(signature_version="s3v4"))),
         dynamodb=session.client("dynamodb", endpoint_url=endpoint, config=_CONFIG),
         sqs=session.client("sqs", endpoint_url=endpoint, config=sqs),
         ssm=lambda: session.client("ssm", endpoint_url=endpoint, config=_CONFIG),
     )
+
+
+class NotOfAws(BotoCoreError):
+    """What came back is no answer of AWS: who stands in between?"""
+
+    fmt = "what claims to be its answer names no request of AWS"
+
+
+def _distrust(response_dict: dict[str, Any], **_: object) -> None:
+    """botocore would take what it cannot read for an empty answer, or for the bytes of a file.
+
+    Raises:
+        NotOfAws: a success that does not name its request.
+    """
+    names = {name.lower() for name in response_dict["headers"]}
+    if response_dict["status_code"] < HTTPStatus.BAD_REQUEST and not names & _NAMES_OF_REQUESTS:
+        raise NotOfAws
