@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from threading import Condition
 from typing import Any
@@ -11,6 +14,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from penstock.worker.envelope import LONGEST
 from penstock.worker.heartbeat import Heartbeat
+from tests.meter import Answer, Deed, Request, Sender, Watcher, metered
 
 
 class FakeSqs:
@@ -185,3 +189,41 @@ def test_a_deletion_is_told_again_where_it_was_not_heard(heartbeat: Heartbeat, s
     heartbeat.hold("a", "queue")
     heartbeat.delete("a")
     sqs.until(lambda: sqs.deleted == [["a"]])
+
+
+ALONE = """
+import sys, boto3
+from penstock.worker.heartbeat import Heartbeat
+from tests.meter import Answer, Deed, Request, Sender, Watcher, metered
+heartbeat = Heartbeat(boto3.client("sqs"), visibility=60)
+before = set(sys.modules)
+heartbeat.start()
+heartbeat.hold("receipt", sys.argv[1])
+heartbeat.delete("receipt")
+heartbeat.end()
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+class Deleted(Watcher):
+    """SQS, as it answers when all went well."""
+
+    def came(self, request: Request, sender: Sender) -> Deed | None:
+        return lambda _: Answer(200, {"x-amzn-requestid": "1"}, b'{"Successful": [{"Id": "0"}], "Failed": []}')
+
+
+def test_its_thread_imports_nothing() -> None:
+    """A pool process that is forked meanwhile would find that module locked, by a thread that it does not have: its
+    task would stand still until its hard limit."""
+    with metered("http://127.0.0.1:1", Deleted()) as sqs:
+        own = {"AWS_ENDPOINT_URL": sqs.url, "AWS_DEFAULT_REGION": "eu-central-1", "PATH": os.environ["PATH"]}
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+        told = subprocess.run(
+            [sys.executable, "-c", ALONE, f"{sqs.url}/queue"],
+            env=own | keys,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert sqs.reset()["SQS.DeleteMessageBatch"] == 1
+    assert told.stdout.split() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - what its thread imported while a pool process is forked stays locked there for ever
 import logging
 import math
 from collections import defaultdict
