@@ -24,7 +24,8 @@ from tests.world import prose
 
 __all__ = ["emulated"]
 
-PAGES = 120
+PAGES = 600
+"""So many that a worker is still reading when it is stopped for the second time."""
 BOOK = DocumentId("book")
 SHORT_LEASE = {"PENSTOCK_LEASE_SECONDS": "5", "PENSTOCK_VISIBILITY_SECONDS": "5"}
 
