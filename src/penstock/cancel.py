@@ -7,10 +7,10 @@ from datetime import datetime
 
 from penstock.claim import Claim, last_shard_lease, let_go
 from penstock.document import FINAL, Document, DocumentId, Status, TenantId
-from penstock.errors import BeingDeleted, Deleted, Fenced, NotFound, NothingToCancel
+from penstock.errors import Fenced, NothingToCancel
 from penstock.ports import Services
 from penstock.publish import clear_files, clear_stale
-from penstock.revise import revise, revise_known
+from penstock.revise import revise, revise_known, standing
 from penstock.task import Message, Operation, TaskId
 
 
@@ -27,12 +27,7 @@ def request_cancel(services: Services, tenant: TenantId, document: DocumentId) -
     now = services.clock()
 
     def decide(record: Document | None) -> Document:
-        if record is None:
-            raise NotFound(what="document", id=document)
-        if record.status is Status.DELETED:
-            raise Deleted(document=document)
-        if record.status is Status.DELETING:
-            raise BeingDeleted(document=document)
+        record = standing(record, document)
         if record.cancel or record.status is Status.CANCELLED:
             return record
         if record.status in FINAL:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from penstock.document import Document, DocumentId, Status, TenantId
-from penstock.errors import BeingDeleted, Deleted, NotFound, NothingToRetry
+from penstock.errors import NothingToRetry
 from penstock.ports import Services
 from penstock.receive import ask, requeued
-from penstock.revise import revise
+from penstock.revise import revise, standing
 from penstock.task import Operation, TaskId
 
 _GOES_ON = frozenset({Status.QUEUED, Status.EXTRACTING, Status.EMBEDDING})
@@ -32,12 +32,7 @@ def request_retry(
     now = services.clock()
 
     def decide(record: Document | None) -> Document:
-        if record is None:
-            raise NotFound(what="document", id=document)
-        if record.status is Status.DELETED:
-            raise Deleted(document=document)
-        if record.status is Status.DELETING:
-            raise BeingDeleted(document=document)
+        record = standing(record, document)
         if record.status in _GOES_ON and not record.cancel:
             return record
         if not record.cancel and record.status not in of:

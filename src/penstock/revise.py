@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from penstock.build import Build
-from penstock.document import Document, DocumentId, Pair, TenantId
-from penstock.errors import Conflict, Fenced, Transient
+from penstock.document import Document, DocumentId, Pair, Status, TenantId
+from penstock.errors import BeingDeleted, Conflict, Deleted, Fenced, NotFound, Transient
 from penstock.ports import Change, Services
 
 T = TypeVar("T", Document, Build)
@@ -53,6 +53,21 @@ def revise_known(
             continue
         return before, None if after is None else replace(after, revision=next_revision(before))
     raise Transient(why="the record is written to by too many at once")
+
+
+def standing(record: Document | None, document: DocumentId) -> Document:
+    """The record, where it is of a document that stays.
+
+    Raises:
+        NotFound, Deleted, BeingDeleted: there is no such document, no more, or soon no more.
+    """
+    if record is None:
+        raise NotFound(what="document", id=document)
+    if record.status is Status.DELETED:
+        raise Deleted(document=document)
+    if record.status is Status.DELETING:
+        raise BeingDeleted(document=document)
+    return record
 
 
 def revise_build(

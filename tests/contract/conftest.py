@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from penstock.adapters.aws.pings import DynamoPingTable
 from penstock.adapters.aws.uploads import DynamoUploadTable
 from penstock.document import TenantId, tenant_id
 from penstock.local.emulator import emulator
+from penstock.local.port import free_port
 from penstock.local.provision import Provisioned, provision
 from penstock.ports import DocumentTable, KeyTable, ObjectStore, PaceTable, PingTable, UploadTable
 from penstock.turnstile import OwnPace
@@ -66,19 +66,13 @@ def moto(credentials: None) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def ministack(credentials: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     log = tmp_path_factory.mktemp("emulator") / "log"
-    with emulator(ROOT / ".venv-emulator/bin/python", _free_port(), log) as running:
+    with emulator(ROOT / ".venv-emulator/bin/python", free_port(), log) as running:
         yield _stack(running.url)
 
 
 def _stack(url: str) -> Stack:
     clients = aws_clients(url)
     return Stack(url, clients, provision(clients, ROOT / "template.yaml", "penstock"))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 from tests.e2e.deployment import deployment
 from tests.e2e.limits import ENVIRONMENT
 from tests.e2e.podman import Podman
-from tests.e2e.stack import Stack, running_stack
+from tests.e2e.stack import ROOT, Stack, running_stack
+from tests.environment import environment_as_it_was
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +25,11 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="session")
 def podman(tmp_path_factory: pytest.TempPathFactory) -> Podman:
     return Podman.limited(tmp_path_factory.mktemp("podman"))
+
+
+@pytest.fixture
+def at_the_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """In the repository's folder; what a test takes into the environment there is gone afterwards."""
+    monkeypatch.chdir(ROOT)
+    with environment_as_it_was():
+        yield

@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ from typing import Any, TypeVar
 
 import boto3
 import httpx
+
+from penstock.local.port import free_port
 
 ROOT = Path(__file__).parents[2]
 FINAL = {"indexed", "partial", "no_text", "failed", "cancelled", "deleted"}
@@ -179,13 +180,6 @@ def stop(process: subprocess.Popen[bytes], seconds: float = 60) -> int:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def descendants(pid: int) -> list[int]:

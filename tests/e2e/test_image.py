@@ -17,17 +17,8 @@ from penstock.search import Question, search
 from tests.e2e.podman import Podman, needs
 from tests.e2e.stack import ROOT, until
 
-pytestmark = [needs("podman", "mmdebstrap"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.usefixtures("at_the_root"), needs("podman", "mmdebstrap"), pytest.mark.timeout(900)]
 WEIR = DocumentId("weir")
-
-
-@pytest.fixture(autouse=True)
-def _environment_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    before = dict(os.environ)
-    monkeypatch.chdir(ROOT)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,19 +19,11 @@ from penstock.local.template import read_template
 from tests.e2e.stack import ROOT
 
 pytestmark = [
+    pytest.mark.usefixtures("at_the_root"),
     pytest.mark.timeout(600),  # the first time, the layers are made
     pytest.mark.skipif(sys.platform != "linux", reason="the runtime interface emulator is a program for Linux"),
 ]
 PLACE = place_of(ROOT)
-
-
-@pytest.fixture(autouse=True)
-def _environment_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    before = dict(os.environ)
-    monkeypatch.chdir(ROOT)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import platform
 import socket
 import subprocess
@@ -25,7 +24,7 @@ from penstock.local.template import written
 from tests.e2e.podman import Podman, needs
 from tests.e2e.stack import ROOT
 
-pytestmark = [needs("podman", "mmdebstrap", "sam"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.usefixtures("at_the_root"), needs("podman", "mmdebstrap", "sam"), pytest.mark.timeout(900)]
 PLACE = replace(place_of(ROOT), state=ROOT / ".penstock/sam")
 DEBIAN = (
     f"--platform=manylinux_2_28_{platform.machine()}",
@@ -39,15 +38,6 @@ DEBIAN = (
 _ARCHITECTURES = {"aarch64": "arm64"}
 INVOKED = {"api-alive", "stages-extract"}
 """Each takes tens of seconds: sam makes an image of all layers first."""
-
-
-@pytest.fixture(autouse=True)
-def _environment_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    before = dict(os.environ)
-    monkeypatch.chdir(ROOT)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.fixture(scope="module")

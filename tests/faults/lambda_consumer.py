@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from penstock import pipeline
 from penstock.adapters.aws.clients import aws_clients
 from penstock.lambdas.stages import Consumer
+from penstock.local.record import record_of
 from penstock.observe import log_json
 from penstock.settings import Settings
 from penstock.task import Stage
@@ -56,10 +57,11 @@ def _turn(handler: Consumer, sqs: Any, url: str) -> bool:
             QueueUrl=url,
             MaxNumberOfMessages=most,
             MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All"],
             VisibilityTimeout=VISIBILITY,
         ).get("Messages", [])
         if messages:
-            answer = handler({"Records": [_record(url, each) for each in messages]}, Countdown(SECONDS))
+            answer = handler({"Records": [record_of(url, each) for each in messages]}, Countdown(SECONDS))
             failed = {each["itemIdentifier"] for each in answer["batchItemFailures"]}
             for each in messages:
                 if each["MessageId"] not in failed:
@@ -79,18 +81,6 @@ class Countdown(Invocation):
 
     def get_remaining_time_in_millis(self) -> int:
         return max(0, int((self._end - time.monotonic()) * 1000))
-
-
-def _record(url: str, message: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "messageId": message["MessageId"],
-        "receiptHandle": message["ReceiptHandle"],
-        "body": message["Body"],
-        "attributes": message["Attributes"],
-        "messageAttributes": {},
-        "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:" + url.rsplit("/", 1)[-1],
-    }
 
 
 if __name__ == "__main__":

@@ -23,12 +23,13 @@ from penstock.adapters.aws.clients import Clients, aws_clients
 from penstock.document import TenantId
 from penstock.keys import create_key
 from penstock.local.emulator import Emulator, emulator
+from penstock.local.port import free_port
 from penstock.local.process import die_with_parent, end
 from penstock.local.provision import Provisioned, provision
 from penstock.ports import Services
 from penstock.settings import Settings
 from penstock.wiring import services
-from tests.e2e.stack import free_port
+from tests.environment import environment_as_it_was
 from tests.faults.proxy import Gate, Traps
 from tests.meter import metered
 from tests.stubs.openai_server import OpenAIServer
@@ -301,13 +302,9 @@ def _answers(client: httpx.Client) -> bool:
 @contextmanager
 def _environment(environment: Mapping[str, str]) -> Iterator[None]:
     """Of this process, whose services look at what the others did."""
-    before = dict(os.environ)
-    for name in before:
-        if name.startswith(("PENSTOCK_", "AWS_", "OPENAI_")):
-            del os.environ[name]
-    os.environ.update({name: value for name, value in environment.items() if name not in {"HOME", "PATH"}})
-    try:
+    with environment_as_it_was():
+        for name in list(os.environ):
+            if name.startswith(("PENSTOCK_", "AWS_", "OPENAI_")):
+                del os.environ[name]
+        os.environ.update({name: value for name, value in environment.items() if name not in {"HOME", "PATH"}})
         yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

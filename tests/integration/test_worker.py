@@ -21,6 +21,7 @@ import boto3
 import pytest
 
 from penstock.local.emulator import emulator
+from penstock.local.port import free_port
 from penstock.task import QUEUES, Stage
 from tests.integration.faulty_gateway import answers, faulty_gateway, is_silent, reset
 from tests.integration.worker_program import Journal
@@ -51,11 +52,8 @@ def eventually(what: str, holds: Callable[[], Any], seconds: float = 30) -> Any:
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     log = tmp_path_factory.mktemp("emulator") / "log"
-    with emulator(ROOT / ".venv-emulator" / "bin" / "python", port, log) as running:
+    with emulator(ROOT / ".venv-emulator" / "bin" / "python", free_port(), log) as running:
         yield running.url
 
 

@@ -30,7 +30,7 @@ from penstock.settings import Settings
 from penstock.task import QUEUES, Message
 from penstock.wiring import services
 from penstock.worker.app import make_app
-from penstock.worker.envelope import LONGEST, Envelope, Poison, read
+from penstock.worker.envelope import LONGEST, Envelope, Poison, dead_letter, read, sayable
 from penstock.worker.measured import measured
 from penstock.worker.request import HandedBack
 
@@ -45,7 +45,6 @@ MARGIN = timedelta(seconds=30)
 """A lease ends so long after the invocation does, whose writes are all out by then."""
 _TOO_LATE = timedelta(seconds=10)
 """With less time than this left, no message of the batch is begun."""
-_REASON = 1000
 _LIMIT = Halt("one run of a Lambda function may", "Let workers without that limit read it (deploy with Workers=ecs)")
 
 
@@ -155,14 +154,10 @@ class Consumer:
 
     def _buried(self, queue: str, record: Record, reason: str) -> bool:
         """To the dead-letter queue as it came, with the reason. Where that fails it comes again, and is tried again."""
-        text = reason.encode("ascii", "backslashreplace").decode()[:_REASON]
-        log.error("message %s of %s is dead: %s", record["messageId"], queue, text)
+        log.error("message %s of %s is dead: %s", record["messageId"], queue, sayable(reason))
         try:
-            self._sqs.send_message(
-                QueueUrl=self._dead_letters[queue.partition("-")[0]],
-                MessageBody=record["body"],
-                MessageAttributes={"reason": {"DataType": "String", "StringValue": text}},
-            )
+            dead = self._dead_letters[queue.partition("-")[0]]
+            self._sqs.send_message(**dead_letter(dead, record["body"], reason))
         except (BotoCoreError, ClientError) as failure:
             log.warning("it could not be moved: %s", failure)
             return False

@@ -7,13 +7,14 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.adapters.aws.clients import aws_clients
 from penstock.lambdas.arrivals import Handler, make_handler
 from penstock.lambdas.dead_letters import make_handler as dead_letter_handler
+from penstock.local.record import record_of
 from penstock.settings import Settings
 from penstock.wiring import services
 
@@ -72,7 +73,7 @@ def _one_batch(sqs: SQSClient, url: str, handler: Handler, wait: int) -> None:
     ).get("Messages", [])
     if not received:
         return
-    answer = handler({"Records": [_record(url, message) for message in received]}, None)
+    answer = handler({"Records": [record_of(url, message) for message in received]}, None)
     failed = {each["itemIdentifier"] for each in answer["batchItemFailures"]}
     for message in received:
         receipt = {"QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"]}
@@ -82,20 +83,6 @@ def _one_batch(sqs: SQSClient, url: str, handler: Handler, wait: int) -> None:
             sqs.change_message_visibility(**receipt, VisibilityTimeout=again)
         else:
             sqs.delete_message(**receipt)
-
-
-def _record(url: str, message: MessageTypeDef) -> dict[str, Any]:
-    """As Lambda hands a message of SQS to its function."""
-    attributes = message.get("MessageAttributes", {})
-    return {
-        "messageId": message["MessageId"],
-        "receiptHandle": message["ReceiptHandle"],
-        "body": message["Body"],
-        "attributes": message.get("Attributes", {}),
-        "messageAttributes": {name: {"stringValue": each.get("StringValue")} for name, each in attributes.items()},
-        "eventSource": "aws:sqs",
-        "eventSourceARN": f"arn:aws:sqs:local:000000000000:{url.rpartition('/')[2]}",
-    }
 
 
 if __name__ == "__main__":

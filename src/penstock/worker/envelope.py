@@ -20,6 +20,20 @@ LONGEST = 12 * 60 * 60
 """Seconds that SQS allows a message to be invisible."""
 
 
+_REASON = 1000
+
+
+def sayable(reason: str) -> str:
+    """In a log's line, and in what SQS takes: a reason may quote what a stranger sent."""
+    return reason.encode("ascii", "backslashreplace").decode()[:_REASON]
+
+
+def dead_letter(url: str, body: str, reason: str) -> dict[str, Any]:
+    """What SQS is asked to send to the dead-letter queue at `url`: the body as it came, with the reason."""
+    attributes = {"reason": {"DataType": "String", "StringValue": sayable(reason)}}
+    return {"QueueUrl": url, "MessageBody": body, "MessageAttributes": attributes}
+
+
 class Poison(Permanent):
     """The message can never be run: {why}."""
 

@@ -18,13 +18,12 @@ from kombu.transport import SQS
 from penstock.backoff import backoff
 from penstock.ports import Limits
 from penstock.worker.appetite import Appetite
-from penstock.worker.envelope import Poison, read
+from penstock.worker.envelope import Poison, dead_letter, read, sayable
 from penstock.worker.heartbeat import Heartbeat
 
 logger = logging.getLogger(__name__)
 
 _FAILED = -1
-_REASON = 1000
 _AFTER = 0.01
 """Seconds between the end of a task and the request for more: first the process gets one of those that wait."""
 _LOOK = 0.05
@@ -193,14 +192,10 @@ class Channel(SQS.Channel):
 
     def _bury(self, url: str, queue: str, message: dict[str, Any], reason: str) -> None:
         """To the dead-letter queue as it came, with the reason. Where that fails it comes again, and is tried again."""
-        text = reason.encode("ascii", "backslashreplace").decode()[:_REASON]
-        logger.error("Message %s of %s is dead: %s", message.get("MessageId"), queue, text)
+        logger.error("Message %s of %s is dead: %s", message.get("MessageId"), queue, sayable(reason))
         try:
-            self.sqs().send_message(
-                QueueUrl=self.transport_options["dead_letters"][queue],
-                MessageBody=message["Body"],
-                MessageAttributes={"reason": {"DataType": "String", "StringValue": text}},
-            )
+            dead = self.transport_options["dead_letters"][queue]
+            self.sqs().send_message(**dead_letter(dead, message["Body"], reason))
             self.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         except (BotoCoreError, ClientError) as failure:
             logger.warning("It could not be moved: %s", failure)
