@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import shutil
 import tempfile
 import time
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from penstock.adapters.aws.clients import aws_clients
 from penstock.adapters.opensearch.server import Server
 from penstock.chunk import Candidates, Chunk, Entry, Space
 from penstock.document import DocumentId, Pair, TenantId
@@ -70,7 +72,8 @@ def main() -> None:
     parser.add_argument("--index", default="sqlite")
     parser.add_argument("--embedder", default="wordllama")
     asked = parser.parse_args()
-    embedder = chosen_embedder(Settings(embedder=asked.embedder))
+    os.environ.setdefault("AWS_REGION", "us-east-1")  # where nothing is asked for
+    embedder = chosen_embedder(Settings(embedder=asked.embedder), aws_clients())
     results = []
     for folder in asked.folders:
         with opened(asked.index, embedder.space) as index:
@@ -100,7 +103,7 @@ def opened(name: str, space: Space) -> Iterator[SearchIndex]:
 
 @contextmanager
 def running_server(state: Path) -> Iterator[str]:
-    if told := Settings().index_url:
+    if told := os.environ.get("OPENSEARCH_URL"):
         yield told
         return
     try:

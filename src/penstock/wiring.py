@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,17 +12,18 @@ from penstock.adapters.aws.clients import Clients, aws_clients
 from penstock.adapters.aws.documents import DynamoDocumentTable
 from penstock.adapters.aws.keys import DynamoKeyTable
 from penstock.adapters.aws.objects import S3ObjectStore
+from penstock.adapters.aws.pace import DynamoPaceTable
 from penstock.adapters.aws.pings import DynamoPingTable
+from penstock.adapters.aws.provider_key import StoredKey
 from penstock.adapters.aws.queue import SqsTaskQueue
 from penstock.adapters.aws.uploads import DynamoUploadTable
-from penstock.adapters.openai_embedder import OpenAIEmbedder
-from penstock.adapters.sqlite_index import SqliteIndex
-from penstock.adapters.wordllama_embedder import WordllamaEmbedder
 from penstock.chunk import Space
 from penstock.errors import Misconfigured
 from penstock.extract.reader import ChildReader, ReadLimits
+from penstock.pace import Amount
 from penstock.ports import Embedder, Limits, SearchIndex, Services, TaskQueue
 from penstock.settings import Settings
+from penstock.turnstile import OwnPace, Turnstile
 
 
 def services(settings: Settings, *, queue: TaskQueue | None = None, clients: Clients | None = None) -> Services:
@@ -38,8 +38,8 @@ def services(settings: Settings, *, queue: TaskQueue | None = None, clients: Cli
         Misconfigured: a setting is missing, or names an adapter that there is none of.
     """
     check_given(settings)
-    clients = clients or aws_clients()
-    embedder = chosen_embedder(settings)
+    clients = clients or aws_clients(publish_retries=settings.publish_retries)
+    embedder = chosen_embedder(settings, clients)
     return Services(
         objects=S3ObjectStore(clients.s3, settings.bucket),
         documents=DynamoDocumentTable(clients.dynamodb, settings.table),
@@ -87,8 +87,14 @@ def chosen_index(settings: Settings, space: Space) -> SearchIndex:
     return _INDICES[settings.index](settings, space)
 
 
+def _sqlite(settings: Settings, space: Space) -> SearchIndex:
+    from penstock.adapters.sqlite_index import SqliteIndex  # noqa: PLC0415 - only the index that is chosen
+
+    return SqliteIndex(settings.index_path, space)
+
+
 def _opensearch(settings: Settings, space: Space) -> SearchIndex:
-    from penstock.adapters.opensearch.server import Login, Server  # noqa: PLC0415 - where it is chosen alone
+    from penstock.adapters.opensearch.server import Login, Server  # noqa: PLC0415 - only the index that is chosen
     from penstock.adapters.opensearch_index import OpenSearchIndex  # noqa: PLC0415
 
     host = urlsplit(settings.index_url).hostname or ""
@@ -96,7 +102,7 @@ def _opensearch(settings: Settings, space: Space) -> SearchIndex:
     by_name = settings.index_auth == "basic" or (settings.index_auth == "auto" and not by_aws)
     login = Login(
         user=settings.index_user if by_name else "",
-        password=settings.index_password.get_secret_value() if by_name else "",
+        password=settings.index_password if by_name else "",
         signed=by_aws,
     )
     return OpenSearchIndex(
@@ -110,31 +116,58 @@ def _opensearch(settings: Settings, space: Space) -> SearchIndex:
 
 _OF_AWS = (".es.amazonaws.com", ".es.amazonaws.com.cn", ".on.aws")
 _INDICES: Mapping[str, Callable[[Settings, Space], SearchIndex]] = MappingProxyType(
-    {"sqlite": lambda settings, space: SqliteIndex(settings.index_path, space), "opensearch": _opensearch}
+    {"sqlite": _sqlite, "opensearch": _opensearch}
 )
 
 
-def _openai(settings: Settings) -> Embedder:
-    return OpenAIEmbedder(settings.openai_model, settings.openai_dimensions, settings.openai_batch)
+def _openai(settings: Settings, clients: Clients) -> Embedder:
+    from penstock.adapters.openai_embedder import OpenAIEmbedder  # noqa: PLC0415 - only the embedder that is chosen
+
+    model, calls = settings.openai_model, settings.provider_calls
+    return OpenAIEmbedder(
+        model,
+        settings.openai_dimensions,
+        settings.openai_batch,
+        StoredKey(clients.ssm, settings.provider_key) if settings.provider_key else None,
+        texts=_turnstile(settings, clients),
+        questions=Turnstile(OwnPace(), model, now, calls=calls, slows=False),
+    )
 
 
-_EMBEDDERS: Mapping[str, Callable[[Settings], Embedder]] = MappingProxyType(
-    {"openai": _openai, "wordllama": lambda _: WordllamaEmbedder()}
+def _turnstile(settings: Settings, clients: Clients) -> Turnstile:
+    """Shared through the table where there is a budget to share; without one, nothing is written."""
+    from penstock.adapters.openai_embedder import REQUEST_TOKENS  # noqa: PLC0415 - only the embedder that is chosen
+
+    model, calls = settings.openai_model, settings.provider_calls
+    requests, tokens = settings.provider_requests_per_minute, settings.provider_tokens_per_minute
+    if requests is None and tokens is None:
+        return Turnstile(OwnPace(), model, now, calls=calls)
+    # What one of them says of the other: a request is of one token or more, and of no more than it takes.
+    limit = Amount(requests or tokens or 0, tokens or (requests or 0) * REQUEST_TOKENS)
+    return Turnstile(DynamoPaceTable(clients.dynamodb, settings.table), model, now, limit=limit, calls=calls)
+
+
+def _wordllama(settings: Settings, clients: Clients) -> Embedder:  # noqa: ARG001 - it runs here, with nothing to set
+    from penstock.adapters.wordllama_embedder import WordllamaEmbedder  # noqa: PLC0415 - only the embedder that is chosen
+
+    return WordllamaEmbedder()
+
+
+_EMBEDDERS: Mapping[str, Callable[[Settings, Clients], Embedder]] = MappingProxyType(
+    {"openai": _openai, "wordllama": _wordllama}
 )
 
 
-def chosen_embedder(settings: Settings) -> Embedder:
-    name = settings.embedder
-    if name == "auto":
-        name = "openai" if os.environ.get("OPENAI_API_KEY") else "wordllama"
+def chosen_embedder(settings: Settings, clients: Clients) -> Embedder:
+    name = settings.chosen_embedder
     kind, _, folder = name.partition(":")
     if kind == "onnx" and folder:
-        from penstock.adapters.onnx_embedder import OnnxEmbedder  # noqa: PLC0415 - where it is chosen alone
+        from penstock.adapters.onnx_embedder import OnnxEmbedder  # noqa: PLC0415 - only the embedder that is chosen
 
         return OnnxEmbedder(Path(folder))
     if name not in _EMBEDDERS:
         raise Misconfigured(why=f"PENSTOCK_EMBEDDER is {name!r}; there are: auto, {', '.join(_EMBEDDERS)}, onnx:DIR.")
-    return _EMBEDDERS[name](settings)
+    return _EMBEDDERS[name](settings, clients)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -8,12 +8,10 @@ import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice
 from types import MappingProxyType
-from typing import NamedTuple
-
-import snowballstemmer
+from typing import Any, NamedTuple
 
 _CJK = (
     "\u3005-\u3007\u3040-\u309f\u30a0-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff"
@@ -265,8 +263,11 @@ def _bounded(word: str) -> str:
 class _Stemmers(threading.local):
     """A stemmer keeps its state while it works, so each thread has its own."""
 
-    def __init__(self) -> None:
-        self.of = {language: snowballstemmer.stemmer(name) for language, name in _STEMMERS.items()}
+    @cached_property
+    def of(self) -> dict[str, Any]:
+        import snowballstemmer  # noqa: PLC0415 - takes 0.1 s to import, and what only starts needs none
+
+        return {language: snowballstemmer.stemmer(name) for language, name in _STEMMERS.items()}
 
 
 _stemmers = _Stemmers()

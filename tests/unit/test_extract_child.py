@@ -10,8 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
+import penstock
 from penstock.errors import LimitHit, ReaderDied, Unreadable
 from penstock.extract.child import answer
 from penstock.extract.frames import Failed
@@ -147,9 +149,48 @@ def _read_and_exit(path: Path) -> None:
 def test_the_child_has_no_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """I11."""
     monkeypatch.setenv("OPENAI_API_KEY", "not for files")
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
     with ChildReader().read(saved(tmp_path, pdf(["text"])), name="a.pdf", declared=None) as reading:
         next(iter(reading))
         assert Path(f"/proc/{process_of(reading)}/environ").read_bytes() == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the environment of a process is shown by Linux alone")
+def test_the_child_is_told_where_the_interpreter_has_its_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Lambda it would not start without; it is no secret (I11)."""
+    monkeypatch.setenv("OPENAI_API_KEY", "not for files")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/var/lang/lib:/opt/lib")
+    with ChildReader().read(saved(tmp_path, pdf(["text"])), name="a.pdf", declared=None) as reading:
+        next(iter(reading))
+        told = Path(f"/proc/{process_of(reading)}/environ").read_bytes()
+    assert told == b"LD_LIBRARY_PATH=/var/lang/lib:/opt/lib\0"
+
+
+READ_FROM_ELSEWHERE = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+from penstock.extract.reader import ChildReader
+
+with ChildReader().read(Path(sys.argv[1]), name="a.pdf", declared=None) as reading:
+    print(*(page.text for page in reading))
+"""
+
+
+def test_the_child_finds_code_and_libraries_where_its_parent_does(tmp_path: Path) -> None:
+    """As in Lambda, where they lie in /var/task and in /opt/python, of which the interpreter itself knows nothing: here
+    the one that the virtual environment was made from."""
+    bare = os.path.realpath(sys.executable)
+    places = [str(Path(module.__file__).parents[1]) for module in (penstock, msgspec)]
+    done = subprocess.run(
+        [bare, "-I", "-c", READ_FROM_ELSEWHERE, str(saved(tmp_path, pdf(["far away"]))), *places],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "far away\n", done.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this flag")

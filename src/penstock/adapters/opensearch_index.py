@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from penstock.adapters.opensearch.arms import (
@@ -28,6 +28,7 @@ TRUSTED_SECONDS = 60.0
 """How long the alias is believed to lead where it led."""
 VECTORS_AT_ONCE = 128
 """Fetched by one request."""
+PAIRS_AT_ONCE = 500
 MOST_LISTED = 10_000
 """What the server gives in one answer."""
 
@@ -103,6 +104,22 @@ class OpenSearchIndex:
             }
         )
         return [hit["sort"][0] for hit in answer["hits"]["hits"]]
+
+    def pairs(self, tenant: TenantId, document: DocumentId | None = None) -> Iterator[tuple[DocumentId, Pair, Count]]:
+        by = ("document", "generation", "build")
+        page: Body = {"size": PAIRS_AT_ONCE, "sources": [{each: {"terms": {"field": each}}} for each in by]}
+        counted: Body = {"vectors": {"filter": {"term": {"embedded": True}}}}
+        among = all_of() if document is None else all_of({"term": {"document": document}})
+        while True:
+            asked = {"size": 0, "query": among, "aggs": {"pairs": {"composite": page, "aggs": counted}}}
+            told = self._of(tenant).search(asked)["aggregations"]["pairs"]
+            for each in told["buckets"]:
+                key = each["key"]
+                count = Count(each["doc_count"], each["vectors"]["doc_count"])
+                yield DocumentId(key["document"]), Pair(key["generation"], key["build"]), count
+            if len(told["buckets"]) < PAIRS_AT_ONCE:
+                return
+            page = {**page, "after": told["after_key"]}
 
     def clear(
         self, tenant: TenantId, document: DocumentId, *, older_than: Pair | None = None, but: Pair | None = None

@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 from penstock.cli.printing import JSON_HELP, aside, print_json
+from penstock.extract.reader import ChildReader, ReadLimits
+from penstock.extract.report import report
+from penstock.settings import Settings
 
 
 def extract(
@@ -18,10 +21,6 @@ def extract(
 
     Needs no server. The limits are PENSTOCK_EXTRACT_SECONDS, _MEMORY_BYTES, _PAGES and _CHARS.
     """
-    from penstock.extract.reader import ChildReader, ReadLimits  # noqa: PLC0415 - pydantic: not for --help
-    from penstock.extract.report import report  # noqa: PLC0415
-    from penstock.settings import Settings  # noqa: PLC0415
-
     settings = Settings()
     limits = ReadLimits(
         seconds=settings.extract_seconds,

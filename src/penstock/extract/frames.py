@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
-import orjson
+import msgspec
 
 LENGTH_BYTES = 4
 """Of the big-endian length that stands before each frame."""
@@ -16,8 +15,11 @@ LONGEST_FRAME = 8 * LONGEST_PAGE
 """Bytes. A longer frame is none of ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class _Frame(msgspec.Struct, frozen=True, tag_field="frame", tag=str.lower):
+    """In JSON its field `frame` says which it is."""
+
+
+class Opened(_Frame, frozen=True):
     """Comes first. `pages` is 0 where the format does not say."""
 
     kind: str
@@ -25,42 +27,32 @@ class Opened:
     paged: bool
     pages: int = 0
     seeks: bool = False
-    frame: Literal["opened"] = "opened"
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(_Frame, frozen=True):
     """A page, or the next part of a format without pages. `sections`: offset into the text, and headings."""
 
     number: int
     text: str
     sections: tuple[tuple[int, tuple[str, ...]], ...] = ()
     problem: str | None = None
-    frame: Literal["text"] = "text"
 
 
-@dataclass(frozen=True, slots=True)
-class Warned:
+class Warned(_Frame, frozen=True):
     """Something about the file that its owner may want to know."""
 
     text: str
-    frame: Literal["warned"] = "warned"
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(_Frame, frozen=True):
     """Comes last, if all went well."""
 
-    frame: Literal["done"] = "done"
 
-
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(_Frame, frozen=True):
     """Comes last, if the file could not be read: the code and the facts of a Permanent error."""
 
     code: str
     facts: Mapping[str, str | int | float]
-    frame: Literal["failed"] = "failed"
 
 
 Read = Opened | Text | Warned
@@ -69,6 +61,6 @@ Frame = Read | Done | Failed
 
 
 def write(stream: BinaryIO, frame: Frame) -> None:
-    body = orjson.dumps(frame)
+    body = msgspec.json.encode(frame)
     stream.write(len(body).to_bytes(LENGTH_BYTES) + body)
     stream.flush()

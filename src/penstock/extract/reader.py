@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import os
@@ -16,9 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+import msgspec
 
 from penstock.chunk import Page, Section
 from penstock.errors import (
@@ -35,12 +33,16 @@ from penstock.extract.frames import LENGTH_BYTES, LONGEST_FRAME, Done, Failed, F
 
 _log = logging.getLogger(__name__)
 
-_FRAMES: TypeAdapter[Frame] = TypeAdapter(Annotated[Frame, Field(discriminator="frame")])
+_FRAMES: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
 _ERRORS: dict[str, type[Permanent]] = {
     kind.code: kind for kind in (EmptyFile, LimitHit, PasswordRequired, Unreadable, UnsupportedType)
 }
 _START = "import sys; sys.path += sys.argv[1:]; from penstock.extract.child import main; main()"
-"""The import path is told, as neither PYTHONPATH nor the working directory reach an isolated interpreter."""
+"""The import path is told, as neither PYTHONPATH nor the working directory reach an isolated interpreter. So the child
+finds what its parent does, wherever it lies: in Lambda under /var/task, /opt/python and /var/runtime."""
+_ENVIRONMENT = ("LD_LIBRARY_PATH",)
+"""What of the parent's environment a child is given: where the interpreter itself finds its libraries. Lambda sets it
+(AWS Lambda, "Defined runtime environment variables"), and its images put there the folder that has libpython."""
 _LAST_WORDS = 2000
 """Bytes of the child's stderr that are kept for the log."""
 _WARNINGS = 100
@@ -139,8 +141,8 @@ def frame_of(body: bytes) -> Frame:
         ReaderDied: it is no frame. What the child says is not trusted: the file may have taken it over.
     """
     try:
-        return _FRAMES.validate_json(body)
-    except ValidationError as error:
+        return _FRAMES.decode(body)
+    except ValueError as error:
         raise ReaderDied(why="its answer made no sense") from error
 
 
@@ -169,7 +171,7 @@ class _Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd=folder,
-                env={},
+                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
                 start_new_session=True,
                 bufsize=0,
             )
@@ -261,4 +263,6 @@ def undumpable() -> None:
     """Hide this process from others of its user, so that a child that a file took over cannot read its environment or
     memory. For a worker to call when it starts; elsewhere than on Linux it does nothing."""
     if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415 - only who reads files hides, and all who are wired import this
+
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)

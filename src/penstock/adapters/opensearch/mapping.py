@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
 from penstock.adapters.opensearch.server import Body
 from penstock.chunk import Chunk, Entry, Space, TextHash, Vector, labels, unlabelled
 from penstock.document import DocumentId, Pair, TenantId
@@ -137,7 +135,7 @@ def stored(tenant: TenantId, entry: Entry) -> Body:
         "words": " ".join(exact_words(chunk.text)),
     }
     if entry.vector is not None:
-        kept["vector"] = np.ascontiguousarray(entry.vector, np.float32)
+        kept["vector"] = entry.vector.astype("float32", order="C", copy=False)
     return kept
 
 
@@ -168,4 +166,6 @@ def entry_of(source: Mapping[str, Any]) -> Entry:
 
 
 def vector_of(source: Mapping[str, Any]) -> Vector:
+    import numpy as np  # noqa: PLC0415 - who has no vectors, as who removes documents, does without it
+
     return np.array(source["vector"], np.float32)

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import botocore.session
-import orjson
-from opensearchpy import Transport, Urllib3AWSV4SignerAuth, Urllib3HttpConnection
-from opensearchpy.exceptions import (
-    ConnectionError,  # noqa: A004 - the SDK's name
-    ImproperlyConfigured,
-    OpenSearchException,
-    SerializationError,
-    TransportError,
-)
-from opensearchpy.serializer import JSONSerializer
-
 from penstock.errors import Misconfigured, PenstockError, Refused, Transient
+
+if TYPE_CHECKING:  # brings the SDK, 0.3 s, and only what the server is asked needs it
+    from penstock.adapters.opensearch.connection import Connection
 
 Body = dict[str, Any]
 """JSON, as the server takes and gives it."""
 
 SECONDS = 60.0
 """How long an answer may take."""
-CONNECTIONS = 16
-"""Kept open for the next caller, per process."""
-
 _SERVICE = "OpenSearch"
 _TOO_MANY = 429
 _TOO_LARGE = 413
@@ -45,6 +33,10 @@ class IndexGone(Transient):
 
 class Overloaded(Transient):
     """This may well succeed later: the search index has too much to do ({why})."""
+
+
+class NoAnswer(Transient):
+    """This may well succeed later: the search index gave an answer that is none ({why})."""
 
 
 class TooLargeAtOnce(Refused):
@@ -67,54 +59,45 @@ class Server:
     def __init__(self, url: str, login: Login = Login(), *, seconds: float = SECONDS) -> None:
         """
         Raises:
-            Misconfigured: the URL is none, or there are no AWS credentials to sign with.
+            Misconfigured: the URL is none.
         """
         if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
             raise Misconfigured(why=f"PENSTOCK_INDEX_URL is {url!r}: set it to the http(s) address of an OpenSearch.")
-        parts = urlsplit(url)
-        secure = parts.scheme == "https"
-        self._transport = Transport(
-            [
-                {
-                    "host": parts.hostname,
-                    "port": parts.port or (443 if secure else 80),
-                    "use_ssl": secure,
-                    "url_prefix": parts.path.strip("/"),
-                }
-            ],
-            connection_class=Urllib3HttpConnection,
-            serializer=_Json(),
-            http_auth=_auth(login),
-            timeout=seconds,
-            max_retries=0,  # SQS alone redelivers; a caller of the API asks again
-            maxsize=CONNECTIONS,
-            pool_maxsize=CONNECTIONS,
-        )
+        self._url, self._login, self._seconds = url, login, seconds
+        self._lock = threading.Lock()
+        self._made: Connection | None = None
 
     def ask(self, method: str, path: str, body: object = None, **params: object) -> Body:
         """One request. Whatever is only part of an answer is none.
 
         Raises:
             Transient: no answer, or only part of one.
-            Misconfigured: we are not let in.
+            Misconfigured: we are not let in, or there are no AWS credentials to sign with.
             Refused: the request is wrong.
         """
-        with _translated(path):
-            answer: Body = self._transport.perform_request(method, path, params=_plain(params), body=body) or {}
+        answer: Body = self._connection().perform(method, path, params, body) or {}
         check_whole(answer)
         return answer
 
     def ask_many(self, path: str, lines: bytes, **params: object) -> list[Body]:
         """A request of many lines (`_bulk`, `_msearch`); the answer to each."""
-        with _translated(path):
-            answer = self._transport.perform_request(
-                "POST", path, params=_plain(params), body=lines, headers={"content-type": _NEWLINE}
-            )
-            answers: list[Body] = answer["responses"] if "responses" in answer else answer["items"]
+        answer = self._connection().perform("POST", path, params, lines, {"content-type": _NEWLINE})
+        answers = answer.get("responses", answer.get("items")) if isinstance(answer, dict) else None
+        if not isinstance(answers, list):
+            raise NoAnswer(why=f"{answer!r:.200}")
         return answers
 
     def close(self) -> None:
-        self._transport.close()
+        if self._made is not None:
+            self._made.close()
+
+    def _connection(self) -> Connection:
+        with self._lock:
+            if self._made is None:
+                from penstock.adapters.opensearch.connection import Connection  # noqa: PLC0415 - once it is needed
+
+                self._made = Connection(self._url, self._login, self._seconds)
+            return self._made
 
 
 def check_whole(answer: Mapping[str, Any]) -> None:
@@ -161,48 +144,3 @@ def _said(error: object) -> tuple[str, str]:
     if deepest.get("reason") and str(deepest["reason"]) not in reason:
         reason = f"{reason} ({deepest['reason']})"
     return str(causes[0].get("type") or inner.get("type")), reason
-
-
-@contextmanager
-def _translated(path: str) -> Iterator[None]:
-    try:
-        yield
-    except ConnectionError as error:  # also what timed out, and TLS
-        raise Transient(why=f"the search index did not answer ({error.error})") from error
-    except TransportError as error:
-        raise error_of(int(error.status_code), error.info, path) from error
-    except (SerializationError, KeyError, TypeError) as error:
-        raise Transient(why=f"the search index gave an answer that is none ({error!r:.200})") from error
-    except ImproperlyConfigured as error:
-        raise Misconfigured(why=f"OpenSearch cannot be reached: {error}") from error
-    except OpenSearchException as error:
-        raise Transient(why=f"the search index: {error}") from error
-
-
-def _plain(params: Mapping[str, object]) -> dict[str, str]:
-    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in params.items()}
-
-
-def _auth(login: Login) -> tuple[str, str] | Callable[..., dict[str, str]] | None:
-    if login.signed:
-        session = botocore.session.get_session()
-        credentials, region = session.get_credentials(), session.get_config_variable("region")
-        if credentials is None or not region:
-            why = "PENSTOCK_INDEX_AUTH asks for signed requests, and there are no AWS credentials or no AWS_REGION."
-            raise Misconfigured(why=why)
-        signer: Callable[..., dict[str, str]] = Urllib3AWSV4SignerAuth(credentials, region, "es")
-        return signer
-    return (login.user, login.password) if login.user else None
-
-
-class _Json(JSONSerializer):
-    """orjson: an answer with vectors is read thirty times as fast."""
-
-    def loads(self, s: str) -> Any:
-        try:
-            return orjson.loads(s)
-        except orjson.JSONDecodeError as error:
-            raise SerializationError(s[:200], error) from error
-
-    def dumps(self, data: Any) -> Any:
-        return data if isinstance(data, (bytes, str)) else orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from penstock.adapters.sqlite.matrix import QUICK_ERROR, Matrix, Rows
 from penstock.chunk import IndexQuery, Vector, labels
-from penstock.words import asked_terms, holds_phrase
+from penstock.words import asked_terms
 
 MOST_TERMS = 1000
 """Of a question. An FTS5 expression has its limits, and whoever asks more means a document, not a question."""
@@ -132,11 +132,6 @@ def worded(db: sqlite3.Connection, query: IndexQuery, others: Collection[int]) -
 
 def _select(db: sqlite3.Connection, statement: str, values: Mapping[str, object]) -> Rows:
     return np.fromiter((row for (row,) in db.execute(statement, values)), np.int64)
-
-
-def holds(text: str, phrases: str) -> bool:
-    """For SQL: whether a text has all of the phrases of a JSON list."""
-    return all(holds_phrase(text, phrase) for phrase in json.loads(phrases))
 
 
 def _any_of(word: str) -> str:

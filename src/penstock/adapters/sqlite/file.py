@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from penstock.adapters.sqlite.arms import holds
-from penstock.adapters.sqlite.matrix import REMOVALS_KEPT, Matrix, VectorCache
 from penstock.chunk import Space
 from penstock.errors import EmbedderChanged, Misconfigured, Transient
+from penstock.words import holds_phrase
+
+if TYPE_CHECKING:  # brings numpy, and only a search needs it
+    from penstock.adapters.sqlite.matrix import Matrix, VectorCache
 
 FORMAT = 2
+REMOVALS_KEPT = 100_000
+"""For those who have to catch up; who is further behind reads all vectors anew."""
 BUSY_SECONDS = 10.0
 MOST_IDLE = 8
 """Connections kept open for the next caller."""
@@ -83,7 +90,6 @@ class TenantFile:
 
     def __init__(self, path: Path, space: Space, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.path = path
-        self._vectors = VectorCache(space.dimensions)
         self._space = space
         self._idle: list[sqlite3.Connection] = []
         self._busy_seconds = busy_seconds
@@ -103,6 +109,12 @@ class TenantFile:
                 db.execute("BEGIN")
                 yield db
                 db.execute("COMMIT")
+
+    @cached_property
+    def _vectors(self) -> VectorCache:
+        from penstock.adapters.sqlite.matrix import VectorCache  # noqa: PLC0415 - see above
+
+        return VectorCache(self._space.dimensions)
 
     @contextmanager
     def searching(self) -> Iterator[tuple[sqlite3.Connection, Matrix] | None]:
@@ -168,7 +180,7 @@ class TenantFile:
         try:
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA cache_size = -8000")
-            db.create_function("holds", 2, holds, deterministic=True)
+            db.create_function("holds", 2, _holds, deterministic=True)
             self._check(db)
         except BaseException:
             db.close()
@@ -228,3 +240,8 @@ class TenantFile:
             ) from error
         except OSError as error:
             raise Transient(why=f"the index folder {self.path.parent} did not answer ({error})") from error
+
+
+def _holds(text: str, phrases: str) -> bool:
+    """For SQL: whether a text has all of the phrases of a JSON list."""
+    return all(holds_phrase(text, phrase) for phrase in json.loads(phrases))
