@@ -52,5 +52,7 @@ def open_on_server(opensearch_url: str) -> Iterator[Callable[[Space], SearchInde
     yield lambda space: OpenSearchIndex(server, space, alias=alias)
     server.ask("DELETE", f"/{alias}-*")
     server.close()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--deployed", action="store_true", help="tests/e2e: on the template, deployed to the emulator")

@@ -1,5 +1,5 @@
-"""What tests of this folder share: one stack for all that do not need their own (a local one, on each index where a test
-asks for it, or, with --deployed, the template on the emulator), and podman."""
+"""What tests of this folder share: one stack for all that do not need their own (a local one, on each index where a
+test asks for it, or, with --deployed, the template on the emulator), and podman."""
 
 from __future__ import annotations
 
