@@ -70,6 +70,8 @@ ENVIRONMENT = {
     "PENSTOCK_TABLE": "table",
     "PENSTOCK_QUEUES": json.dumps({"extract-standard": _QUEUE, "embed-standard": _QUEUE, "delete": _QUEUE}),
     "PENSTOCK_DEAD_LETTERS": json.dumps({"extract": _QUEUE, "embed": _QUEUE, "delete": _QUEUE}),
+    "PENSTOCK_INDEX": "opensearch",
+    "PENSTOCK_INDEX_URL": "https://search-x.us-east-1.es.amazonaws.com",
     "PENSTOCK_EMBEDDER": "openai",
     "PENSTOCK_PROVIDER_KEY": "/penstock/provider-key",
 }

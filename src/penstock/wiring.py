@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from penstock.adapters.aws.clients import Clients, aws_clients
@@ -24,6 +25,9 @@ from penstock.pace import Amount
 from penstock.ports import Embedder, Limits, SearchIndex, Services, TaskQueue
 from penstock.settings import Settings
 from penstock.turnstile import OwnPace, Turnstile
+
+if TYPE_CHECKING:
+    from penstock.adapters.opensearch.server import Login
 
 
 def services(settings: Settings, *, queue: TaskQueue | None = None, clients: Clients | None = None) -> Services:
@@ -94,24 +98,26 @@ def _sqlite(settings: Settings, space: Space) -> SearchIndex:
 
 
 def _opensearch(settings: Settings, space: Space) -> SearchIndex:
-    from penstock.adapters.opensearch.server import Login, Server  # noqa: PLC0415 - only the index that is chosen
+    from penstock.adapters.opensearch.server import Server  # noqa: PLC0415 - only the index that is chosen
     from penstock.adapters.opensearch_index import OpenSearchIndex  # noqa: PLC0415
 
-    host = urlsplit(settings.index_url).hostname or ""
-    by_aws = settings.index_auth == "aws" or (settings.index_auth == "auto" and host.endswith(_OF_AWS))
-    by_name = settings.index_auth == "basic" or (settings.index_auth == "auto" and not by_aws)
-    login = Login(
-        user=settings.index_user if by_name else "",
-        password=settings.index_password if by_name else "",
-        signed=by_aws,
-    )
     return OpenSearchIndex(
-        Server(settings.index_url, login),
+        Server(settings.index_url, login_of(settings)),
         space,
         alias=settings.index_name,
         engine=settings.index_engine,
         shards=settings.index_shards,
     )
+
+
+def login_of(settings: Settings) -> Login:
+    """Who this process is to the search server."""
+    from penstock.adapters.opensearch.server import Login  # noqa: PLC0415 - only the index that is chosen
+
+    how, host = settings.index_auth, urlsplit(settings.index_url).hostname or ""
+    if how == "aws" or (how == "auto" and host.endswith(_OF_AWS)):
+        return Login(signed=True)
+    return Login() if how == "none" else Login(settings.index_user, settings.index_password)
 
 
 _OF_AWS = (".es.amazonaws.com", ".es.amazonaws.com.cn", ".on.aws")

@@ -22,14 +22,18 @@ FUNCTIONS = {
     name: each["Properties"] for name, each in RESOURCES.items() if each["Type"] == "AWS::Serverless::Function"
 }
 
+INDEX = "penstock.adapters.opensearch.connection"
+TEXTS = ["numpy", "openai", "snowballstemmer"]
 LATER = {
-    "ApiFunction": ["numpy", "openai", "snowballstemmer"],
-    "ExtractFunction": ["charset_normalizer", "cryptography", "numpy", "openai", "pypdf", "pypdfium2"],
-    "EmbedFunction": ["numpy", "openai"],
+    "ApiFunction": [INDEX, *TEXTS],
+    "ExtractFunction": [INDEX, *TEXTS, "charset_normalizer", "cryptography", "pypdf", "pypdfium2"],
+    "EmbedFunction": [INDEX, *TEXTS],
+    "DeleteFunction": [INDEX],
+    "SweepFunction": [INDEX],
 }
-"""What is not imported until an event needs it: a search, a text to embed, a file to read (by the child)."""
+"""What is not imported until an event needs it: the index, a text to embed, a file to read (by the child)."""
 
-HEAVY = {"numpy", "openai", "pypdf", "pypdfium2", "snowballstemmer", "wordllama"}
+HEAVY = {"numpy", "openai", "opensearchpy", "pypdf", "pypdfium2", "snowballstemmer", "wordllama"}
 NEVER = {
     "api": HEAVY | {"celery", "kombu", "billiard"},
     "stages": HEAVY | {"fastapi", "pydantic"},

@@ -150,10 +150,15 @@ def test_a_name_and_password_are_sent(stub: SearchServer) -> None:
     assert stub.asked[0].headers["authorization"] == "Basic bWU6c2VjcmV0"
 
 
-def test_requests_to_a_managed_domain_are_signed(stub: SearchServer, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_requests_to_a_managed_domain_are_signed(
+    stub: SearchServer, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.setenv(variable, "eu-central-1")
     Server(stub.url, Login(signed=True)).ask("POST", "/i/_search", {"size": 0}, routing="acme")
     headers = stub.asked[0].headers
     assert headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/")
@@ -168,4 +173,4 @@ def test_without_aws_credentials_nothing_can_be_signed(monkeypatch: pytest.Monke
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     with pytest.raises(Misconfigured, match="PENSTOCK_INDEX_AUTH"):
-        Server("https://x.eu-central-1.es.amazonaws.com", Login(signed=True))
+        Server("https://x.eu-central-1.es.amazonaws.com", Login(signed=True)).ask("GET", "/")

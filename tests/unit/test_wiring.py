@@ -8,11 +8,13 @@ import pytest
 
 from penstock.adapters.aws.pace import DynamoPaceTable
 from penstock.adapters.openai_embedder import REQUEST_TOKENS, OpenAIEmbedder
+from penstock.adapters.opensearch.server import Login
+from penstock.adapters.opensearch_index import OpenSearchIndex
 from penstock.errors import BadSetting, Misconfigured
 from penstock.pace import UNLIMITED, Amount
 from penstock.settings import Settings
 from penstock.turnstile import OwnPace, Turnstile
-from penstock.wiring import services
+from penstock.wiring import login_of, services
 
 NEEDED = {
     "bucket": "b",
@@ -81,8 +83,33 @@ def test_an_empty_budget_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (read.provider_requests_per_minute, read.provider_tokens_per_minute) == (None, None)
 
 
-def test_an_index_that_is_not_there_yet_says_which_one_is_and_what_it_needs() -> None:
-    with pytest.raises(Misconfigured, match=r"'opensearch'.* is sqlite.*one disk"):
+DOMAIN = "https://search-x.eu-central-1.es.amazonaws.com"
+NAMED = {"index_user": "me", "index_password": "secret"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "login"),
+    [
+        ({"index_url": DOMAIN}, Login(signed=True)),
+        ({"index_url": DOMAIN, **NAMED}, Login(signed=True)),
+        ({"index_url": DOMAIN, "index_auth": "basic", **NAMED}, Login("me", "secret")),
+        ({"index_url": DOMAIN, "index_auth": "none", **NAMED}, Login()),
+        ({"index_url": "http://127.0.0.1:9200"}, Login()),
+        ({"index_url": "https://search.example.com", **NAMED}, Login("me", "secret")),
+        ({"index_url": "https://search.example.com", "index_auth": "aws"}, Login(signed=True)),
+    ],
+)
+def test_a_managed_domain_is_asked_by_signed_requests_and_others_as_they_want_it(
+    settings: dict[str, str], login: Login
+) -> None:
+    """Nothing connects, and no credentials are looked for."""
+    read = Settings(**NEEDED, index="opensearch", **settings)
+    assert login_of(read) == login
+    assert isinstance(services(read).index, OpenSearchIndex)
+
+
+def test_an_index_without_an_address_says_which_setting_it_needs() -> None:
+    with pytest.raises(Misconfigured, match="PENSTOCK_INDEX_URL"):
         services(Settings(**NEEDED, index="opensearch"))
 
 
