@@ -25,6 +25,7 @@ from penstock.local.opensearch import opensearch
 from penstock.local.port import free_port
 from penstock.ports import Limits
 from tests.fakes.embedder import FakeEmbedder
+from tests.plan import Plan
 from tests.prose import Prose
 from tests.world import World
 
@@ -92,6 +93,7 @@ def test_no_request_can_reach_chunks_without_its_tenant(index: OpenSearchIndex, 
     index.without_vector(ACME, DOC, PAIR, 5)
     index.known_vectors(ACME, [SPACE.text_hash("x")])
     index.candidates(ACME, IndexQuery({"water": 1}, unit(1), 5, documents=(DOC,)))
+    assert list(index.pairs(ACME, DOC)) == [(DOC, PAIR, Count(3, 3))]
     index.clear(ACME, DOC, older_than=Pair(2, 1), but=Pair(1, 9))
     index.check()
     seen = set()
@@ -112,6 +114,11 @@ def test_no_request_can_reach_chunks_without_its_tenant(index: OpenSearchIndex, 
         else:
             assert (method, call) in {("GET", "_mapping"), ("POST", "_refresh"), ("PUT", path.strip("/"))}
     assert {"_search", "_msearch", "_bulk", "_count", "_delete_by_query"} <= seen
+    needed = {f"es:ESHttp{method.capitalize()}" for method, *_ in server.asked}
+    policy = Plan().of("AWS::IAM::Policy")["IndexPolicy"]["PolicyDocument"]["Statement"]
+    assert needed == {action for each in policy for action in each["Action"]}, (
+        "what the template allows is what is asked"
+    )
 
 
 def test_the_same_document_of_two_tenants_is_two(index: OpenSearchIndex) -> None:

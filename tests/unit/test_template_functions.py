@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from penstock.adapters.opensearch.server import Login
 from penstock.lambdas.stages import MARGIN
 from penstock.settings import Settings
 from penstock.task import QUEUES, Stage
+from penstock.wiring import login_of
 from tests.plan import PATH, WRITTEN, Plan, listed, statements
 
 AGE = "ApproximateAgeOfOldestMessage"
@@ -381,6 +383,36 @@ def test_a_domain_is_made_only_where_none_is_given() -> None:
     assert given.environment()["PENSTOCK_INDEX_URL"] == "https://there"
     assert LAMBDA.environment()["PENSTOCK_INDEX_URL"] == "https://Domain.DomainEndpoint"
     assert _may(given, "es:ESHttpPost") == {"IndexPolicy": {f"{given.values['SearchDomainArn']}/*"}}
+
+
+@pytest.mark.parametrize("there", [{}, {"SearchEndpoint": "https://there", "SearchDomainArn": "arn:there"}])
+def test_functions_and_workers_sign_what_they_ask_of_the_domain(
+    monkeypatch: pytest.MonkeyPatch, there: dict[str, str]
+) -> None:
+    """By their roles: nowhere is a password."""
+    on_ecs = Plan(Workers="ecs", **ECS, **there)
+    for environment in (Plan(**there).environment(), _told(on_ecs)):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, str(value))
+        read = Settings()
+        assert (read.index, read.index_url) == (
+            "opensearch",
+            there.get("SearchEndpoint", "https://Domain.DomainEndpoint"),
+        )
+        assert login_of(read) == Login(signed=True)
+
+
+def test_the_index_is_for_those_who_have_its_client() -> None:
+    """Who receives documents, or files dead letters, does without."""
+    with_client = {
+        function["Role"].removesuffix(".Arn")
+        for function in LAMBDA.of("AWS::Serverless::Function").values()
+        if "IndexLayer" in function["Layers"]
+    }
+    assert with_client == {"ApiRole", "ExtractRole", "EmbedRole", "DeleteRole", "SweepRole"}
+    assert set(LAMBDA.of("AWS::IAM::Policy")["IndexPolicy"]["Roles"]) == with_client
+    on_ecs = STACKS["ecs"].of("AWS::IAM::Policy")["IndexPolicy"]["Roles"]
+    assert set(on_ecs) == {"ApiRole", "SweepRole", "WorkerRole"}
 
 
 def test_a_domain_is_encrypted_and_outlives_the_stack() -> None:
