@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -14,8 +12,9 @@ from hypothesis import settings
 from penstock.adapters.opensearch.server import Server
 from penstock.adapters.opensearch_index import OpenSearchIndex
 from penstock.chunk import Space
-from penstock.local.opensearch import missing, opensearch
+from penstock.local.opensearch import missing
 from penstock.ports import SearchIndex
+from tests.search_server import OwnServer
 
 # No test times itself: a machine under load is not a failure.
 settings.register_profile("penstock", deadline=None)
@@ -23,26 +22,23 @@ settings.load_profile("penstock")
 
 
 @pytest.fixture(scope="session")
-def can_start_opensearch() -> None:
-    """Where it cannot, tests that need it are skipped and say why, unless PENSTOCK_SKIP_NOTHING is set, as it is where
-    a change is judged."""
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:
+    """A real OpenSearch. Where none can be started, tests that need it are skipped and say why, unless
+    PENSTOCK_SKIP_NOTHING is set, as it is where a change is judged."""
     if (why := missing()) is not None:
         (pytest.fail if os.environ.get("PENSTOCK_SKIP_NOTHING") else pytest.skip)(why)
+    server = OwnServer(tmp_path_factory.mktemp("opensearch") / "state")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture(scope="session")
-def opensearch_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real server: the one that OPENSEARCH_URL names, else one that is started."""
-    if told := os.environ.get("OPENSEARCH_URL"):
-        yield told
-        return
-    request.getfixturevalue("can_start_opensearch")
-    state: Path = tmp_path_factory.mktemp("opensearch") / "state"
-    try:
-        with opensearch(state) as server:
-            yield server.url
-    finally:
-        shutil.rmtree(state.resolve(), ignore_errors=True)
+def opensearch_url(request: pytest.FixtureRequest) -> str:
+    """Of a real server: the one that OPENSEARCH_URL names, else one that is started."""
+    return os.environ.get("OPENSEARCH_URL") or request.getfixturevalue("own_server").url
 
 
 @pytest.fixture

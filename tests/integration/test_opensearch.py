@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import signal
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -21,12 +18,11 @@ from penstock.adapters.opensearch_index import OpenSearchIndex
 from penstock.chunk import Chunk, Count, Entry, IndexQuery, Space, Vector
 from penstock.document import DocumentId, Pair, TenantId
 from penstock.errors import Misconfigured, Refused, Transient
-from penstock.local.opensearch import opensearch
-from penstock.local.port import free_port
 from penstock.ports import Limits
 from tests.fakes.embedder import FakeEmbedder
 from tests.plan import Plan
 from tests.prose import Prose
+from tests.search_server import OwnServer
 from tests.world import World
 
 ACME, GLOBEX = TenantId("acme"), TenantId("globex")
@@ -222,37 +218,31 @@ def test_a_long_document_with_ten_changed_paragraphs_pays_for_few_chunks(server:
 # A server that is killed
 
 
-@pytest.fixture
-def own_state(can_start_opensearch: None, tmp_path: Path) -> Iterator[Path]:
-    state = tmp_path / "opensearch"
-    yield state
-    shutil.rmtree(state.resolve(), ignore_errors=True)
-
-
 def test_a_server_killed_in_mid_bulk_loses_and_doubles_nothing(
-    own_state: Path, monkeypatch: pytest.MonkeyPatch
+    own_server: OwnServer, alias: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I3: what was acknowledged is there when it is back, and what is sent again overwrites itself."""
     monkeypatch.setattr(bulk, "MOST_BYTES", 50_000)
-    port, entries = free_port(), [entry(n, "water " * 100) for n in range(1500)]
-    url = f"http://127.0.0.1:{port}"
-    with opensearch(own_state, port=port) as running:
-        server = _after(url, 5, lambda: running.process.send_signal(signal.SIGKILL))
+    entries = [entry(n, "water " * 100) for n in range(1500)]
+    server = _after(own_server.url, 5, own_server.kill)
+    try:
         with pytest.raises(Transient, match="did not answer"):
-            OpenSearchIndex(server, SPACE).put(ACME, entries)
-        running.process.wait()
+            OpenSearchIndex(server, SPACE, alias=alias).put(ACME, entries)
+    finally:
+        own_server.start()
     acknowledged = server.acknowledged
     assert 0 < acknowledged < 1500
-    with opensearch(own_state, port=port):
-        index = OpenSearchIndex(Server(url), SPACE)
-        index.refresh(ACME)
-        found = index.count(ACME, DOC, PAIR).chunks
-        assert acknowledged <= found < 1500
-        index.put(ACME, entries)
-        index.refresh(ACME)
-        assert index.count(ACME, DOC, PAIR) == Count(1500, 1500)
-        ordinals = {c.entry.chunk.ordinal for c in index.candidates(ACME, IndexQuery({"water": 1}, None, 1500)).found}
-        assert ordinals == set(range(1500))
+    server = Server(own_server.url)
+    index = OpenSearchIndex(server, SPACE, alias=alias)
+    index.refresh(ACME)
+    found = index.count(ACME, DOC, PAIR).chunks
+    assert acknowledged <= found < 1500
+    index.put(ACME, entries)
+    index.refresh(ACME)
+    assert index.count(ACME, DOC, PAIR) == Count(1500, 1500)
+    ordinals = {c.entry.chunk.ordinal for c in index.candidates(ACME, IndexQuery({"water": 1}, None, 1500)).found}
+    assert ordinals == set(range(1500))
+    server.ask("DELETE", f"/{alias}-*")
 
 
 class _after(Server):  # noqa: N801 - reads as a verb

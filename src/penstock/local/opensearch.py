@@ -103,7 +103,13 @@ def missing() -> str | None:
 
 @contextmanager
 def opensearch(
-    state: Path, *, port: int | None = None, heap: str = HEAP, ready: float = 120, patience: float = 30
+    state: Path,
+    *,
+    port: int | None = None,
+    heap: str = HEAP,
+    brief: bool = False,
+    ready: float = 120,
+    patience: float = 30,
 ) -> Iterator[OpenSearch]:
     """A server for as long as the context lasts, on 127.0.0.1 alone and without passwords. The first time it is
     fetched: 200 MB.
@@ -114,6 +120,7 @@ def opensearch(
         state: a folder that keeps what it holds from one run to the next, and its logs.
         port: a free one, where None.
         heap: of the Java virtual machine; the process takes about 300 MB more.
+        brief: it will not live long, so its code is compiled quickly rather than well: half the work of a start.
         ready: seconds it may take to answer.
         patience: seconds it may take to end, before it is killed.
 
@@ -131,7 +138,7 @@ def opensearch(
         "LANG": "C.UTF-8",
         "HOSTNAME": "localhost",
         "OPENSEARCH_TMPDIR": str(folder / "tmp"),
-        "OPENSEARCH_JAVA_OPTS": f"-Xms{heap} -Xmx{heap}",
+        "OPENSEARCH_JAVA_OPTS": f"-Xms{heap} -Xmx{heap}{' -XX:TieredStopAtLevel=1' if brief else ''}",
     }
     command = _command(home, folder, environment)
     log = folder / "logs" / "output.log"
@@ -363,7 +370,10 @@ def main() -> None:
     try:
         with opensearch(asked.state, port=asked.port, heap=asked.heap) as server:
             print(
-                f"OpenSearch {VERSION} is ready until Ctrl-C:\n\n    export OPENSEARCH_URL={server.url}\n", flush=True
+                f"OpenSearch {VERSION} is ready until Ctrl-C. For Penstock, and for its tests and benchmarks:\n\n"
+                f"    export PENSTOCK_INDEX=opensearch PENSTOCK_INDEX_URL={server.url}\n"
+                f"    export OPENSEARCH_URL={server.url}\n",
+                flush=True,
             )
             sys.exit(server.process.wait())
     except Misconfigured as error:
