@@ -16,6 +16,7 @@ from penstock.adapters.opensearch.arms import EXACT
 from penstock.adapters.opensearch.server import Body, Server
 from penstock.adapters.opensearch_index import OpenSearchIndex
 from penstock.chunk import Chunk, Count, Entry, IndexQuery, Space, Vector
+from penstock.doctor import Kind, examine
 from penstock.document import DocumentId, Pair, TenantId
 from penstock.errors import Misconfigured, Refused, Transient
 from penstock.ports import Limits
@@ -23,7 +24,7 @@ from tests.fakes.embedder import FakeEmbedder
 from tests.plan import Plan
 from tests.prose import Prose
 from tests.search_server import OwnServer
-from tests.world import World
+from tests.world import TENANT, World, prose
 
 ACME, GLOBEX = TenantId("acme"), TenantId("globex")
 DOC, PAIR = DocumentId("doc"), Pair(1, 1)
@@ -213,6 +214,33 @@ def test_a_long_document_with_ten_changed_paragraphs_pays_for_few_chunks(server:
     assert again is not None
     assert again.vectors == again.chunks
     assert 10 <= again.embedded <= 40
+
+
+# The doctor
+
+
+def test_what_the_index_lost_is_found_and_indexed_again(server: RecordingServer, alias: str) -> None:
+    embedder = FakeEmbedder()
+    index = OpenSearchIndex(server, embedder.space, alias=alias)
+    world = World(embedder=embedder, index=index)  # type: ignore[arg-type]
+    received = world.upload(prose("lost", 9), id="one")
+    world.drain()
+    record = world.record(received)
+    assert record.receipt is not None
+    lost = {"query": {"bool": {"filter": [{"term": {"document": "one"}}, {"term": {"ordinal": 0}}]}}}
+    server.ask("POST", f"/{alias}/_delete_by_query", lost, refresh=True)
+    paid = len(embedder.embedded)
+    (finding,) = examine(world.services, TENANT)
+    assert (finding.kind, finding.document) == (Kind.COUNTS_DIFFER, "one")
+    finding.mend()
+    world.drain()
+    world.clock.pass_time(world.limits.lease)
+    world.sweep()
+    again = world.record(received)
+    assert again.visible is not None
+    assert index.count(TENANT, record.id, again.visible).chunks == record.receipt.chunks
+    assert len(embedder.embedded) == paid + 1
+    assert list(examine(world.services, TENANT)) == []
 
 
 # A server that is killed
