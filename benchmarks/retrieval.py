@@ -76,7 +76,7 @@ def main() -> None:
     embedder = chosen_embedder(Settings(embedder=asked.embedder), aws_clients())
     results = []
     for folder in asked.folders:
-        with opened(asked.index, embedder.space) as index:
+        with opened(asked.index, embedder.space) as (index, _):
             results.append(measured(folder, asked.index, index, embedder))
     print(f"{'':<20}{'nDCG@10':^27}{'recall@100':^27}   {asked.index}, {embedder.space}, weight {embedder.weight}")
     print(f"{'collection':<20}" + f"{'words':>9}{'vectors':>9}{'both':>9}" * 2)
@@ -89,16 +89,16 @@ def main() -> None:
 
 
 @contextmanager
-def opened(name: str, space: Space) -> Iterator[SearchIndex]:
-    """An empty index, removed at the end."""
+def opened(name: str, space: Space) -> Iterator[tuple[SearchIndex, Server | None]]:
+    """An empty index, removed at the end; and the server that has it, where one has."""
     with tempfile.TemporaryDirectory() as state:
         if name != "opensearch":
-            yield chosen_index(Settings(index=name, index_path=Path(state) / "index"), space)
+            yield chosen_index(Settings(index=name, index_path=Path(state) / "index"), space), None
             return
         with running_server(Path(state) / "opensearch") as url:
-            alias = f"bench-{uuid4().hex[:8]}"
-            yield chosen_index(Settings(index=name, index_url=url, index_name=alias), space)
-            Server(url).ask("DELETE", f"/{alias}-*")
+            alias, server = f"bench-{uuid4().hex[:8]}", Server(url)
+            yield chosen_index(Settings(index=name, index_url=url, index_name=alias), space), server
+            server.ask("DELETE", f"/{alias}-*")
 
 
 @contextmanager

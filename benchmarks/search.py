@@ -13,16 +13,21 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from opensearchpy import OpenSearch
 from opensearchpy.helpers import bulk
 
 from benchmarks.retrieval import opened, running_server
-from penstock.adapters.opensearch.mapping import index_body, stored
+from penstock.adapters.opensearch.bulk import item_of, send
+from penstock.adapters.opensearch.mapping import index_body
+from penstock.adapters.opensearch.mapping import stored as as_stored
+from penstock.adapters.opensearch.server import Server
 from penstock.chunk import Chunk, Entry, IndexQuery, Space, Vector
 from penstock.document import DocumentId, Pair, TenantId
 from penstock.ports import SearchIndex
@@ -89,10 +94,11 @@ def main() -> None:
     asked = parser.parse_args()
     results = []
     for name in asked.index or ["sqlite", "opensearch"]:
-        with opened(name, SPACE) as index:
-            results.append({"index": name, "chunks": asked.chunks, **measured(index, asked.chunks, asked.queries)})
+        with opened(name, SPACE) as (index, server):
+            figures = measured(index, server, asked.chunks, asked.queries)
+        results.append({"index": name, "chunks": asked.chunks, **figures})
         if name == "opensearch":
-            results[-1]["bare_chunks_per_s"] = bare()
+            results[-1] |= bulks()
     columns = list(dict.fromkeys(column for each in results for column in each))
     for column in columns:
         print(f"{column:<24}" + "".join(f"{each.get(column, '')!s:>16}" for each in results))
@@ -100,7 +106,7 @@ def main() -> None:
         print(json.dumps(each))
 
 
-def measured(index: SearchIndex, chunks: int, queries: int) -> dict[str, float]:
+def measured(index: SearchIndex, server: Server | None, chunks: int, queries: int) -> dict[str, float]:
     library, spent = Library(), 0.0
     for entries in library.entries(chunks):
         spent += _seconds(lambda entries=entries: index.put(TENANT, entries))  # type: ignore[misc]
@@ -108,7 +114,10 @@ def measured(index: SearchIndex, chunks: int, queries: int) -> dict[str, float]:
     questions = [library.question() for _ in range(queries)]
     for question in questions[:20]:
         index.candidates(TENANT, question)
-    found: dict[str, float] = {"chunks_per_s": round(chunks / spent), "refresh_s": round(refresh, 2)}
+    found: dict[str, float] = {
+        "chunks_per_s": round(chunks / spent),
+        "refresh_s": round(refresh, 2),
+    }
     for clients in (1, 8):
         with ThreadPoolExecutor(clients) as threads:
             begun = time.perf_counter()
@@ -120,25 +129,46 @@ def measured(index: SearchIndex, chunks: int, queries: int) -> dict[str, float]:
             found[f"p{share}_ms_{clients}_clients"] = round(1000 * times[len(times) * share // 100 - 1], 1)
         found[f"queries_per_s_{clients}_clients"] = round(queries / lasted, 1)
     found["memory_here_mb"] = _resident("self")
+    if server is not None:
+        (node,) = server.ask("GET", "/_nodes/_local/process")["nodes"].values()
+        found["memory_server_mb"] = _resident(str(node["process"]["id"]))
     return found
 
 
-def bare() -> float:
-    """The same chunks by the client's own bulk helper, JSON of lists, into the same mapping: chunks a second."""
-    library = Library()
+def bulks() -> dict[str, float]:
+    """Chunks a second of the same chunks into two indexes with the same mapping, in turns on one server: by us, and by
+    the client's own helper, with JSON of lists. Words were taken apart before, which is timed too."""
+    ours = bare = 0.0
+    prepared: list[tuple[str, dict[str, object]]] = []
+
+    def take_apart(entries: Sequence[Entry]) -> None:
+        prepared[:] = [(entry.id, as_stored(TENANT, entry)) for entry in entries]
+
+    apart = 0.0
     with tempfile.TemporaryDirectory() as state, running_server(Path(state) / "opensearch") as url:
-        client = OpenSearch(url, timeout=120)
-        client.indices.create(index="bare", body=index_body("bare-alias", SPACE, engine="lucene", shards=1))
-        actions = []
-        for entries in library.entries(BARE):
-            for entry in entries:
-                source = stored(TENANT, entry)
-                source["vector"] = [float(number) for number in source["vector"]]
-                actions.append({"_index": "bare", "_id": f"{TENANT}:{entry.id}", "routing": TENANT, "_source": source})
-        spent = _seconds(lambda: bulk(client, actions))
-        client.indices.delete(index="bare")
+        client, server = OpenSearch(url, timeout=120), Server(url)
+        names = [f"bench-{each}-{uuid4().hex[:8]}" for each in ("ours", "bare")]
+        for name in names:
+            body = index_body(f"{name}-alias", SPACE, engine="lucene", shards=1)
+            client.indices.create(index=name, body=body)
+        for entries in Library().entries(BARE):
+            apart += _seconds(lambda entries=entries: take_apart(entries))  # type: ignore[misc]
+            ours += _seconds(lambda: send(server, (item_of(names[0], TENANT, *each) for each in prepared)))
+            bare += _seconds(lambda: bulk(client, [_action(names[1], *each) for each in prepared]))
+        for name in names:
+            client.indices.delete(index=name)
         client.close()
-    return round(BARE / spent)
+        server.close()
+    return {
+        "words_apart_per_s": round(BARE / apart),
+        f"bulk_of_{BARE}_per_s": round(BARE / ours),
+        f"bare_bulk_of_{BARE}_per_s": round(BARE / bare),
+    }
+
+
+def _action(index: str, name: str, kept: Mapping[str, Any]) -> dict[str, object]:
+    source = {**kept, "vector": kept["vector"].tolist()}
+    return {"_index": index, "_id": f"{TENANT}:{name}", "routing": TENANT, "_source": source}
 
 
 def _seconds(work: Callable[[], object]) -> float:

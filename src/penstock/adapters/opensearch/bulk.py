@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import orjson
 
 from penstock.adapters.opensearch.mapping import stored
-from penstock.adapters.opensearch.server import Overloaded, Server, TooLargeAtOnce, error_of
+from penstock.adapters.opensearch.server import Body, Overloaded, Server, TooLargeAtOnce, error_of
 from penstock.chunk import Entry
 from penstock.document import TenantId
 from penstock.errors import Permanent, Refused
@@ -37,9 +37,16 @@ class Item:
 def items_of(index: str, tenant: TenantId, entries: Sequence[Entry]) -> Iterator[Item]:
     """Ids derive from identity (I3), the tenant first (I10): what is sent again overwrites itself."""
     for entry in entries:
-        action = {"index": {"_index": index, "_id": f"{tenant}:{entry.id}", "routing": tenant}}
-        content = orjson.dumps(stored(tenant, entry), option=orjson.OPT_SERIALIZE_NUMPY)
-        yield Item(entry.id, b"%b\n%b\n" % (orjson.dumps(action), content))
+        yield item_of(index, tenant, entry.id, stored(tenant, entry))
+
+
+def item_of(index: str, tenant: TenantId, name: str, kept: Body) -> Item:
+    """
+    Args:
+        kept: what the index keeps of the chunk.
+    """
+    action = {"index": {"_index": index, "_id": f"{tenant}:{name}", "routing": tenant}}
+    return Item(name, b"%b\n%b\n" % (orjson.dumps(action), orjson.dumps(kept, option=orjson.OPT_SERIALIZE_NUMPY)))
 
 
 def send(server: Server, items: Iterator[Item], sleep: Sleep = time.sleep) -> None:
