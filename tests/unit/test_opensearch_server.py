@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from penstock.adapters.opensearch.bulk import FIRST_WAIT, LEAST_BYTES, MOST_BYTES, TRIES, items_of, send
 from penstock.adapters.opensearch.server import Login, Server
@@ -158,12 +163,31 @@ def test_requests_to_a_managed_domain_are_signed(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of a role")
     monkeypatch.setenv(variable, "eu-central-1")
-    Server(stub.url, Login(signed=True)).ask("POST", "/i/_search", {"size": 0}, routing="acme")
-    headers = stub.asked[0].headers
-    assert headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/")
-    assert "/eu-central-1/es/aws4_request" in headers["authorization"]
-    assert headers["x-amz-content-sha256"]
+    server = Server(stub.url, Login(signed=True))
+    server.ask("POST", "/i/_search", {"size": 0, "query": "ä"}, routing="acme", refresh=True)
+    server.ask_many("/_bulk", b'{"index":{"_id":"a"}}\n{}\n')
+    server.ask("GET", "/i/_mapping")
+    assert len(stub.asked) == 3
+    for asked in stub.asked:
+        told, said = asked.headers, f"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{asked.headers['x-amz-date'][:8]}"
+        assert told["authorization"].startswith(f"{said}/eu-central-1/es/aws4_request, ")
+        assert told["authorization"].endswith(f"Signature={_signature(stub.url, asked)}")
+        assert told["x-amz-security-token"] == "of a role"
+        assert told["x-amz-content-sha256"] == hashlib.sha256(asked.body).hexdigest()
+
+
+def _signature(url: str, asked: Asked) -> str:
+    """Of what came, worked out as AWS does."""
+    request = AWSRequest(method=asked.method, url=url + asked.path, data=asked.body)
+    signed = re.search(r"SignedHeaders=([^,]+)", asked.headers["authorization"])
+    assert signed is not None
+    for name in signed[1].split(";"):
+        request.headers[name] = asked.headers[name]
+    request.context["timestamp"] = asked.headers["x-amz-date"]
+    auth = SigV4Auth(Credentials("AKIDEXAMPLE", "s", "of a role"), "es", "eu-central-1")
+    return str(auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request))
 
 
 def test_without_aws_credentials_nothing_can_be_signed(monkeypatch: pytest.MonkeyPatch) -> None:
