@@ -54,8 +54,8 @@ def test_an_answer_and_a_world_that_are_not_as_they_should_be_are_told(made: Pac
 def test_a_function_has_nothing_but_its_package_and_its_layers(made: Package, tmp_path: Path) -> None:
     """Without the layer that holds Celery it does not start, though the environment of these tests has it."""
     whole = function(read_template(PLACE.template), "DeleteFunction", made, PLACE.unpacked)
-    package, common, _ = whole.folders
-    without = replace(whole, folders=[package, common])
+    *rest, _ = whole.folders
+    without = replace(whole, folders=rest)
     with (
         container(without, PLACE.runtime, {}, tmp_path / "log") as started,
         pytest.raises(FunctionFailed, match="No module named 'celery'"),
