@@ -1,5 +1,6 @@
-"""Search without a pause while a document of three shards is replaced again and again: every answer must be wholly of
-one edition, none may be empty, and none may be older than the one before (I8).
+"""Search without a pause while a document of three shards is replaced again and again, and now and then deleted: every
+answer must be wholly of one edition, none may be older than the one before, none may be of an edition whose deletion
+was answered before it was asked for, and none may be empty while the document is there (I8).
 
     python -m tests.e2e.replace_under_search [--searches 2000] [--replacements 20] [--index opensearch]
 
@@ -26,12 +27,27 @@ SHARDS = 3
 SETTINGS = {"PENSTOCK_CHUNK_CHARS": "400", "PENSTOCK_OVERLAP_CHARS": "40", "PENSTOCK_SHARD_CHUNKS": "5"}
 
 
+DELETED_EVERY = 4
+"""Editions."""
+
+
+@dataclass
+class Shown:
+    """What readers may find just now."""
+
+    gone: int = -1
+    """Editions up to this were deleted."""
+    perhaps_none: bool = False
+    """From before a deletion until the next edition is published."""
+
+
 @dataclass
 class Seen:
     """What the answers were."""
 
     answers: int = 0
     hits: int = 0
+    empty: int = 0
     with_dropped: int = 0
     rounds: Counter[int] = field(default_factory=Counter)
     editions: Counter[int] = field(default_factory=Counter)
@@ -53,15 +69,18 @@ def search_while_replacing(stack: RunningStack, searches: int, replacements: int
     """Replacements are spread evenly over the searches; each waits for the one before to be published."""
     stack.upload("log.txt", edition(0), document_id=DOCUMENT)
     assert stack.final(DOCUMENT)["status"] == "indexed"
-    seen, go = Seen(), threading.Semaphore(0)
+    seen, shown, go = Seen(), Shown(), threading.Semaphore(0)
     failure: list[BaseException] = []
 
     def replace_all() -> None:
         try:
             for number in range(1, replacements + 1):
                 go.acquire()
+                if number % DELETED_EVERY == 0:
+                    delete(stack, shown, number - 1)
                 stack.upload("log.txt", edition(number), document_id=DOCUMENT)
                 assert stack.final(DOCUMENT)["status"] == "indexed"
+                shown.perhaps_none = False
         except BaseException as error:  # noqa: BLE001 - shown below
             failure.append(error)
 
@@ -71,26 +90,41 @@ def search_while_replacing(stack: RunningStack, searches: int, replacements: int
     while seen.answers < searches or (replacer.is_alive() and not failure):
         if seen.answers % max(1, searches // replacements) == 0:
             go.release()
-        newest = _look(stack, seen, newest)
+        newest = _look(stack, seen, shown, newest)
     replacer.join()
     if failure:
         raise failure[0]
-    _look(stack, seen, replacements)
+    _look(stack, seen, shown, replacements)
     return seen
 
 
-def _look(stack: RunningStack, seen: Seen, newest: int) -> int:
+def delete(stack: RunningStack, shown: Shown, number: int) -> None:
+    """The document, whose edition this is, until nothing is left of it."""
+    shown.perhaps_none = True
+    answer = stack.client.delete(f"/v1/documents/{DOCUMENT}")
+    assert answer.status_code == 202, answer.text
+    shown.gone = number
+    assert stack.task(answer.json()["task_id"])["state"] == "SUCCESS"
+
+
+def _look(stack: RunningStack, seen: Seen, shown: Shown, newest: int) -> int:
+    gone, perhaps_none = shown.gone, shown.perhaps_none
     answer = stack.search("gauge water gate station keeper", k=10, document=DOCUMENT)
     editions = {int(number) for hit in answer["hits"] for number in re.findall(r"[Ee]dition(\d+)", _plain(hit))}
     seen.answers += 1
     seen.hits += len(answer["hits"])
     seen.rounds[answer["rounds"]] += 1
     seen.with_dropped += answer["dropped"] > 0
+    if not answer["hits"] and (perhaps_none or shown.perhaps_none):
+        seen.empty += 1
+        return newest
     if len(editions) != 1 or len({hit["generation"] for hit in answer["hits"]}) != 1:
         seen.faults.append(f"answer {seen.answers} is of editions {sorted(editions)}: {answer}")
         return newest
     (found,) = editions
     seen.editions[found] += 1
+    if found <= gone:
+        seen.faults.append(f"answer {seen.answers} is of edition {found}, which was deleted")
     if found < newest:
         seen.faults.append(f"answer {seen.answers} is of edition {found}, after one of edition {newest}")
     if len(answer["hits"]) < 10:
@@ -112,6 +146,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder) / "state", **settings) as stack:
         seen = search_while_replacing(stack, asked.searches, asked.replacements)
     print(f"{seen.answers} answers, {seen.hits} hits, {asked.replacements} replacements")
+    print(f"answers while the document was deleted: {seen.empty}")
     print(f"answers by edition: {dict(sorted(seen.editions.items()))}")
     print(f"answers by rounds of search: {dict(sorted(seen.rounds.items()))}")
     print(f"answers from which the read-time check dropped hits: {seen.with_dropped}")
