@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from penstock.adapters.opensearch.server import Server
 from penstock.adapters.opensearch_index import OpenSearchIndex
@@ -52,3 +53,15 @@ def open_on_server(opensearch_url: str) -> Iterator[Callable[[Space], SearchInde
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--deployed", action="store_true", help="tests/e2e: on the template, deployed to the emulator")
+
+
+class OneServer(LoadFileScheduling):  # type: ignore[misc]  # it has no types
+    """Of the processes that run tests, one takes all that ask an OpenSearch: it starts one, and may kill it."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "opensearch" if "opensearch" in nodeid else str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> OneServer:
+    return OneServer(config, log)
