@@ -53,8 +53,8 @@ deploy-local: $(VENV)/.installed $(DEPLOY)/.installed ## the whole template on a
 deploy-local-test: $(VENV)/.installed-dev $(DEPLOY)/.installed ## documents through the deployed functions, and all removed
 	@$(VENV)/bin/python -m pytest --deployed $(DOORS) $(DEPLOYED) && cat .penstock/deploy-test/summary
 
-truth: $(VENV)/.installed-dev $(EMULATOR)/.installed ## 2,000 searches across 20 replacements of one document
-	$(VENV)/bin/python -m tests.e2e.replace_under_search $(if $(INDEX),--index $(INDEX)) $(if $(SEARCHES),--searches $(SEARCHES))
+truth: $(VENV)/.installed-dev $(EMULATOR)/.installed ## 2,000 searches across 20 replacements and 5 deletions of one document; INDEX=opensearch
+	$(VENV)/bin/python -m tests.e2e.replace_under_search $(if $(INDEX),--index $(INDEX)) $(if $(SEARCHES),--searches $(SEARCHES)) $(if $(REPLACEMENTS),--replacements $(REPLACEMENTS))
 
 bench-retrieval: $(VENV)/.installed-dev ## how well search ranks: BEIR="DIR…" [INDEX=opensearch] [EMBEDDER=…]
 	$(VENV)/bin/python -m benchmarks.retrieval $(BEIR) $(if $(INDEX),--index $(INDEX)) $(if $(EMBEDDER),--embedder $(EMBEDDER))
