@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from penstock.extract.limits import ReadLimits
 
 
 class Settings(BaseSettings):
@@ -54,11 +57,29 @@ class Settings(BaseSettings):
     shard_chunks: int = Field(default=128, ge=1, description="Chunks per shard: the unit of embedding work.")
 
     extract_seconds: float = Field(default=600, gt=0, description="Wall time for reading one file.")
+    extract_cpu_seconds: int = Field(default=600, ge=1, description="Processor time for reading one file.")
     extract_memory_bytes: int = Field(
         default=2_000_000_000, ge=268_435_456, description="Address space of the child that reads."
     )
+    extract_open_files: int = Field(default=64, ge=16, description="Files that the child may have open.")
     extract_pages: int = Field(default=100_000, ge=1, description="The most pages read of one file.")
     extract_chars: int = Field(default=500_000_000, ge=1, description="The most characters taken from one file.")
+    extract_archive_entries: int = Field(
+        default=10_000, ge=1, description="The most entries of an archive, which an Office document is as well."
+    )
+    extract_archive_bytes: int = Field(
+        default=2_000_000_000, ge=1, description="Bytes that the archives of one file may unfold to in all."
+    )
+    extract_archive_ratio: int = Field(
+        default=200, ge=1, description="Times its size that an archive may unfold to; any may to 100 MB."
+    )
+    extract_nesting: int = Field(default=5, ge=0, description="How deep archives and messages may lie in each other.")
+    extract_entity_chars: int = Field(
+        default=1_000_000, ge=0, description="Characters that the entities of an XML file may unfold to."
+    )
+    extract_warm_files: int = Field(
+        default=1000, ge=1, description="Files after which the process that children are forked from is replaced."
+    )
 
     attempts: int = Field(default=10, ge=1, description="Tries per stage and shard before a document fails.")
     lease_seconds: int = Field(default=120, ge=5, description="Length of a lease; a live worker renews it at a third.")
@@ -81,3 +102,7 @@ class Settings(BaseSettings):
     api_host: str = Field(default="127.0.0.1", description="Where `penstock serve` listens.")
     api_port: int = Field(default=8080, ge=1, le=65535, description="The API's port.")
     emulator_port: int = Field(default=4566, ge=1, le=65535, description="The AWS emulator's port in the local stack.")
+
+    def read_limits(self) -> ReadLimits:
+        """What reading one file may cost."""
+        return ReadLimits(**{each.name: getattr(self, f"extract_{each.name}") for each in fields(ReadLimits)})

@@ -19,7 +19,7 @@ from penstock.adapters.sqlite_index import SqliteIndex
 from penstock.adapters.wordllama_embedder import WordllamaEmbedder
 from penstock.chunk import Space
 from penstock.errors import Misconfigured
-from penstock.extract.reader import ChildReader, ReadLimits
+from penstock.extract.reader import ChildReader
 from penstock.ports import Embedder, Limits, SearchIndex, Services, TaskQueue
 from penstock.settings import Settings
 
@@ -44,7 +44,7 @@ def services(settings: Settings, *, queue: TaskQueue | None = None, clients: Cli
         queue=queue or _queue(clients, settings),
         embedder=embedder,
         index=_index(settings, embedder.space),
-        reader=ChildReader(_read_limits(settings)),
+        reader=ChildReader(settings.read_limits()),
         keys=DynamoKeyTable(clients.dynamodb, settings.table),
         pings=DynamoPingTable(clients.dynamodb, settings.table),
         uploads=DynamoUploadTable(clients.dynamodb, settings.table),
@@ -112,13 +112,4 @@ def _limits(settings: Settings) -> Limits:
         chunk=settings.chunk_chars,
         overlap=settings.overlap_chars,
         shard=settings.shard_chunks,
-    )
-
-
-def _read_limits(settings: Settings) -> ReadLimits:
-    return ReadLimits(
-        seconds=settings.extract_seconds,
-        memory=settings.extract_memory_bytes,
-        pages=settings.extract_pages,
-        characters=settings.extract_chars,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -12,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from penstock.errors import LimitHit, ReaderDied, Unreadable
+from penstock.errors import LimitHit, ReaderDied, Transient, Unreadable
 from penstock.extract.child import answer
 from penstock.extract.frames import Failed
-from penstock.extract.reader import ChildReader, ChildReading, ReadLimits, error_of, frame_of
+from penstock.extract.limits import ReadLimits
+from penstock.extract.reader import ChildReader, ChildReading, error_of, frame_of
 from penstock.extract.report import report
 from tests.documents import bomb_pdf, long_pdf, pdf
 
@@ -48,8 +50,20 @@ def is_alive(process: int) -> bool:
     return found.stdout.strip()[:1] not in {"", "Z"}
 
 
+def wait_for_end(process: int) -> None:
+    deadline = time.monotonic() + WAIT
+    while is_alive(process):
+        assert time.monotonic() < deadline, "it is still there"
+        time.sleep(0.01)
+
+
+def parent_of(process: int) -> int:
+    found = subprocess.run(["ps", "-o", "ppid=", "-p", str(process)], capture_output=True, text=True, check=True)
+    return int(found.stdout)
+
+
 def process_of(reading: ChildReading) -> int:
-    return reading._child._process.pid
+    return reading._child.process
 
 
 def test_a_long_document_comes_page_by_page(tmp_path: Path) -> None:
@@ -73,11 +87,11 @@ def test_a_file_that_takes_too_much_memory_hits_the_limit_that_is_named(tmp_path
     path = saved(tmp_path, bomb_pdf(600 << 20))
     assert path.stat().st_size < 10_000
     with pytest.raises(LimitHit, match="PENSTOCK_EXTRACT_MEMORY_BYTES"):
-        read(path, memory=268_435_456)
+        read(path, memory_bytes=268_435_456)
 
 
 def test_the_least_memory_that_can_be_set_is_enough_for_a_plain_file(tmp_path: Path) -> None:
-    assert read(saved(tmp_path, long_pdf(20)), memory=268_435_456) == 20
+    assert read(saved(tmp_path, long_pdf(20)), memory_bytes=268_435_456) == 20
 
 
 def test_more_pages_than_allowed_hit_the_limit_that_is_named(tmp_path: Path) -> None:
@@ -87,7 +101,7 @@ def test_more_pages_than_allowed_hit_the_limit_that_is_named(tmp_path: Path) -> 
 
 def test_more_characters_than_allowed_hit_the_limit_that_is_named(tmp_path: Path) -> None:
     with pytest.raises(LimitHit, match=r"10 characters .*PENSTOCK_EXTRACT_CHARS"):
-        read(saved(tmp_path, b"eleven char", "a.txt"), characters=10)
+        read(saved(tmp_path, b"eleven char", "a.txt"), chars=10)
 
 
 def test_a_child_that_is_killed_costs_one_document(tmp_path: Path) -> None:
@@ -97,6 +111,20 @@ def test_a_child_that_is_killed_costs_one_document(tmp_path: Path) -> None:
         with pytest.raises(ReaderDied, match="SIGKILL"):
             list(reading)
     assert read(saved(tmp_path, pdf(["next"]))) == 1
+
+
+def test_a_warm_process_that_is_killed_costs_one_try(tmp_path: Path) -> None:
+    reader = ChildReader(ReadLimits(seconds=WAIT))
+    with reader.read(pipe(tmp_path), name="pipe.pdf", declared=None) as reading:
+        child = process_of(reading)
+        os.kill(parent_of(child), signal.SIGKILL)
+        with pytest.raises(Transient):
+            list(reading)
+    wait_for_end(child)
+    with pytest.raises(Transient), reader.read(tmp_path, name="", declared=None):
+        pass
+    with reader.read(saved(tmp_path, b"next", "a.txt"), name="a.txt", declared=None) as reading:
+        assert [page.text for page in reading] == ["next"]
 
 
 def test_leaving_ends_the_child_whatever_it_was_doing(tmp_path: Path) -> None:
@@ -112,7 +140,7 @@ from pathlib import Path
 from penstock.extract.reader import ChildReader
 
 with ChildReader().read(Path(sys.argv[1]), name="pipe.pdf", declared=None) as reading:
-    print(reading._child._process.pid, flush=True)
+    print(reading._child.process, flush=True)
     list(reading)
 """
 
@@ -124,10 +152,7 @@ def test_no_child_outlives_its_parent(tmp_path: Path) -> None:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
         parent.kill()
-    deadline = time.monotonic() + WAIT
-    while is_alive(child):
-        assert time.monotonic() < deadline, "the child is still there"
-        time.sleep(0.01)
+    wait_for_end(child)
 
 
 def test_a_daemonic_process_can_read(tmp_path: Path) -> None:
@@ -143,13 +168,92 @@ def _read_and_exit(path: Path) -> None:
     sys.exit(read(path))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the environment of a process is shown by Linux alone")
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="nobody but root can look into an undumpable process"
+)
 def test_the_child_has_no_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """I11."""
     monkeypatch.setenv("OPENAI_API_KEY", "not for files")
-    with ChildReader().read(saved(tmp_path, pdf(["text"])), name="a.pdf", declared=None) as reading:
-        next(iter(reading))
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
+    with ChildReader().read(pipe(tmp_path), name="pipe.pdf", declared=None) as reading:
         assert Path(f"/proc/{process_of(reading)}/environ").read_bytes() == b""
+
+
+ATTACK = """
+import ctypes, json, os, socket, sys
+from penstock.extract.confine import confine, undumpable
+from penstock.extract.limits import ReadLimits
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+def ptrace(parent):
+    if libc.ptrace(16, parent, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "ptrace")
+
+ATTEMPTS = {
+    "environment": lambda parent: open(f"/proc/{parent}/environ", "rb").read(),
+    "memory": lambda parent: open(f"/proc/{parent}/mem", "rb").read(1),
+    "ptrace": ptrace,
+    "signal": lambda parent: os.kill(parent, 9),
+    "socket": lambda _: socket.socket(),
+    "local socket": lambda _: socket.socket(socket.AF_UNIX),
+    "program": lambda _: os.execv("/bin/true", ["true"]),
+    "process": lambda _: os.fork() or os._exit(0),
+    "file": lambda _: os.write(os.open("written", os.O_CREAT | os.O_WRONLY), b"x"),
+}
+
+undumpable()
+child = os.fork()
+if child == 0:
+    confine(ReadLimits())
+    told = {}
+    for name, attempt in ATTEMPTS.items():
+        try:
+            attempt(os.getppid())
+            told[name] = "done"
+        except OSError as error:
+            told[name] = os.strerror(error.errno)
+    print(json.dumps(told), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel offers none of this")
+def test_a_child_that_a_file_took_over_gets_at_nothing_of_its_parent_and_at_no_network(tmp_path: Path) -> None:
+    """I11: as an ordinary user, or as root without any of root's capabilities, which is the same to the kernel."""
+    drop = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    found = subprocess.run(
+        [*drop, sys.executable, "-c", ATTACK], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert json.loads(found.stdout) == {
+        "environment": "Permission denied",
+        "memory": "Permission denied",
+        "ptrace": "Operation not permitted",
+        "signal": "Operation not permitted",
+        "socket": "Operation not permitted",
+        "local socket": "Operation not permitted",
+        "program": "Operation not permitted",
+        "process": "Operation not permitted",
+        "file": "File too large",
+    }
+
+
+def test_children_are_forked_from_one_warm_process_that_is_replaced_in_time(tmp_path: Path) -> None:
+    """I11: each file has a process of its own all the same."""
+    reader = ChildReader(ReadLimits(seconds=WAIT, warm_files=2))
+    waits, seen = pipe(tmp_path), []
+    for _ in range(3):
+        with reader.read(waits, name="pipe.pdf", declared=None) as reading:
+            child = process_of(reading)
+            seen.append((child, parent_of(child)))
+    (first, warm), (second, same), (third, other) = seen
+    assert len({first, second, third}) == 3
+    assert warm == same != other
+    assert not is_alive(warm)
+    assert is_alive(other)
+    del reader, reading
+    assert not is_alive(other)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this flag")
@@ -157,7 +261,7 @@ def test_a_worker_can_make_itself_undumpable() -> None:
     """I11: so that a child of the same user cannot read its environment or memory."""
     program = """
 import ctypes
-from penstock.extract.reader import undumpable
+from penstock.extract.confine import undumpable
 print(ctypes.CDLL(None).prctl(3))
 undumpable()
 print(ctypes.CDLL(None).prctl(3))
@@ -193,7 +297,8 @@ def test_an_error_that_no_file_can_cause_is_not_believed() -> None:
 def test_a_library_that_fails_in_an_unforeseen_way_is_told_without_a_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    request = {"path": str(saved(tmp_path, b"text")), "name": None, "declared": None}
+    path = str(saved(tmp_path, b"text"))
+    request = {"path": path, "name": None, "declared": None, "limits": ReadLimits(), "first_page": 1}
     (frame,) = answer(request)
     assert isinstance(frame, Failed)
     assert frame.code == "unreadable"

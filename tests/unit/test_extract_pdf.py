@@ -10,13 +10,14 @@ import pytest
 from penstock.errors import PasswordRequired, Unreadable
 from penstock.extract import pdf as module
 from penstock.extract.frames import Opened, Read, Text, Warned
+from penstock.extract.source import Source
 from tests.documents import pdf, raw_pdf, scanned_pdf
 
 
 def frames(folder: Path, content: bytes) -> list[Read]:
     path = folder / "a.pdf"
     path.write_bytes(content)
-    return list(module.read(path))
+    return list(module.read(Source(path)))
 
 
 def texts(found: list[Read]) -> list[tuple[int, str]]:
@@ -81,7 +82,7 @@ def test_text_of_unknown_characters_is_shown_as_such(tmp_path: Path) -> None:
     """Better than to pass for a page without text, but never in the midst of text that is known."""
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf([""]))
-    with module.SecondOpinion(path) as second:
+    with module.SecondOpinion(Source(path)) as second:
         found = list(module.frames(_Engine(["\x04\x05\x00", "a\x04b\ufffec", " \r\n"]), second))
     assert texts(found) == [(1, "\ufffd\ufffd\ufffd"), (2, "abc"), (3, "")]
     assert found[0] == Warned("Page 1 has text in a font that does not tell which characters it shows.")
@@ -105,7 +106,7 @@ class _Engine:
 def test_a_page_that_pdfium_cannot_read_is_read_by_pypdf(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf(["One.", "Two."]))
-    with module.SecondOpinion(path) as second:
+    with module.SecondOpinion(Source(path)) as second:
         found = list(module.frames(_Engine([ValueError("broken")] * 2), second))
     assert texts(found) == [(1, "One."), (2, "Two.")]
     assert Warned("Page 1 was read by pypdf, as pypdfium2 could not (broken).") in found
@@ -114,7 +115,7 @@ def test_a_page_that_pdfium_cannot_read_is_read_by_pypdf(tmp_path: Path) -> None
 def test_fonts_without_text_call_for_the_second_opinion(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf(["One.", "Two."]))
-    with module.SecondOpinion(path) as second:
+    with module.SecondOpinion(Source(path)) as second:
         engine, found = module.best_reading(_Engine(["", ""]), second)
         assert engine.name == "pypdf"
         assert texts(list(found)) == [(1, "One."), (2, "Two.")]
@@ -123,5 +124,5 @@ def test_fonts_without_text_call_for_the_second_opinion(tmp_path: Path) -> None:
 def test_a_scan_needs_no_second_opinion(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(scanned_pdf(2))
-    with module.SecondOpinion(path) as second:
+    with module.SecondOpinion(Source(path)) as second:
         assert not second.finds_fonts()

@@ -16,20 +16,13 @@ def extract(
 ) -> None:
     """Read a file as the worker would, in a child process with its limits, and print its text.
 
-    Needs no server. The limits are PENSTOCK_EXTRACT_SECONDS, _MEMORY_BYTES, _PAGES and _CHARS.
+    Needs no server. The limits are the settings PENSTOCK_EXTRACT_….
     """
-    from penstock.extract.reader import ChildReader, ReadLimits  # noqa: PLC0415 - pydantic: not for --help
+    from penstock.extract.reader import ChildReader  # noqa: PLC0415
     from penstock.extract.report import report  # noqa: PLC0415
-    from penstock.settings import Settings  # noqa: PLC0415
+    from penstock.settings import Settings  # noqa: PLC0415 - pydantic: not for --help
 
-    settings = Settings()
-    limits = ReadLimits(
-        seconds=settings.extract_seconds,
-        memory=settings.extract_memory_bytes,
-        pages=settings.extract_pages,
-        characters=settings.extract_chars,
-    )
-    found = report(ChildReader(limits), file)
+    found = report(ChildReader(Settings().read_limits()), file)
     if as_json:
         print_json(found)
         return

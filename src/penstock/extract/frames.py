@@ -30,13 +30,24 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A page, or the next part of a format without pages. `sections`: offset into the text, and headings."""
+    """A page, or the next part of a format without pages. `sections`: offset into the text, and headings. A page may
+    come in several, one after the other, under one number."""
 
     number: int
     text: str
     sections: tuple[tuple[int, tuple[str, ...]], ...] = ()
     problem: str | None = None
     frame: Literal["text"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A page without text, as a picture: sent where text recognition was asked for, in the place of its Text."""
+
+    number: int
+    png: str
+    """In base64."""
+    frame: Literal["scan"] = "scan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +74,41 @@ class Failed:
     frame: Literal["failed"] = "failed"
 
 
-Read = Opened | Text | Warned
+Read = Opened | Text | Scan | Warned
 """What a format's module yields."""
 Frame = Read | Done | Failed
+
+
+def parse(body: bytes) -> Frame | None:
+    """None where it is no frame: what the child says is not trusted, as the file may have taken it over."""
+    try:
+        told = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    match told:
+        case {"frame": "text", "number": int(number), "text": str(text), "sections": list(sections), "problem": why}:
+            if all(map(_is_section, sections)) and isinstance(why, str | None):
+                return Text(number, text, tuple((offset, tuple(path)) for offset, path in sections), why)
+        case {"frame": "opened", "kind": str(kind), "engine": str(engine), "paged": bool(paged), **more}:
+            match more:
+                case {"pages": int(pages), "seeks": bool(seeks)}:
+                    return Opened(kind, engine, paged, pages, seeks)
+        case {"frame": "scan", "number": int(number), "png": str(png)}:
+            return Scan(number, png)
+        case {"frame": "warned", "text": str(text)}:
+            return Warned(text)
+        case {"frame": "failed", "code": str(code), "facts": dict(facts)}:
+            return Failed(code, facts)
+        case {"frame": "done"}:
+            return Done()
+    return None
+
+
+def _is_section(value: object) -> bool:
+    match value:
+        case [int(), list(path)]:
+            return all(isinstance(heading, str) for heading in path)
+    return False
 
 
 def write(stream: BinaryIO, frame: Frame) -> None:

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from itertools import chain
-from pathlib import Path
 from typing import Any, Protocol, Self
 
 from penstock.errors import PasswordRequired, Permanent, Unreadable
 from penstock.extract.characters import legible
-from penstock.extract.format import Format, Match
+from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import LONGEST_PAGE, Opened, Read, Text, Warned
+from penstock.extract.source import Source
 
 _TITLE = "PDF"
 
@@ -27,18 +27,19 @@ class Engine(Protocol):
         """Of the page with this index, from 0. Raises whatever the library raises."""
 
 
-def match(head: bytes) -> Match:
+def match(look: Look) -> Match:
     """A PDF begins with its signature, but viewers also open one that has something before it, or has lost it."""
+    head = look.head
     if head.startswith(b"%PDF-"):
         return Match.CERTAIN
     return Match.PERHAPS if b"%PDF-" in head or b" 0 obj" in head else Match.NO
 
 
-def read(path: Path, first_page: int = 1) -> Iterator[Read]:
+def read(source: Source, first_page: int = 1) -> Iterator[Read]:
     """From this page on; by the engine that reads the whole best."""
-    with SecondOpinion(path) as second, ExitStack() as first:
+    with SecondOpinion(source) as second, ExitStack() as first:
         try:
-            engine: Engine = first.enter_context(closing(_Pdfium(path)))
+            engine: Engine = first.enter_context(closing(_Pdfium(source)))
         except Permanent as error:
             engine = second.instead_of(error)
         engine, found = best_reading(engine, second)
@@ -112,11 +113,11 @@ class _Pdfium:
 
     name = "pypdfium2"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, source: Source) -> None:
         import pypdfium2  # noqa: PLC0415 - other formats do not need it
 
         try:
-            self._document = pypdfium2.PdfDocument(path)
+            self._document = pypdfium2.PdfDocument(source.place)
             self.pages = len(self._document)
         except pypdfium2.PdfiumError as error:
             if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
@@ -146,13 +147,13 @@ class _Pypdf:
 
     name = "pypdf"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, source: Source) -> None:
         import pypdf  # noqa: PLC0415 - most files never need it
 
         # What it warns of, page after page, tells nothing to anyone who did not write the file.
         logging.getLogger("pypdf").setLevel(logging.CRITICAL)
         try:
-            self._reader = pypdf.PdfReader(path)
+            self._reader = pypdf.PdfReader(source.open())
             locked = self._reader.is_encrypted and not self._reader.decrypt("")
             self.pages = 0 if locked else len(self._reader.pages)
         except MemoryError:
@@ -191,8 +192,8 @@ class _Pypdf:
 class SecondOpinion:
     """pypdf, opened when it is first asked."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, source: Source) -> None:
+        self._source = source
         self._engine: _Pypdf | None = None
         self._error: Permanent | None = None
 
@@ -212,7 +213,7 @@ class SecondOpinion:
             raise self._error
         if self._engine is None:
             try:
-                self._engine = _Pypdf(self._path)
+                self._engine = _Pypdf(self._source)
             except Permanent as error:
                 self._error = error
                 raise
@@ -252,8 +253,8 @@ class SecondOpinion:
 FORMAT = Format(
     kind="pdf",
     title=_TITLE,
-    suffixes=frozenset({".pdf"}),
-    media_types=frozenset({"application/pdf", "application/x-pdf"}),
+    suffixes=(".pdf",),
+    media_types=("application/pdf", "application/x-pdf"),
     match=match,
     read=read,
     read_from=read,

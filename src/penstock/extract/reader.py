@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
-
-from pydantic import Field, TypeAdapter, ValidationError
+from threading import Lock
+from typing import Any
 
 from penstock.chunk import Page, Section
 from penstock.errors import (
@@ -31,63 +31,67 @@ from penstock.errors import (
     Unreadable,
     UnsupportedType,
 )
-from penstock.extract.frames import LENGTH_BYTES, LONGEST_FRAME, Done, Failed, Frame, Opened, Text, Warned
+from penstock.extract.frames import LENGTH_BYTES, LONGEST_FRAME, Done, Failed, Frame, Opened, Text, Warned, parse
+from penstock.extract.limits import ReadLimits
 
 _log = logging.getLogger(__name__)
 
-_FRAMES: TypeAdapter[Frame] = TypeAdapter(Annotated[Frame, Field(discriminator="frame")])
 _ERRORS: dict[str, type[Permanent]] = {
     kind.code: kind for kind in (EmptyFile, LimitHit, PasswordRequired, Unreadable, UnsupportedType)
 }
-_START = "import sys; sys.path += sys.argv[1:]; from penstock.extract.child import main; main()"
+_START = "import sys; sys.path += sys.argv[3:]; from penstock.extract.warm import main; main(*map(int, sys.argv[1:3]))"
 """The import path is told, as neither PYTHONPATH nor the working directory reach an isolated interpreter."""
+_LOADER = "LD_LIBRARY_PATH"
+"""All of the environment that is handed on, where there is one: without it Lambda's Python does not start."""
 _LAST_WORDS = 2000
 """Bytes of the child's stderr that are kept for the log."""
 _WARNINGS = 100
-_PR_SET_DUMPABLE = 4
-
-
-@dataclass(frozen=True, slots=True)
-class ReadLimits:
-    """What one file may cost. The names of the settings that hold these numbers are in the errors that users read."""
-
-    seconds: float = 600
-    """Of waiting for the child; while the caller is busy with a page, the clock stands."""
-    memory: int = 2_000_000_000
-    """Bytes of the child's address space."""
-    pages: int = 100_000
-    characters: int = 500_000_000
+_PIPE = 1 << 20
+"""Bytes that the child may be ahead, where the system lets a pipe hold as many."""
 
 
 class ChildReader:
-    """A child process per file: nothing of one document, or of one tenant, is left for the next."""
+    """A child process per file, so that nothing of one document, or of one tenant, is left for the next. It is forked
+    from a warm one with the libraries loaded, which takes milliseconds. Threads may share a reader."""
 
     def __init__(self, limits: ReadLimits | None = None) -> None:
         self._limits = limits or ReadLimits()
+        self._lock = Lock()
+        self._warm: _Warm | None = None
 
     @contextmanager
     def read(self, path: Path, *, name: str, declared: str | None, first_page: int = 1) -> Iterator[ChildReading]:
-        """Leaving the context ends the child, whatever it was doing. On Linux it also ends with the thread that
-        started it."""
+        """Leaving the context ends the child, whatever it was doing."""
+        request = {"path": str(path.absolute()), "name": name, "declared": declared, "first_page": first_page}
         with TemporaryDirectory(prefix="penstock-read-") as folder:
-            child = _Child(folder, self._limits)
+            child = _Child(self._limits)
             try:
-                yield ChildReading(child, path.absolute(), name, declared, first_page)
+                self._begin(child)
+                child.ask(request | {"folder": folder, "limits": asdict(self._limits)})
+                yield ChildReading(child)
             finally:
                 child.end()
+
+    def _begin(self, child: _Child) -> None:
+        """
+        Raises:
+            Transient: no process can be started.
+        """
+        with self._lock:
+            if self._warm is None or self._warm.forked >= self._limits.warm_files or not self._warm.ours:
+                self._warm = _Warm()
+            try:
+                self._warm.fork(child)
+            except OSError as error:  # something ended it
+                self._warm = None
+                raise Transient(why="the process that opens files was ended") from error
 
 
 class ChildReading:
     """One file being read: see ports.Reading."""
 
-    def __init__(self, child: _Child, path: Path, name: str, declared: str | None, first_page: int) -> None:
+    def __init__(self, child: _Child) -> None:
         self._child = child
-        self._request: dict[str, str | int | None] = {
-            "path": str(path),
-            "name": name,
-            "declared": declared,
-            "first_page": first_page,
-        }
         self._opened = Opened("", "", paged=False)
         self._warnings: list[str] = []
 
@@ -116,7 +120,6 @@ class ChildReading:
         return self._opened.seeks
 
     def __iter__(self) -> Iterator[Page]:
-        self._child.ask(self._request)
         while not isinstance(frame := self._child.answer(), Done):
             match frame:
                 case Opened():
@@ -136,12 +139,12 @@ class ChildReading:
 def frame_of(body: bytes) -> Frame:
     """
     Raises:
-        ReaderDied: it is no frame. What the child says is not trusted: the file may have taken it over.
+        ReaderDied: it is no frame.
     """
-    try:
-        return _FRAMES.validate_json(body)
-    except ValidationError as error:
-        raise ReaderDied(why="its answer made no sense") from error
+    frame = parse(body)
+    if frame is None:
+        raise ReaderDied(why="its answer made no sense")
+    return frame
 
 
 def error_of(failed: Failed) -> Permanent:
@@ -152,42 +155,98 @@ def error_of(failed: Failed) -> Permanent:
         return ReaderDied(why=f"it told of an unknown error, {failed.code!r}")
 
 
-class _Child:
-    """The process, seen from its parent."""
+class _Warm:
+    """The process that children are forked from, seen from its parent. It ends when it is no longer referred to: by
+    the reader, until it has forked its number, and by the children that it forked."""
 
-    def __init__(self, folder: str, limits: ReadLimits) -> None:
+    def __init__(self) -> None:
+        self.forked = 0
+        self._owner = os.getpid()
+        ours, theirs = socket.socketpair()
+        own_path = [place for place in sys.path if Path(place).is_absolute()]
+        with theirs:
+            try:
+                process = subprocess.Popen(  # noqa: S603 - nothing of it is an outsider's
+                    [sys.executable, "-I", "-c", _START, str(theirs.fileno()), str(self._owner), *own_path],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    env={name: os.environ[name] for name in (_LOADER,) if name in os.environ},
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,
+                )
+            except OSError as error:
+                ours.close()
+                why = f"no process could be started to read the file ({error.strerror})"
+                raise Transient(why=why) from error
+        self._control = ours
+        self._end = weakref.finalize(self, _end, self._owner, ours, process)
+
+    @property
+    def ours(self) -> bool:
+        """Not of the process that this one was forked from."""
+        return self._owner == os.getpid()
+
+    def fork(self, child: _Child) -> None:
+        """
+        Raises:
+            OSError: the process is gone.
+        """
+        socket.send_fds(self._control, [b"f"], child.theirs)
+        child.warm = self
+        child.close_theirs()
+        self.forked += 1
+
+
+def _end(owner: int, control: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    """It ends by itself once the socket is closed."""
+    control.close()
+    if owner == os.getpid():
+        process.wait()
+    else:
+        process.returncode = 0  # another's to wait for
+
+
+class _Child:
+    """The process that reads one file, seen from its parent."""
+
+    def __init__(self, limits: ReadLimits) -> None:
+        self.warm: _Warm | None = None
         self._limits = limits
         self._seconds_left = limits.seconds
         self._heard = bytearray()
         self._last_words = b""
-        self._ended = False
-        own_path = [place for place in sys.path if Path(place).is_absolute()]
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 - nothing of it is an outsider's
-                [sys.executable, "-I", "-c", _START, *own_path],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                cwd=folder,
-                env={},
-                start_new_session=True,
-                bufsize=0,
-            )
-        except OSError as error:
-            raise Transient(why=f"no process could be started to read the file ({error.strerror})") from error
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        self._stdin, self._stdout, self._stderr = self._process.stdin, self._process.stdout, self._process.stderr
+        their_stdin, self._stdin = os.pipe()
+        self._stdout, their_stdout = os.pipe()
+        self._stderr, their_stderr = os.pipe()
+        self._line, self._their_line = socket.socketpair()
+        self.theirs = [their_stdin, their_stdout, their_stderr, self._their_line.fileno()]
+        self._told: Iterator[dict[str, int]] = map(json.loads, self._line.makefile("rb"))
+        self._widen()
         self._pipes = selectors.DefaultSelector()
         self._pipes.register(self._stdout, selectors.EVENT_READ)
         self._pipes.register(self._stderr, selectors.EVENT_READ)
 
-    def ask(self, request: dict[str, str | int | None]) -> None:
-        limits = {"seconds": self._limits.seconds, "memory": self._limits.memory}
-        limits |= {"pages": self._limits.pages, "characters": self._limits.characters}
+    def _widen(self) -> None:
+        if sys.platform == "linux":
+            import fcntl  # noqa: PLC0415
+
+            with suppress(OSError):  # an ordinary user's pipes may be smaller in all
+                fcntl.fcntl(self._stdout, fcntl.F_SETPIPE_SZ, _PIPE)
+
+    def close_theirs(self) -> None:
+        for each in self.theirs[:-1]:
+            os.close(each)
+        self._their_line.close()
+        self.theirs = []
+
+    def ask(self, request: dict[str, Any]) -> None:
         with suppress(BrokenPipeError):  # it died already; listening finds out of what
-            self._stdin.write(json.dumps(request | limits).encode() + b"\n")
+            os.write(self._stdin, json.dumps(request).encode() + b"\n")
+
+    @property
+    def process(self) -> int:
+        """Its process id; to be asked for once."""
+        return next(self._told)["process"]
 
     def answer(self) -> Frame:
         """The next frame.
@@ -214,10 +273,10 @@ class _Child:
         ready = self._pipes.select(max(0, self._seconds_left))
         self._seconds_left -= time.monotonic() - began
         if not ready:
-            raise LimitHit(limit=f"{self._limits.seconds:g} seconds", setting="PENSTOCK_EXTRACT_SECONDS")
+            raise self._limits.hit("seconds", "seconds")
         for key, _ in ready:
-            heard = os.read(key.fd, 1 << 16)
-            if key.fileobj is self._stderr:
+            heard = os.read(key.fd, _PIPE)
+            if key.fd == self._stderr:
                 self._last_words = (self._last_words + heard)[-_LAST_WORDS:]
                 if not heard:
                     self._pipes.unregister(self._stderr)
@@ -226,39 +285,30 @@ class _Child:
             else:
                 raise self._death()
 
-    def _death(self) -> Permanent:
+    def _death(self) -> Permanent | Transient:
         """Why it ended without an answer."""
-        code, peak = self._reap()
+        ended = next((told for told in self._told if "exit" in told), None)
+        if ended is None:
+            return Transient(why="the process that opens files was ended")
+        code = ended["exit"]
         if code == -signal.SIGXCPU:
-            return LimitHit(limit=f"{self._limits.seconds:g} seconds", setting="PENSTOCK_EXTRACT_SECONDS")
-        if code < 0 and peak > self._limits.memory // 2:
-            limit = f"{self._limits.memory} bytes of memory"
-            return LimitHit(limit=limit, setting="PENSTOCK_EXTRACT_MEMORY_BYTES")
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return ReaderDied(why=how)
-
-    def _reap(self) -> tuple[int, int]:
-        """Exit code, negative for a signal, and the most bytes that were resident."""
-        _, status, usage = os.wait4(self._process.pid, 0)
-        self._ended = True
-        self._process.returncode = os.waitstatus_to_exitcode(status)
-        unit = 1 if sys.platform == "darwin" else 1024
-        return self._process.returncode, usage.ru_maxrss * unit
+            return self._limits.hit("cpu_seconds", "seconds of processor time")
+        if code < 0 and ended["peak"] > self._limits.memory_bytes // 2:
+            return self._limits.hit("memory_bytes", "bytes of memory")
+        return ReaderDied(why=f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
 
     def end(self) -> None:
-        if not self._ended:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._reap()
+        """Have it killed, if it lives, and wait until it is gone."""
+        if self.theirs:
+            self.close_theirs()
+        with suppress(OSError):
+            self._line.shutdown(socket.SHUT_WR)
+        for _ in self._told:
+            continue
         if self._last_words:
             _log.warning("The reader's last words: %s", self._last_words.decode(errors="replace"))
         self._pipes.close()
+        self._line.close()
         for pipe in (self._stdin, self._stdout, self._stderr):
-            pipe.close()
-
-
-def undumpable() -> None:
-    """Hide this process from others of its user, so that a child that a file took over cannot read its environment or
-    memory. For a worker to call when it starts; elsewhere than on Linux it does nothing."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
+            os.close(pipe)
+        self.warm = None

@@ -1,0 +1,89 @@
+"""Parts: a whole file read as what it turns out to be, and the files within a file read as parts of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from penstock.errors import EmptyFile, LimitHit, PasswordRequired, Permanent, Unreadable, UnsupportedType
+from penstock.extract.archive import member_names
+from penstock.extract.characters import label
+from penstock.extract.detect import HEAD, detect
+from penstock.extract.format import Format, Look
+from penstock.extract.frames import Opened, Read, Text, Warned
+from penstock.extract.source import Source
+
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_LOCKED = "EncryptedPackage".encode("utf-16-le")
+"""By which an Office document with a password is known: it lies in a container of the old kind."""
+
+
+def whole(source: Source, first_page: int = 1) -> Iterator[Read]:
+    """
+    Raises:
+        Permanent: it cannot be read; why.
+    """
+    with source.open() as file:
+        head = file.read(HEAD)
+    if not head:
+        raise EmptyFile
+    if head.startswith(_OLE) and _is_locked(source):
+        raise PasswordRequired
+    look = Look(head, member_names(source) if head.startswith(b"PK") else frozenset())
+    known, warnings = detect(source.formats, look, name=source.name, declared=source.declared)
+    yield from _frames(known, source, first_page)
+    yield from map(Warned, warnings)
+
+
+def _frames(known: Format, source: Source, first_page: int) -> Iterator[Read]:
+    if first_page == 1:
+        return known.read(source)
+    if known.read_from is None:
+        raise Unreadable(kind=known.title, why=f"its reading cannot begin at page {first_page}")
+    return known.read_from(source, first_page)
+
+
+def within(part: Source, number: int) -> Iterator[Text | Warned]:
+    """What lies in another file: its pages, numbered as parts from `number` on, under its name as the outermost
+    heading. What cannot be read of it costs itself alone.
+
+    Raises:
+        LimitHit: the limits are those of the outer file.
+    """
+    name = label(part.name) or "unnamed"
+    found = said = 0
+    try:
+        for frame in whole(part):
+            match frame:
+                case Text():
+                    sections = [(offset, (name, *path)) for offset, path in frame.sections]
+                    if not sections or sections[0][0] > 0:
+                        sections.insert(0, (0, (name,)))
+                    said += bool(frame.text)
+                    problem = frame.problem and f"{name}: {frame.problem}"
+                    yield replace(frame, number=number + found, sections=tuple(sections), problem=problem)
+                    found += 1
+                case Warned(text):
+                    yield Warned(f"{name}: {text}")
+                case Opened():
+                    pass
+    except (UnsupportedType, EmptyFile) as error:
+        what = error.facts.get("found", "empty")
+        yield Warned(f"{name} is {what}, which is not read.")
+    except LimitHit:
+        raise
+    except Permanent as error:
+        yield Text(number + found, "", ((0, (name,)),), problem=f"{name}: {error}"[:500].rstrip("."))
+    else:
+        if not said:
+            yield Warned(f"{name} has no text.")
+
+
+def _is_locked(source: Source) -> bool:
+    rest = b""
+    with source.open() as file:
+        while block := file.read(1 << 20):
+            if _LOCKED in rest + block:
+                return True
+            rest = block[-len(_LOCKED) :]
+    return False
