@@ -9,6 +9,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from penstock.extract.limits import ReadLimits
+from penstock.extract.registry import media_types
 
 
 class Settings(BaseSettings):
@@ -47,8 +48,9 @@ class Settings(BaseSettings):
         default=3600, ge=1, le=43_200, description="How long S3 takes the file of an upload that was announced."
     )
     accepted_types: frozenset[str] = Field(
-        default=frozenset({"application/pdf", "text/markdown", "text/plain"}),
-        description="JSON list of media types that the HTTPS door takes; the content decides later.",
+        default_factory=media_types,
+        description="JSON list of media types that the HTTPS door takes: all that are read, unless it is set. The "
+        "content decides later.",
     )
     link_seconds: int = Field(default=300, ge=1, le=604_800, description="How long a link to an original works.")
 

@@ -27,7 +27,7 @@ class ReadLimits:
     archive_ratio: int = 200
     """Times its own size that an archive may unfold to; small ones may to 100 MB."""
     nesting: int = 5
-    """How deep archives and messages may lie in each other; and 100 times as deep, the elements of XML."""
+    """How deep archives and messages may lie in each other."""
     entity_chars: int = 1_000_000
     """That the entities which an XML file declares may unfold to."""
     warm_files: int = 1000

@@ -51,7 +51,7 @@ def within(part: Source, number: int) -> Iterator[Text | Warned]:
         LimitHit: the limits are those of the outer file.
     """
     name = label(part.name) or "unnamed"
-    found = said = 0
+    said, following = 0, number
     try:
         for frame in whole(part):
             match frame:
@@ -61,8 +61,8 @@ def within(part: Source, number: int) -> Iterator[Text | Warned]:
                         sections.insert(0, (0, (name,)))
                     said += bool(frame.text)
                     problem = frame.problem and f"{name}: {frame.problem}"
-                    yield replace(frame, number=number + found, sections=tuple(sections), problem=problem)
-                    found += 1
+                    yield replace(frame, number=following, sections=tuple(sections), problem=problem)
+                    following += 1
                 case Warned(text):
                     yield Warned(f"{name}: {text}")
                 case Opened():
@@ -73,7 +73,7 @@ def within(part: Source, number: int) -> Iterator[Text | Warned]:
     except LimitHit:
         raise
     except Permanent as error:
-        yield Text(number + found, "", ((0, (name,)),), problem=f"{name}: {error}"[:500].rstrip("."))
+        yield Text(following, "", ((0, (name,)),), problem=f"{name}: {error}"[:500].rstrip("."))
     else:
         if not said:
             yield Warned(f"{name} has no text.")

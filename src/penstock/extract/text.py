@@ -61,8 +61,8 @@ def read(source: Source) -> Iterator[Read]:
                 yield undecodable(number, encoding)
 
 
-def opened(source: Source, encoding: Encoding) -> TextIO:
-    return TextIOWrapper(source.open(), encoding=encoding.codec, errors="replace")
+def opened(source: Source, encoding: Encoding, newline: str | None = None) -> TextIO:
+    return TextIOWrapper(source.open(), encoding=encoding.codec, errors="replace", newline=newline)
 
 
 def guessed(encoding: Encoding) -> Iterator[Warned]:
