@@ -7,7 +7,7 @@ STATE ?= .penstock
 PIP := pip install --quiet --disable-pip-version-check
 penstock := $(VENV)/bin/penstock
 
-.PHONY: run demo test truth kill-worker build validate deploy-local deploy-local-test lint format lock clean-state clean help
+.PHONY: run demo test truth kill-worker bench-extract hostile build validate deploy-local deploy-local-test lint format lock clean-state clean help
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -42,6 +42,13 @@ truth: $(VENV)/.installed-dev $(EMULATOR)/.installed ## 2,000 searches across 20
 
 kill-worker: $(VENV)/.installed-dev $(EMULATOR)/.installed ## kill -9 of the worker in mid-document, and what came of it
 	$(VENV)/bin/python -m tests.e2e.kill_worker
+
+bench-extract: $(VENV)/.installed-dev ## CORPUS=dir [ENGINES=a,b]: pages a second on one core, beside other libraries; then long PDFs
+	$(VENV)/bin/python benchmarks/extract.py $(CORPUS) $(if $(ENGINES),--engines $(ENGINES))
+	$(VENV)/bin/python benchmarks/extract.py --lengths 10,100,1000,10000
+
+hostile: $(VENV)/.installed-dev ## files made to harm, and what became of each: a table in docs/files.md
+	$(VENV)/bin/python -m tests.hostile docs/files.md
 
 lint: $(VENV)/.installed-dev ## ruff, mypy --strict, import-linter
 	$(VENV)/bin/ruff check .

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 import resource
 import signal
 import struct
 import sys
+from functools import cache
 
 from penstock.extract.limits import ReadLimits
 
@@ -70,23 +70,28 @@ def undumpable() -> None:
     """Hide this process from others of its user, so that a child that a file took over cannot read its environment or
     memory. For a worker to call when it starts; elsewhere than on Linux it does nothing."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
+        _libc().prctl(_PR_SET_DUMPABLE, 0)
 
 
 def refuse_calls() -> bool:
     """Whether the kernel took the filter. It stays for good, and passes to whatever this process starts."""
-    known = _MACHINES.get(platform.machine())
+    known = _MACHINES.get(os.uname().machine)
     if sys.platform != "linux" or known is None:
         return False
     program = _program(*known)
     code = ctypes.create_string_buffer(program)
     # struct sock_fprog: the count of instructions, and where they are.
     described = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
-    libc = ctypes.CDLL(None)
+    libc = _libc()
     return bool(
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
         and libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, described, 0, 0) == 0
     )
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
 
 
 def _program(machine: int, numbers: dict[str, int]) -> bytes:
@@ -152,4 +157,4 @@ def _limit(limits: ReadLimits) -> None:
 def _die_with_parent() -> None:
     """On Linux the kernel sees to it; elsewhere the limit of processor time, and the broken pipe, do."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

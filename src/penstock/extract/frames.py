@@ -85,23 +85,29 @@ def parse(body: bytes) -> Frame | None:
         told = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
+    found: Frame | None = None
     match told:
         case {"frame": "text", "number": int(number), "text": str(text), "sections": list(sections), "problem": why}:
             if all(map(_is_section, sections)) and isinstance(why, str | None):
-                return Text(number, text, tuple((offset, tuple(path)) for offset, path in sections), why)
-        case {"frame": "opened", "kind": str(kind), "engine": str(engine), "paged": bool(paged), **more}:
-            match more:
-                case {"pages": int(pages), "seeks": bool(seeks)}:
-                    return Opened(kind, engine, paged, pages, seeks)
+                found = Text(number, text, tuple((offset, tuple(path)) for offset, path in sections), why)
+        case {
+            "frame": "opened",
+            "kind": str(kind),
+            "engine": str(engine),
+            "paged": bool(paged),
+            "pages": int(pages),
+            "seeks": bool(seeks),
+        }:
+            found = Opened(kind, engine, paged, pages, seeks)
         case {"frame": "scan", "number": int(number), "png": str(png)}:
-            return Scan(number, png)
+            found = Scan(number, png)
         case {"frame": "warned", "text": str(text)}:
-            return Warned(text)
+            found = Warned(text)
         case {"frame": "failed", "code": str(code), "facts": dict(facts)}:
-            return Failed(code, facts)
+            found = Failed(code, facts)
         case {"frame": "done"}:
-            return Done()
-    return None
+            found = Done()
+    return found
 
 
 def _is_section(value: object) -> bool:
@@ -114,4 +120,3 @@ def _is_section(value: object) -> bool:
 def write(stream: BinaryIO, frame: Frame) -> None:
     body = orjson.dumps(frame)
     stream.write(len(body).to_bytes(LENGTH_BYTES) + body)
-    stream.flush()

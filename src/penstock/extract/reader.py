@@ -59,6 +59,11 @@ class ChildReader:
         self._lock = Lock()
         self._warm: _Warm | None = None
 
+    @property
+    def still_warm(self) -> bool:
+        """Whether the process that children are forked from lives."""
+        return self._warm is not None and self._warm.lives
+
     @contextmanager
     def read(self, path: Path, *, name: str, declared: str | None, first_page: int = 1) -> Iterator[ChildReading]:
         """Leaving the context ends the child, whatever it was doing."""
@@ -114,6 +119,11 @@ class ChildReading:
     @property
     def warnings(self) -> Sequence[str]:
         return self._warnings
+
+    @property
+    def peak(self) -> int:
+        """The most bytes that were resident in the child; known once the reading was left."""
+        return self._child.peak
 
     @property
     def seeks(self) -> bool:
@@ -178,13 +188,17 @@ class _Warm:
                 ours.close()
                 why = f"no process could be started to read the file ({error.strerror})"
                 raise Transient(why=why) from error
-        self._control = ours
+        self._control, self._process = ours, process
         self._end = weakref.finalize(self, _end, self._owner, ours, process)
 
     @property
     def ours(self) -> bool:
         """Not of the process that this one was forked from."""
         return self._owner == os.getpid()
+
+    @property
+    def lives(self) -> bool:
+        return self._process.poll() is None
 
     def fork(self, child: _Child) -> None:
         """
@@ -211,6 +225,7 @@ class _Child:
 
     def __init__(self, limits: ReadLimits) -> None:
         self.warm: _Warm | None = None
+        self.peak = 0
         self._limits = limits
         self._seconds_left = limits.seconds
         self._heard = bytearray()
@@ -287,15 +302,22 @@ class _Child:
 
     def _death(self) -> Permanent | Transient:
         """Why it ended without an answer."""
-        ended = next((told for told in self._told if "exit" in told), None)
-        if ended is None:
+        code = self._listen_for_end()
+        if code is None:
             return Transient(why="the process that opens files was ended")
-        code = ended["exit"]
         if code == -signal.SIGXCPU:
             return self._limits.hit("cpu_seconds", "seconds of processor time")
-        if code < 0 and ended["peak"] > self._limits.memory_bytes // 2:
+        if code < 0 and self.peak > self._limits.memory_bytes // 2:
             return self._limits.hit("memory_bytes", "bytes of memory")
         return ReaderDied(why=f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
+
+    def _listen_for_end(self) -> int | None:
+        """Its exit code, negative for a signal; None where nobody is there to tell."""
+        for told in self._told:
+            if "exit" in told:
+                self.peak = told["peak"]
+                return told["exit"]
+        return None
 
     def end(self) -> None:
         """Have it killed, if it lives, and wait until it is gone."""
@@ -303,8 +325,7 @@ class _Child:
             self.close_theirs()
         with suppress(OSError):
             self._line.shutdown(socket.SHUT_WR)
-        for _ in self._told:
-            continue
+        self._listen_for_end()
         if self._last_words:
             _log.warning("The reader's last words: %s", self._last_words.decode(errors="replace"))
         self._pipes.close()

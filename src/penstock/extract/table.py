@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 
@@ -13,6 +14,7 @@ from penstock.extract.text import encoding_of, guessed, match, opened
 
 _SAMPLE = 1 << 16
 _DELIMITERS = ",;\t|"
+_BLANKS = re.compile(r"\s+")
 
 
 def read(source: Source) -> Iterator[Read]:
@@ -35,7 +37,7 @@ def read(source: Source) -> Iterator[Read]:
             except csv.Error as error:
                 yield Warned(f"Line {rows.line_num} is not as CSV should be ({error}).")
                 continue
-            flow.row([" ".join(cell.split()) for cell in row])
+            flow.row([_BLANKS.sub(" ", cell).strip() for cell in row])
             yield from flow.full()
         yield from flow.rest()
 

@@ -25,7 +25,7 @@ _BESIDES = (
     "encodings.cp1252", "encodings.utf_16", "encodings.utf_8_sig", "charset_normalizer", "pypdf",
 )  # fmt: skip
 """What formats import when they first need it, in the order in which it is worth having. It is loaded while there is
-nothing else to do, so that the first file does not wait for what it has no use for."""
+nothing else to do, or one after each file, so that the first does not wait for what it has no use for."""
 
 
 def main(control: int, parent: int) -> None:
@@ -66,11 +66,15 @@ class _Warm:
         idle = not self._lines and bool(self._unloaded)
         ready = select.select(everything, [], [], 0 if idle else 5)[0]
         if idle and not ready:
+            self._load()
+        return ready
+
+    def _load(self) -> None:
+        if self._unloaded:
             with suppress(ImportError):
                 importlib.import_module(self._unloaded.pop(0))
-            if not self._unloaded:
-                gc.freeze()  # so that a child's collector does not copy what they share
-        return ready
+            gc.collect()
+            gc.freeze()  # so that a child's collector does not copy what they share
 
     def _fork(self) -> bool:
         """False where there are no more requests to come."""
@@ -109,6 +113,7 @@ class _Warm:
             with self._lines.pop(process) as line:
                 unit = 1 if sys.platform == "darwin" else 1024
                 _tell(line, {"exit": os.waitstatus_to_exitcode(status), "peak": usage.ru_maxrss * unit})
+            self._load()
 
     def _end(self, process: int) -> None:
         for kill in (os.kill, os.killpg):  # it may have no group of its own yet
