@@ -53,6 +53,12 @@ class Measured:
     """Bytes."""
     parent_peak: int = 0
 
+    def count(self, pages: Iterable[Any]) -> Iterator[Any]:
+        for page in pages:
+            self.pages += 1
+            self.characters += len(page.text)
+            yield page
+
 
 Run = Callable[[Sequence[Path]], Measured]
 
@@ -79,65 +85,67 @@ class _Clock:
 
 def penstock() -> Run:
     """The whole way to the body."""
-    import numpy as np
-    import orjson
-
     from penstock.errors import Permanent
     from penstock.extract.reader import ChildReader
     from penstock.split import split
 
     reader = ChildReader()
-    stubs = np.random.default_rng(1).random((SHARD, DIMENSIONS), dtype=np.float32)
 
     def run(files: Sequence[Path]) -> Measured:
         found = Measured()
-        clock = _Clock(found.parts)
+        clock, index = _Clock(found.parts), _Index(found)
         for path in files:
-            chunks: list[Any] = []
-            size = 0
-
-            def send(chunks: list[Any], name: str) -> None:
-                began = time.process_time()
-                vectors = stubs[: len(chunks)] / np.linalg.norm(stubs[: len(chunks)], axis=1, keepdims=True)
-                turned = time.process_time()
-                lines = []
-                for chunk, vector in zip(chunks, vectors, strict=True):
-                    lines.append(orjson.dumps({"index": {"_id": f"{name}:{chunk.ordinal}"}}))
-                    body = {"text": chunk.text, "first_page": chunk.first_page, "vector": vector}
-                    lines.append(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY))
-                b"\n".join(lines)
-                found.parts["vectors"] = found.parts.get("vectors", 0) + turned - began
-                found.parts["body"] = found.parts.get("body", 0) + time.process_time() - turned
-                found.requests += 2
-
             try:
                 with reader.read(path, name=path.name, declared=None) as reading:
-                    pages = clock.each("pipe", reading)
-
-                    def counted(pages: Iterable[Any] = pages) -> Iterator[Any]:
-                        nonlocal size
-                        for page in pages:
-                            found.pages += 1
-                            size += len(page.text)
-                            yield page
-
-                    for chunk in clock.each(
-                        "pipe and cut", split(counted(), largest=LARGEST, overlap=OVERLAP, fits=lambda _: True)
-                    ):
-                        chunks.append(chunk)
-                        if len(chunks) == SHARD:
-                            send(chunks, path.name)
-                            chunks = []
+                    pages = found.count(clock.each("pipe", reading))
+                    chunks = split(pages, largest=LARGEST, overlap=OVERLAP, fits=lambda _: True)
+                    for chunk in clock.each("pipe and cut", chunks):
+                        index.put(path.name, chunk)
             except Permanent:
                 found.failed += 1
-            if chunks:
-                send(chunks, path.name)
+            index.send()
             found.child_peak = max(found.child_peak, reading.peak)
-            found.characters += size
         found.parts["cut"] = found.parts.pop("pipe and cut", 0) - found.parts.get("pipe", 0)
         return found
 
     return run
+
+
+class _Index:
+    """Takes chunks a shard at a time, gives them vectors, and writes the body of the request."""
+
+    def __init__(self, found: Measured) -> None:
+        import numpy as np
+
+        self._found = found
+        self._stubs = np.random.default_rng(1).random((SHARD, DIMENSIONS), dtype=np.float32)
+        self._waiting: list[tuple[str, Any]] = []
+
+    def put(self, name: str, chunk: Any) -> None:
+        self._waiting.append((name, chunk))
+        if len(self._waiting) == SHARD:
+            self.send()
+
+    def send(self) -> None:
+        import numpy as np
+        import orjson
+
+        if not self._waiting:
+            return
+        parts, began = self._found.parts, time.process_time()
+        stubs = self._stubs[: len(self._waiting)]
+        vectors = stubs / np.linalg.norm(stubs, axis=1, keepdims=True)
+        turned = time.process_time()
+        lines = []
+        for (name, chunk), vector in zip(self._waiting, vectors, strict=True):
+            lines.append(orjson.dumps({"index": {"_id": f"{name}:{chunk.ordinal}"}}))
+            body = {"text": chunk.text, "first_page": chunk.first_page, "vector": vector}
+            lines.append(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY))
+        assert b"\n".join(lines)
+        parts["vectors"] = parts.get("vectors", 0) + turned - began
+        parts["body"] = parts.get("body", 0) + time.process_time() - turned
+        self._found.requests += 2  # one to the embedder, one to the index
+        self._waiting = []
 
 
 def penstock_reader() -> Run:

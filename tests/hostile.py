@@ -69,16 +69,23 @@ def read(reader: ChildReader, path: Path, name: str) -> Outcome:
 # Archives
 
 
-def _repeated(member: str, before: bytes, block: bytes, count: int, after: bytes, others: dict[str, str]) -> bytes:
+def _repeated(
+    member: str,
+    block: bytes,
+    count: int,
+    *,
+    around: tuple[bytes, bytes] = (b"", b""),
+    others: dict[str, str] | None = None,
+) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, content in others.items():
+        for name, content in (others or {}).items():
             archive.writestr(name, content)
         with archive.open(member, "w", force_zip64=True) as stream:
-            stream.write(before)
+            stream.write(around[0])
             for _ in range(count):
                 stream.write(block)
-            stream.write(after)
+            stream.write(around[1])
     return buffer.getvalue()
 
 
@@ -266,7 +273,7 @@ def _docx_bomb() -> bytes:
     parts = office("word/document.xml", {"word/document.xml": ""})
     del parts["word/document.xml"]
     text = b"<p><r><t>" + b"bomb " * 20_000 + b"</t></r></p>"
-    return _repeated("word/document.xml", b"<document><body>", text, 2000, b"</body></document>", parts)
+    return _repeated("word/document.xml", text, 2000, around=(b"<document><body>", b"</body></document>"), others=parts)
 
 
 _XML_KINDS = ("docx", "pptx", "xlsx", "odt", "epub", "xml")
@@ -293,7 +300,7 @@ def cases() -> Iterator[Case]:
 def _archives() -> Iterator[Case]:
     zeros = b"0" * (1 << 20)
     yield Case("ratio.docx", _docx_bomb, _of(LIMIT), "ARCHIVE_RATIO")
-    yield Case("ratio.zip", lambda: _repeated("a.txt", b"", zeros, 400, b"", {}), _of(LIMIT), "ARCHIVE_RATIO")
+    yield Case("ratio.zip", lambda: _repeated("a.txt", zeros, 400), _of(LIMIT), "ARCHIVE_RATIO")
     yield Case("nested-20.zip", lambda: nested_zip(20), _of(LIMIT), "NESTING")
     yield Case("nested-4.zip", lambda: nested_zip(4), _of(TEXT))
     yield Case(

@@ -12,6 +12,7 @@ from penstock.extract import pdf as module
 from penstock.extract.frames import Opened, Read, Text, Warned
 from penstock.extract.source import Source
 from tests.documents import pdf, raw_pdf, scanned_pdf
+from tests.prose import Prose
 
 
 def frames(folder: Path, content: bytes) -> list[Read]:
@@ -56,6 +57,18 @@ def test_a_file_that_neither_library_opens_says_what_both_said(tmp_path: Path, c
     assert "pypdfium2 says" in str(told.value)
     assert "pypdf says" in str(told.value)
     assert "Traceback" not in str(told.value)
+
+
+def test_a_file_that_is_cut_short_gives_the_pages_that_are_whole_and_says_that_others_may_be_missing(
+    tmp_path: Path,
+) -> None:
+    """Writers put the list of pages at the end, so it is the first thing that is lost."""
+    content = pdf(f"Page {number} {Prose(number, headings=0).text(1500)}" for number in range(1, 11))
+    found = [frame for frame in frames(tmp_path, content[: len(content) // 2]) if isinstance(frame, Text)]
+    whole = [frame for frame in found if frame.text]
+    assert len(whole) >= 4
+    assert [frame.text.split()[1] for frame in whole] == [str(frame.number) for frame in whole]
+    assert found[-1].problem == "the file is cut short or damaged; pages behind this may be missing"
 
 
 def test_a_document_without_pages_cannot_be_read(tmp_path: Path) -> None:

@@ -4,16 +4,20 @@ that names in them, whatever they say, lead nowhere."""
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from mmap import ACCESS_READ, mmap
+from typing import BinaryIO, Protocol
 
 from penstock.errors import PasswordRequired, Permanent, Unreadable
 from penstock.extract.source import Source
 
-if TYPE_CHECKING:
-    from zipfile import ZipFile, ZipInfo
-
+_HEADER = b"PK\x03\x04"
+_HEADER_BYTES = 30
+_STORED, _DEFLATED = 0, 8
+_METHODS = {_STORED, _DEFLATED}
 _END = b"PK\x05\x06"
 _LONGEST_END = 22 + 65_535
 _SMALL = 100_000_000
@@ -23,33 +27,49 @@ _LEAST_ENTRY = 46
 """Bytes of an entry in the central directory."""
 
 
+class Stream(Protocol):
+    def read(self, size: int = ..., /) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file in an archive."""
+
+    open: Callable[[], Stream]
+    encrypted: bool
+
+
 class Archive:
     """An open archive, whose members are read as often as the limits allow."""
 
-    def __init__(self, source: Source, opened: ZipFile) -> None:
-        self._source, self._opened = source, opened
+    def __init__(self, source: Source, members: dict[str, Member], *, whole: bool = True) -> None:
+        self._source = source
         limits = source.limits
         self._most = max(_SMALL, limits.archive_ratio * source.size)
         self._unfolded = 0
-        self.members: dict[str, ZipInfo] = {each.filename: each for each in opened.infolist() if not each.is_dir()}
+        self.members = members
+        self.whole = whole
+        """False where its directory is lost: these members were found, and there may have been more."""
 
     @contextmanager
-    def open(self, name: str) -> Iterator[IO[bytes]]:
+    def open(self, name: str) -> Iterator[_Counted]:
         """A member, to be read as a stream.
 
         Raises:
             KeyError: there is none of this name.
             PasswordRequired, Unreadable: it does not open.
         """
-        info = self.members[name]
-        if info.flag_bits & 1:
+        member = self.members[name]
+        if member.encrypted:
             raise PasswordRequired
         try:
-            stream = self._opened.open(info)
+            stream = member.open()
         except Exception as error:
             raise unreadable(error) from error
-        with stream:
-            yield _Counted(stream, self)  # type: ignore[misc]  # as much of a stream as is used
+        with closing(stream):
+            yield _Counted(stream, self)
 
     def read(self, name: str) -> bytes:
         """The whole of a member.
@@ -77,7 +97,7 @@ class Archive:
 class _Counted:
     """A member's stream that counts what it unfolds."""
 
-    def __init__(self, stream: IO[bytes], archive: Archive) -> None:
+    def __init__(self, stream: Stream, archive: Archive) -> None:
         self._stream, self._archive = stream, archive
 
     def read(self, size: int = _BLOCK) -> bytes:
@@ -99,28 +119,92 @@ def opened(source: Source) -> Iterator[Archive]:
     import zipfile  # noqa: PLC0415 - other formats do not need it
 
     _check_entries(source)
-    with source.open() as file:
+    with source.open() as file, ExitStack() as stack:
         try:
-            archive = zipfile.ZipFile(file)
+            archive = stack.enter_context(zipfile.ZipFile(file))
         except Exception as error:
-            raise unreadable(error) from error
-        with archive:
-            if len(archive.filelist) > source.limits.archive_entries:
-                raise source.limits.hit("archive_entries", "entries")
-            yield Archive(source, archive)
+            refused = unreadable(error)
+            found = salvaged(stack.enter_context(_mapped(source, file)))
+            if not found:
+                raise refused from error
+            yield Archive(source, found, whole=False)
+            return
+        if len(archive.filelist) > source.limits.archive_entries:
+            raise source.limits.hit("archive_entries", "entries")
+        files = [each for each in archive.filelist if not each.is_dir()]
+        yield Archive(
+            source, {each.filename: Member(partial(archive.open, each), bool(each.flag_bits & 1)) for each in files}
+        )
 
 
-def member_names(source: Source) -> frozenset[str]:
-    """None where it is no archive, or one that does not open.
+def look_into(source: Source) -> tuple[frozenset[str], bool]:
+    """The names in it, and whether its directory is there. No names where it is no archive, or is beyond repair.
 
     Raises:
         LimitHit: it has too many entries.
     """
     try:
         with opened(source) as archive:
-            return frozenset(archive.members)
+            return frozenset(archive.members), archive.whole
     except Unreadable:
-        return frozenset()
+        return frozenset(), True
+
+
+Bytes = bytes | mmap
+
+
+def salvaged(content: Bytes) -> dict[str, Member]:
+    """The files of an archive whose directory is lost, as one that is cut short is: each has a header of its own."""
+    found: dict[str, Member] = {}
+    place = content.find(_HEADER)
+    while place >= 0:
+        following = content.find(_HEADER, place + 1)
+        header = content[place : place + _HEADER_BYTES]
+        if len(header) == _HEADER_BYTES:
+            flags, method, name_length, more = (int.from_bytes(header[at : at + 2], "little") for at in (6, 8, 26, 28))
+            start = place + _HEADER_BYTES + name_length
+            name = content[place + _HEADER_BYTES : start].decode("utf-8" if flags & 0x800 else "cp437", "replace")
+            end = following if following >= 0 else len(content)
+            if name and not name.endswith("/") and method in _METHODS:
+                found[name] = Member(partial(_Piece, content, start + more, end, method), bool(flags & 1))
+        place = following
+    return found
+
+
+class _Piece:
+    """A file's bytes, as far as they are there."""
+
+    def __init__(self, content: Bytes, start: int, end: int, method: int) -> None:
+        self._content, self._place, self._end = content, start, end
+        self._unfolder = zlib.decompressobj(-zlib.MAX_WBITS) if method == _DEFLATED else None
+
+    def read(self, size: int = _BLOCK) -> bytes:
+        if self._unfolder is None:
+            block = self._content[self._place : min(self._end, self._place + size)]
+            self._place += len(block)
+            return bytes(block)
+        while not self._unfolder.eof:
+            given = self._unfolder.unconsumed_tail
+            if not given:
+                given = bytes(self._content[self._place : min(self._end, self._place + _BLOCK)])
+                self._place += len(given)
+            if not given:
+                raise EOFError
+            if block := self._unfolder.decompress(given, size):
+                return block
+        return b""
+
+    def close(self) -> None:
+        """What it reads from is another's."""
+
+
+@contextmanager
+def _mapped(source: Source, file: BinaryIO) -> Iterator[Bytes]:
+    if isinstance(source.place, bytes):
+        yield source.place
+        return
+    with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        yield content
 
 
 def _check_entries(source: Source) -> None:

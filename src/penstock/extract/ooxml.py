@@ -17,6 +17,13 @@ from penstock.extract.frames import Warned
 from penstock.extract.markup import Element, elements
 from penstock.extract.source import Source
 
+_USUAL = ("word/document.xml", "ppt/presentation.xml", "xl/workbook.xml")
+"""The main parts, where none is named."""
+
+
+_WORDS = frozenset({"t", "text"})
+_ENDS = frozenset({"p", "v", "cm", "comment", "si"})
+
 
 @dataclass(frozen=True, slots=True)
 class Relation:
@@ -43,10 +50,12 @@ class Document:
         self._damaged: list[str] = []
         """Parts beside the main ones that could not be read to their end."""
         self._names = {name.lower(): name for name in archive.members}
-        main = self.related("", "officeDocument")
+        main = [each.target for each in self.related("", "officeDocument")] or [
+            each for each in _USUAL if self.has(each)
+        ]
         if not main:
             raise Unreadable(kind=title, why="it does not say which of its parts is the document")
-        self.main = main[0].target
+        self.main = main[0]
 
     def has(self, part: str) -> bool:
         return part.lower() in self._names
@@ -85,28 +94,19 @@ class Document:
         return found
 
     def paragraphs(self, part: str) -> Iterator[str]:
-        """The text of a part that is neither laid out nor divided: a comment, a diagram, a chart."""
+        """The text of a part that is neither laid out nor divided: a comment, a diagram, the labels of a chart."""
         text: list[str] = []
-        cached = taken = False
+        labels = taken = False
         for event, name, _ in self.beside(part):
-            match event, name:
-                case "text", _ if taken:
-                    text.append(name)
-                case "start", "strCache":
-                    cached = True
-                case "end", "strCache":
-                    cached = False
-                case "start", "t" | "text":
-                    taken = True
-                case "start", "v" if cached:
-                    taken = True
-                case "end", "t" | "text":
-                    taken = False
-                case "end", "v" | "p" | "cm" | "comment" | "si":
-                    taken = False
-                    if text:
-                        yield "".join(text)
-                    text = []
+            if event == "text":
+                text += [name] if taken else []
+            elif name == "strCache":
+                labels = event == "start"
+            elif name in _WORDS or (name == "v" and labels):
+                taken = event == "start"
+            if event == "end" and text and name in _ENDS:
+                yield "".join(text)
+                text = []
         if text:
             yield "".join(text)
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from penstock.errors import EmptyFile, LimitHit, PasswordRequired, Permanent, Unreadable, UnsupportedType
-from penstock.extract.archive import member_names
+from penstock.extract.archive import look_into
 from penstock.extract.characters import label
 from penstock.extract.detect import HEAD, detect
 from penstock.extract.format import Format, Look
-from penstock.extract.frames import Opened, Read, Text, Warned
+from penstock.extract.frames import Read, Text, Warned
 from penstock.extract.source import Source
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -29,9 +29,14 @@ def whole(source: Source, first_page: int = 1) -> Iterator[Read]:
         raise EmptyFile
     if head.startswith(_OLE) and _is_locked(source):
         raise PasswordRequired
-    look = Look(head, member_names(source) if head.startswith(b"PK") else frozenset())
-    known, warnings = detect(source.formats, look, name=source.name, declared=source.declared)
-    yield from _frames(known, source, first_page)
+    names, complete = look_into(source) if head.startswith(b"PK") else (frozenset[str](), True)
+    known, warnings = detect(source.formats, Look(head, names), name=source.name, declared=source.declared)
+    last = first_page - 1
+    for frame in _frames(known, source, first_page):
+        last = frame.number if isinstance(frame, Text) else last
+        yield frame
+    if not complete:
+        yield Text(last + 1, "", problem="the file is cut short or damaged; what lay behind this is missing")
     yield from map(Warned, warnings)
 
 
@@ -51,32 +56,32 @@ def within(part: Source, number: int) -> Iterator[Text | Warned]:
         LimitHit: the limits are those of the outer file.
     """
     name = label(part.name) or "unnamed"
-    said, following = 0, number
+    said = False
     try:
         for frame in whole(part):
-            match frame:
-                case Text():
-                    sections = [(offset, (name, *path)) for offset, path in frame.sections]
-                    if not sections or sections[0][0] > 0:
-                        sections.insert(0, (0, (name,)))
-                    said += bool(frame.text)
-                    problem = frame.problem and f"{name}: {frame.problem}"
-                    yield replace(frame, number=following, sections=tuple(sections), problem=problem)
-                    following += 1
-                case Warned(text):
-                    yield Warned(f"{name}: {text}")
-                case Opened():
-                    pass
+            if isinstance(frame, Text):
+                said = said or bool(frame.text)
+                yield _placed(frame, name, number)
+                number += 1
+            elif isinstance(frame, Warned):
+                yield Warned(f"{name}: {frame.text}")
     except (UnsupportedType, EmptyFile) as error:
-        what = error.facts.get("found", "empty")
-        yield Warned(f"{name} is {what}, which is not read.")
+        yield Warned(f"{name} is {error.facts.get('found', 'empty')}, which is not read.")
     except LimitHit:
         raise
     except Permanent as error:
-        yield Text(following, "", ((0, (name,)),), problem=f"{name}: {error}"[:500].rstrip("."))
+        yield Text(number, "", ((0, (name,)),), problem=f"{name}: {error}"[:500].rstrip("."))
     else:
         if not said:
             yield Warned(f"{name} has no text.")
+
+
+def _placed(frame: Text, name: str, number: int) -> Text:
+    sections = [(offset, (name, *path)) for offset, path in frame.sections]
+    if not sections or sections[0][0] > 0:
+        sections.insert(0, (0, (name,)))
+    problem = frame.problem and f"{name}: {frame.problem}"
+    return replace(frame, number=number, sections=tuple(sections), problem=problem)
 
 
 def _is_locked(source: Source) -> bool:

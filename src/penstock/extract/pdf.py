@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 from penstock.errors import PasswordRequired, Permanent, Unreadable
@@ -15,6 +18,11 @@ from penstock.extract.frames import LONGEST_PAGE, Opened, Read, Text, Warned
 from penstock.extract.source import Source
 
 _TITLE = "PDF"
+_OBJECT = re.compile(rb"\b(\d{1,9})\s+(\d{1,5})\s+obj\b")
+_TYPE = re.compile(rb"/Type\s*/(Catalog|Pages|Page)(?![A-Za-z])")
+_LONGEST_DICTIONARY = 20_000
+"""Bytes of a page's own, which has its content elsewhere."""
+_LOST = "the file is cut short or damaged; pages behind this may be missing"
 
 
 class Engine(Protocol):
@@ -38,21 +46,74 @@ def match(look: Look) -> Match:
 def read(source: Source, first_page: int = 1) -> Iterator[Read]:
     """From this page on; by the engine that reads the whole best."""
     with SecondOpinion(source) as second, ExitStack() as first:
-        try:
-            engine: Engine = first.enter_context(closing(_Pdfium(source)))
-        except Permanent as error:
-            engine = second.instead_of(error)
+        engine, lost = _opened(source, second, first)
         engine, found = best_reading(engine, second)
         if first_page > 1:
             found = frames(engine, second, first_page)
-        yield Opened("pdf", engine.name, paged=True, pages=engine.pages, seeks=True)
+        yield Opened("pdf", engine.name, paged=True, pages=engine.pages + bool(lost), seeks=True)
         damaged = 0
         for frame in found:
+            if lost and isinstance(frame, Text) and not frame.text:
+                frame = replace(frame, problem=frame.problem or "its content is missing")  # noqa: PLW2901
             if isinstance(frame, Text) and frame.problem is not None and not frame.text:
                 damaged += 1
                 if damaged == engine.pages:
                     raise Unreadable(kind=_TITLE, why=frame.problem)
             yield frame
+        if lost:
+            yield Text(engine.pages + 1, "", problem=lost)
+
+
+def _opened(source: Source, second: SecondOpinion, stack: ExitStack) -> tuple[Engine, str]:
+    """The engine that opens it, and what is lost, if something is.
+
+    Raises:
+        PasswordRequired, Unreadable: none does.
+    """
+    try:
+        return stack.enter_context(closing(_Pdfium(source.place))), ""
+    except Permanent as error:
+        try:
+            return second.instead_of(error), ""
+        except Unreadable:
+            if (content := mended(source)) is not None:
+                with suppress(Permanent):
+                    return stack.enter_context(closing(_Pdfium(content))), _LOST
+            raise
+
+
+def mended(source: Source) -> bytes | None:
+    """The file with a new trailer, which leads to its catalog, or to a new one of its page tree, or to a new tree of
+    the pages that are found; None where there is nothing to lead to.
+
+    Writers put these behind the pages, so that a file which is cut short has lost them. What lies in compressed object
+    streams is not found.
+    """
+    with source.open() as file:
+        content = file.read()
+    if b"/Encrypt" in content:
+        return None
+    kinds: dict[bytes, dict[bytes, None]] = {b"Catalog": {}, b"Pages": {}, b"Page": {}}
+    largest = 0
+    for found in _OBJECT.finditer(content):
+        largest = max(largest, int(found[1]))
+        end = content.find(b"endobj", found.end(), found.end() + _LONGEST_DICTIONARY)
+        head, stream, _ = content[found.end() : max(end, found.end())].partition(b"stream")
+        kind = None if stream else _TYPE.search(head)
+        if kind is not None and not (kind[1] == b"Pages" and b"/Parent" in head):
+            kinds[kind[1]][b"%d %d R" % (int(found[1]), int(found[2]))] = None
+    catalogs, trees, pages = (list(each) for each in kinds.values())
+    added = b"\nendstream\nendobj\n"
+    if not catalogs and not trees and pages:
+        trees = [b"%d 0 R" % (largest + 2)]
+        tree = (largest + 2, len(pages), b" ".join(pages))
+        added += b"%d 0 obj\n<< /Type /Pages /Count %d /Kids [%s] >>\nendobj\n" % tree
+    if not catalogs and trees:
+        catalogs = [b"%d 0 R" % (largest + 1)]
+        added += b"%d 0 obj\n<< /Type /Catalog /Pages %s >>\nendobj\n" % (largest + 1, trees[-1])
+    if not catalogs:
+        return None
+    return content + added + b"trailer\n<< /Size %d /Root %s >>\n%%%%EOF\n" % (largest + 3, catalogs[-1])
 
 
 def best_reading(engine: Engine, second: SecondOpinion) -> tuple[Engine, Iterator[Read]]:
@@ -113,11 +174,11 @@ class _Pdfium:
 
     name = "pypdfium2"
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, place: Path | bytes) -> None:
         import pypdfium2  # noqa: PLC0415 - other formats do not need it
 
         try:
-            self._document = pypdfium2.PdfDocument(source.place)
+            self._document = pypdfium2.PdfDocument(place)
             self.pages = len(self._document)
         except pypdfium2.PdfiumError as error:
             if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:

@@ -14,6 +14,7 @@ from penstock.extract.ooxml import match as match_folder
 from penstock.extract.source import Source
 
 _TITLE = "a presentation (PPTX)"
+_SHAPES = {"sp", "graphicFrame", "cxnSp"}
 _TITLES = {"title", "ctrTitle"}
 _MARGINS = {"sldNum", "dt", "hdr", "sldImg", "ftr"}
 """Placeholders that say nothing of their slide's content."""
@@ -95,10 +96,23 @@ class _Shape:
         self.text: list[str] = []
         self.row: list[str] = []
         self.cell: list[str] | None = None
+        self.shown = False
+        """Whether text is what a reader sees."""
+
+    def start(self, name: str, given: dict[str, str]) -> None:
+        if name == "t":
+            self.shown = True
+        elif name == "ph":
+            self.kind = given.get("type", "body")
+        elif name == "br":
+            self.text.append("\n")
+        elif name == "tc":
+            self.cell = []
 
     def end(self, name: str) -> None:
-        """Of a paragraph, a cell or a row."""
-        if name == "p" and self.text:
+        if name == "t":
+            self.shown = False
+        elif name == "p" and self.text:
             (self.blocks if self.cell is None else self.cell).append("".join(self.text))
             self.text = []
         elif name == "tc":
@@ -111,29 +125,22 @@ class _Shape:
 
 def _shapes(elements: Iterable[Element]) -> Iterator[tuple[str, list[_Block]]]:
     """Each with the kind of its placeholder, or none, and its text."""
-    shape, shown, skipped = _Shape(), False, 0
+    shape, skipped = _Shape(), 0
     for event, name, given in elements:
-        match event, name:
-            case "text", _:
-                if shown and not skipped:
-                    shape.text.append(name)
-            case _, "Fallback":
-                skipped += 1 if event == "start" else -1
-            case "start", "sp" | "graphicFrame" | "cxnSp":
-                shape = _Shape()
-            case "start", "ph":
-                shape.kind = given.get("type", "body")
-            case _, "t":
-                shown = event == "start"
-            case "start", "br":
-                shape.text.append("\n")
-            case "start", "tc":
-                shape.cell = []
-            case "end", "sp" | "graphicFrame" | "cxnSp":
+        if name == "Fallback" and event != "text":
+            skipped += 1 if event == "start" else -1
+        elif skipped:
+            continue
+        elif name in _SHAPES and event != "text":
+            if event == "end":
                 yield shape.kind, shape.blocks
-                shape = _Shape()
-            case "end", _:
-                shape.end(name)
+            shape = _Shape()
+        elif event == "text":
+            shape.text += [name] if shape.shown else []
+        elif event == "start":
+            shape.start(name, given)
+        else:
+            shape.end(name)
 
 
 FORMAT = Format(

@@ -174,6 +174,24 @@ class _Story:
         if group.fresh and self._opens(group, word):
             return
         group.fresh = False
+        if word in _CHARACTERS:
+            self._say(_CHARACTERS[word])
+        elif word == "u" and number is not None:
+            self._unicode(number)
+        elif word == "bin":
+            group.skipped = True
+        elif number is None:
+            self._layout(group, word)
+        elif group.target == "stylesheet" and word == "s":
+            self._style = number
+        elif word == "outlinelevel":
+            self._outline(number)
+        elif word == "s" and not group.target:
+            self._paragraph.level = self._levels.get(number, 0)
+        else:
+            self._coding(group, word, number)
+
+    def _layout(self, group: _Group, word: str) -> None:
         match word:
             case "par" | "sect" | "page":
                 self._end_line()
@@ -186,34 +204,20 @@ class _Story:
                 self._paragraph.text = []
             case "row" | "nestrow":
                 self._end_row()
-            case "outlinelevel" if number is not None:
-                self._outline(number)
-            case "s" if number is not None and group.target == "stylesheet":
-                self._style = number
-            case "s" if number is not None and not group.target:
-                self._paragraph.level = self._levels.get(number, 0)
-            case "u" if number is not None:
-                self._unicode(number)
-            case "bin":
-                group.skipped = True
-            case _ if word in _CHARACTERS:
-                self._say(_CHARACTERS[word])
-            case _:
-                self._coding(group, word, number)
-
-    def _coding(self, group: _Group, word: str, number: int | None) -> None:
-        match word:
-            case "uc" if number is not None:
-                group.fallbacks = max(0, number)
-            case "ansicpg" if number is not None:
-                self._codec = group.codec = _codec(f"cp{number}")
             case "mac":
                 self._codec = group.codec = "mac_roman"
-            case "f" if number is not None:
+
+    def _coding(self, group: _Group, word: str, number: int) -> None:
+        match word:
+            case "uc":
+                group.fallbacks = max(0, number)
+            case "ansicpg":
+                self._codec = group.codec = _codec(f"cp{number}")
+            case "f":
                 self._font = number
                 if group.target != "fonttbl":
                     group.codec = self._fonts.get(number, self._codec)
-            case "fcharset" if number is not None and group.target == "fonttbl":
+            case "fcharset" if group.target == "fonttbl":
                 self._fonts[self._font] = _CHARSETS.get(number, self._codec) if number else self._codec
 
     def _opens(self, group: _Group, word: str) -> bool:

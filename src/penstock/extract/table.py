@@ -13,6 +13,8 @@ from penstock.extract.source import Source
 from penstock.extract.text import encoding_of, guessed, match, opened
 
 _SAMPLE = 1 << 16
+_LONGEST_LINE = 1 << 20
+"""Characters of a row; what follows is the next."""
 _DELIMITERS = ",;\t|"
 _BLANKS = re.compile(r"\s+")
 
@@ -28,7 +30,8 @@ def read(source: Source) -> Iterator[Read]:
         delimiter = _delimiter(stream.read(_SAMPLE))
         stream.seek(0)
         flow = Flow()
-        rows = csv.reader((line.replace("\0", "") for line in stream), delimiter=delimiter)
+        lines = iter(lambda: stream.readline(_LONGEST_LINE), "")
+        rows = csv.reader((line.replace("\0", "") for line in lines), delimiter=delimiter)
         while True:
             try:
                 row = next(rows)

@@ -25,6 +25,8 @@ _LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]')
 _DATES = frozenset({14, 15, 16, 17, 18, 19, 20, 21, 22, 27, 30, 36, 45, 46, 47, 50, 57})
 _PERCENTS = frozenset({9, 10})
 """Formats that every workbook has (ECMA-376, part 1, 18.8.30)."""
+_VALUES = frozenset({"v", "t"})
+_MARGINS = frozenset({"oddHeader", "oddFooter"})
 _CODE = re.compile(r"&(?:\"[^\"]*\"|\d+|K[0-9A-F]{6}|.)")
 """Of a header or a footer."""
 
@@ -130,33 +132,51 @@ def _sheet(found: Document, book: _Book, part: str, flow: Flow) -> Iterator[Text
     if not found.has(part):
         raise Unreadable(kind=_TITLE, why=f"its part {part} is missing")
     margins: list[str] = []
-    cells: list[str] = []
-    value: list[str] = []
-    kind = style = ""
-    shown, margin = False, ""
+    row, margin = _Row(book), False
     for event, name, given in found.elements(part):
-        match event, name:
-            case "text", _:
-                if shown:
-                    value.append(name)
-                elif margin:
-                    margins.append(_CODE.sub(" ", name).strip())
-            case "start", "c":
-                cells += [""] * min(_GAP, max(0, _column(given.get("r", "")) - len(cells)))
-                kind, style, value = given.get("t", "n"), given.get("s", ""), []
-            case "start", "v" | "t":
-                shown = True
-            case "end", "v" | "t":
-                shown = False
-            case "end", "c":
-                cells.append(_shown(book, "".join(value), kind, style))
-            case "end", "row":
-                flow.row(cells)
-                cells = []
-                yield from flow.full()
-            case _, "oddHeader" | "oddFooter":
-                margin = name if event == "start" else ""
+        if event == "text":
+            if margin:
+                margins.append(_CODE.sub(" ", name).strip())
+            row.text(name)
+        elif name in _MARGINS:
+            margin = event == "start"
+        elif event == "start":
+            row.start(name, given)
+        elif name == "row":
+            flow.row(row.cells)
+            row = _Row(book)
+            yield from flow.full()
+        else:
+            row.end(name)
     _beside(found, part, flow, margins)
+
+
+class _Row:
+    """One that is being read."""
+
+    def __init__(self, book: _Book) -> None:
+        self.cells: list[str] = []
+        self._book = book
+        self._value: list[str] = []
+        self._kind = self._style = ""
+        self._shown = False
+
+    def start(self, name: str, given: dict[str, str]) -> None:
+        if name == "c":
+            self.cells += [""] * min(_GAP, max(0, _column(given.get("r", "")) - len(self.cells)))
+            self._kind, self._style, self._value = given.get("t", "n"), given.get("s", ""), []
+        elif name in _VALUES:
+            self._shown = True
+
+    def text(self, data: str) -> None:
+        if self._shown:
+            self._value.append(data)
+
+    def end(self, name: str) -> None:
+        if name == "c":
+            self.cells.append(_shown(self._book, "".join(self._value), self._kind, self._style))
+        elif name in _VALUES:
+            self._shown = False
 
 
 def _beside(found: Document, part: str, flow: Flow, margins: list[str]) -> None:
