@@ -170,7 +170,7 @@ def penstock_in_process() -> Run:
     from penstock.extract.source import Source
 
     def read(path: Path) -> Iterator[str]:
-        source = Source.of_file(str(path), path.name, None, ReadLimits(), FORMATS)
+        source = Source(path, path.name, None, ReadLimits(), FORMATS)
         return (frame.text for frame in whole(source) if isinstance(frame, Text))
 
     return partial(_over, read)

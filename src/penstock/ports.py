@@ -257,6 +257,26 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A page as it looks: a byte for each pixel, 0 black to 255 white, line by line from the top."""
+
+    width: int
+    height: int
+    pixels: bytes
+
+
+class Recognizer(Protocol):
+    """Finds text in pictures. Failures that may pass raise Transient."""
+
+    def recognize(self, picture: Picture) -> str:
+        """Its text, in lines; empty where there is none.
+
+        Raises:
+            Permanent: this picture cannot be looked at; why.
+        """
+
+
+@dataclass(frozen=True, slots=True)
 class ApiKey:
     """A caller's right to act for one tenant. The secret is not here: only its hash is stored."""
 

@@ -83,6 +83,13 @@ class Settings(BaseSettings):
         default=1000, ge=1, description="Files after which the process that children are forked from is replaced."
     )
 
+    recognizer: str = Field(
+        default="none",
+        description="What finds text in pages of PDFs that have none: none, tesseract (installed on the worker), or "
+        "textract (Amazon's, paid by the page).",
+    )
+    recognizer_languages: str = Field(default="eng", description="Tesseract's names of languages, such as eng+deu.")
+
     attempts: int = Field(default=10, ge=1, description="Tries per stage and shard before a document fails.")
     lease_seconds: int = Field(default=120, ge=5, description="Length of a lease; a live worker renews it at a third.")
     visibility_seconds: int = Field(

@@ -7,20 +7,22 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
-from penstock.adapters.aws.clients import Clients, aws_clients
+from penstock.adapters.aws.clients import Clients, aws_clients, textract_client
 from penstock.adapters.aws.documents import DynamoDocumentTable
 from penstock.adapters.aws.keys import DynamoKeyTable
 from penstock.adapters.aws.objects import S3ObjectStore
 from penstock.adapters.aws.pings import DynamoPingTable
 from penstock.adapters.aws.queue import SqsTaskQueue
+from penstock.adapters.aws.textract import TextractRecognizer
 from penstock.adapters.aws.uploads import DynamoUploadTable
 from penstock.adapters.openai_embedder import OpenAIEmbedder
 from penstock.adapters.sqlite_index import SqliteIndex
+from penstock.adapters.tesseract_recognizer import TesseractRecognizer
 from penstock.adapters.wordllama_embedder import WordllamaEmbedder
 from penstock.chunk import Space
 from penstock.errors import Misconfigured
 from penstock.extract.reader import ChildReader
-from penstock.ports import Embedder, Limits, SearchIndex, Services, TaskQueue
+from penstock.ports import Embedder, Limits, Recognizer, SearchIndex, Services, TaskQueue
 from penstock.settings import Settings
 
 
@@ -44,7 +46,7 @@ def services(settings: Settings, *, queue: TaskQueue | None = None, clients: Cli
         queue=queue or _queue(clients, settings),
         embedder=embedder,
         index=_index(settings, embedder.space),
-        reader=ChildReader(settings.read_limits()),
+        reader=ChildReader(settings.read_limits(), recognizer(settings)),
         keys=DynamoKeyTable(clients.dynamodb, settings.table),
         pings=DynamoPingTable(clients.dynamodb, settings.table),
         uploads=DynamoUploadTable(clients.dynamodb, settings.table),
@@ -101,6 +103,21 @@ def _embedder(settings: Settings) -> Embedder:
     if name not in _EMBEDDERS:
         raise Misconfigured(why=f"PENSTOCK_EMBEDDER is {name!r}; there are: auto, {', '.join(_EMBEDDERS)}.")
     return _EMBEDDERS[name](settings)
+
+
+def recognizer(settings: Settings) -> Recognizer | None:
+    """
+    Raises:
+        Misconfigured: it is not installed, or there is none of this name.
+    """
+    match settings.recognizer:
+        case "none":
+            return None
+        case "tesseract":
+            return TesseractRecognizer(settings.recognizer_languages)
+        case "textract":
+            return TextractRecognizer(textract_client())
+    raise Misconfigured(why=f"PENSTOCK_RECOGNIZER is {settings.recognizer!r}; there are: none, tesseract, textract.")
 
 
 def _limits(settings: Settings) -> Limits:

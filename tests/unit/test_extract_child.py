@@ -298,7 +298,7 @@ def test_a_library_that_fails_in_an_unforeseen_way_is_told_without_a_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = str(saved(tmp_path, b"text"))
-    request = {"path": path, "name": None, "declared": None, "limits": ReadLimits(), "first_page": 1}
+    request = {"path": path, "name": None, "declared": None, "limits": ReadLimits(), "first_page": 1, "pictures": False}
     (frame,) = answer(request)
     assert isinstance(frame, Failed)
     assert frame.code == "unreadable"

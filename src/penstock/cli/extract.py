@@ -22,7 +22,12 @@ def extract(
     from penstock.extract.report import report  # noqa: PLC0415
     from penstock.settings import Settings  # noqa: PLC0415 - pydantic: not for --help
 
-    found = report(ChildReader(Settings().read_limits()), file)
+    settings, recognizer = Settings(), None
+    if settings.recognizer != "none":
+        from penstock.wiring import recognizer as chosen  # noqa: PLC0415 - imports boto3
+
+        recognizer = chosen(settings)
+    found = report(ChildReader(settings.read_limits(), recognizer), file)
     if as_json:
         print_json(found)
         return

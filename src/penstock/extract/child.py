@@ -9,11 +9,12 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from penstock.errors import LimitHit, Permanent, Unreadable
 from penstock.extract.confine import confine
-from penstock.extract.frames import Done, Failed, Frame, Opened, Text, write
+from penstock.extract.frames import Done, Failed, Frame, Opened, Scan, Text, write
 from penstock.extract.limits import ReadLimits, setting_of
 from penstock.extract.parts import whole
 from penstock.extract.registry import FORMATS
@@ -61,11 +62,14 @@ def answer(request: dict[str, Any]) -> Iterator[Frame]:
 
 def _read(request: dict[str, Any]) -> Iterator[Frame]:
     limits: ReadLimits = request["limits"]
-    source = Source.of_file(request["path"], request["name"], request["declared"], limits, FORMATS)
+    place, name, declared = Path(request["path"]), request["name"], request["declared"]
+    source = Source(place, name, declared, limits, FORMATS, pictures=request["pictures"])
     last = characters = 0
     for frame in whole(source, request["first_page"]):
+        if isinstance(frame, Text | Scan):
+            last = max(last, frame.number)
         if isinstance(frame, Text):
-            last, characters = max(last, frame.number), characters + len(frame.text)
+            characters += len(frame.text)
         expected = frame.pages if isinstance(frame, Opened) else last
         if expected > limits.pages:
             raise limits.hit("pages", "pages")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from penstock.extract.characters import legible
-from penstock.extract.frames import Text
+from penstock.extract.frames import Scan, Text
 from penstock.extract.text import PART
 
 _BLANKS = re.compile(r"\s+")
@@ -110,7 +110,7 @@ class Flow:
 
     def follow(self, frame: object) -> None:
         """A frame that another numbered: what comes next stands after it."""
-        if isinstance(frame, Text):
+        if isinstance(frame, Text | Scan):
             self._number = max(self._number, frame.number + 1)
 
     def _taken(self, *, always: bool = False) -> Iterator[Text]:

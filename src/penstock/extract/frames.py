@@ -45,8 +45,10 @@ class Scan:
     """A page without text, as a picture: sent where text recognition was asked for, in the place of its Text."""
 
     number: int
-    png: str
-    """In base64."""
+    width: int
+    height: int
+    pixels: str
+    """A byte each, in base64: a form that nobody can be hurt by decoding."""
     frame: Literal["scan"] = "scan"
 
 
@@ -99,8 +101,14 @@ def parse(body: bytes) -> Frame | None:
             "seeks": bool(seeks),
         }:
             found = Opened(kind, engine, paged, pages, seeks)
-        case {"frame": "scan", "number": int(number), "png": str(png)}:
-            found = Scan(number, png)
+        case {
+            "frame": "scan",
+            "number": int(number),
+            "width": int(width),
+            "height": int(height),
+            "pixels": str(pixels),
+        }:
+            found = Scan(number, width, height, pixels)
         case {"frame": "warned", "text": str(text)}:
             found = Warned(text)
         case {"frame": "failed", "code": str(code), "facts": dict(facts)}:

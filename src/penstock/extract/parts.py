@@ -10,7 +10,7 @@ from penstock.extract.archive import look_into
 from penstock.extract.characters import label
 from penstock.extract.detect import HEAD, detect
 from penstock.extract.format import Format, Look
-from penstock.extract.frames import Read, Text, Warned
+from penstock.extract.frames import Read, Scan, Text, Warned
 from penstock.extract.source import Source
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -33,7 +33,7 @@ def whole(source: Source, first_page: int = 1) -> Iterator[Read]:
     known, warnings = detect(source.formats, Look(head, names), name=source.name, declared=source.declared)
     last = first_page - 1
     for frame in _frames(known, source, first_page):
-        last = frame.number if isinstance(frame, Text) else last
+        last = frame.number if isinstance(frame, Text | Scan) else last
         yield frame
     if not complete:
         yield Text(last + 1, "", problem="the file is cut short or damaged; what lay behind this is missing")
@@ -48,7 +48,7 @@ def _frames(known: Format, source: Source, first_page: int) -> Iterator[Read]:
     return known.read_from(source, first_page)
 
 
-def within(part: Source, number: int) -> Iterator[Text | Warned]:
+def within(part: Source, number: int) -> Iterator[Text | Scan | Warned]:
     """What lies in another file: its pages, numbered as parts from `number` on, under its name as the outermost
     heading. What cannot be read of it costs itself alone.
 
@@ -62,6 +62,10 @@ def within(part: Source, number: int) -> Iterator[Text | Warned]:
             if isinstance(frame, Text):
                 said = said or bool(frame.text)
                 yield _placed(frame, name, number)
+                number += 1
+            elif isinstance(frame, Scan):
+                said = True
+                yield replace(frame, number=number)
                 number += 1
             elif isinstance(frame, Warned):
                 yield Warned(f"{name}: {frame.text}")

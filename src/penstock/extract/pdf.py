@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import logging
+import math
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
@@ -14,7 +16,7 @@ from typing import Any, Protocol, Self
 from penstock.errors import PasswordRequired, Permanent, Unreadable
 from penstock.extract.characters import legible
 from penstock.extract.format import Format, Look, Match
-from penstock.extract.frames import LONGEST_PAGE, Opened, Read, Text, Warned
+from penstock.extract.frames import LONGEST_PAGE, Opened, Read, Scan, Text, Warned
 from penstock.extract.source import Source
 
 _TITLE = "PDF"
@@ -22,6 +24,10 @@ _OBJECT = re.compile(rb"\b(\d{1,9})\s+(\d{1,5})\s+obj\b")
 _TYPE = re.compile(rb"/Type\s*/(Catalog|Pages|Page)(?![A-Za-z])")
 _LONGEST_DICTIONARY = 20_000
 """Bytes of a page's own, which has its content elsewhere."""
+_SCALE = 200 / 72
+"""Of pages that are drawn: 200 dots an inch, where one of a PDF's units is a 72nd."""
+_MOST_PIXELS = 12_000_000
+"""Of a page that is drawn: somewhat more than of an A3 page at that scale."""
 _LOST = "the file is cut short or damaged; pages behind this may be missing"
 
 
@@ -59,9 +65,21 @@ def read(source: Source, first_page: int = 1) -> Iterator[Read]:
                 damaged += 1
                 if damaged == engine.pages:
                     raise Unreadable(kind=_TITLE, why=frame.problem)
-            yield frame
+            yield _scanned(engine, frame) if source.pictures else frame
         if lost:
             yield Text(engine.pages + 1, "", problem=lost)
+
+
+def _scanned(engine: Engine, frame: Read) -> Read:
+    """The page as a picture, where it has no text and the engine can draw it."""
+    if not isinstance(frame, Text) or frame.text or frame.problem is not None or not isinstance(engine, _Pdfium):
+        return frame
+    try:
+        return engine.drawn(frame.number)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as for its text
+        return replace(frame, problem=f"it has no text, and could not be drawn ({_reason(error)})")
 
 
 def _opened(source: Source, second: SecondOpinion, stack: ExitStack) -> tuple[Engine, str]:
@@ -195,6 +213,17 @@ class _Pdfium:
             except RecursionError:  # it recurses over each character that has no place in the text
                 text = characters.get_text_bounded()
             return text
+
+    def drawn(self, number: int) -> Scan:
+        with closing(self._document[number - 1]) as page:
+            width, height = page.get_size()
+            most = math.sqrt(_MOST_PIXELS / max(1.0, width * height))
+            with closing(page.render(scale=min(_SCALE, most), grayscale=True, no_smoothtext=False)) as bitmap:
+                stride, lines = bitmap.stride, memoryview(bitmap.buffer)
+                kept = b"".join(
+                    bytes(lines[line * stride : line * stride + bitmap.width]) for line in range(bitmap.height)
+                )
+                return Scan(number, bitmap.width, bitmap.height, base64.b64encode(kept).decode())
 
     def close(self) -> None:
         self._document.close()

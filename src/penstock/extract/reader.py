@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import os
@@ -31,8 +32,10 @@ from penstock.errors import (
     Unreadable,
     UnsupportedType,
 )
-from penstock.extract.frames import LENGTH_BYTES, LONGEST_FRAME, Done, Failed, Frame, Opened, Text, Warned, parse
+from penstock.extract.characters import legible
+from penstock.extract.frames import LENGTH_BYTES, LONGEST_FRAME, Done, Failed, Frame, Opened, Scan, Text, Warned, parse
 from penstock.extract.limits import ReadLimits
+from penstock.ports import Picture, Recognizer
 
 _log = logging.getLogger(__name__)
 
@@ -54,8 +57,10 @@ class ChildReader:
     """A child process per file, so that nothing of one document, or of one tenant, is left for the next. It is forked
     from a warm one with the libraries loaded, which takes milliseconds. Threads may share a reader."""
 
-    def __init__(self, limits: ReadLimits | None = None) -> None:
+    def __init__(self, limits: ReadLimits | None = None, recognizer: Recognizer | None = None) -> None:
+        """`recognizer`: for pages of PDFs that have no text; without one they are told as such."""
         self._limits = limits or ReadLimits()
+        self._recognizer = recognizer
         self._lock = Lock()
         self._warm: _Warm | None = None
 
@@ -72,8 +77,9 @@ class ChildReader:
             child = _Child(self._limits)
             try:
                 self._begin(child)
-                child.ask(request | {"folder": folder, "limits": asdict(self._limits)})
-                yield ChildReading(child)
+                wanted = {"folder": folder, "limits": asdict(self._limits), "pictures": self._recognizer is not None}
+                child.ask(request | wanted)
+                yield ChildReading(child, self._recognizer)
             finally:
                 child.end()
 
@@ -95,8 +101,8 @@ class ChildReader:
 class ChildReading:
     """One file being read: see ports.Reading."""
 
-    def __init__(self, child: _Child) -> None:
-        self._child = child
+    def __init__(self, child: _Child, recognizer: Recognizer | None = None) -> None:
+        self._child, self._recognizer = child, recognizer
         self._opened = Opened("", "", paged=False)
         self._warnings: list[str] = []
 
@@ -136,10 +142,32 @@ class ChildReading:
                     self._opened = frame
                 case Text(number, text, sections, problem):
                     yield Page(number, text, tuple(Section(offset, path) for offset, path in sections), problem)
+                case Scan():
+                    yield self._recognized(frame)
                 case Warned(text):
                     self._warn(text)
                 case Failed():
                     raise error_of(frame)
+
+    def _recognized(self, scan: Scan) -> Page:
+        """
+        Raises:
+            ReaderDied: it is no picture.
+            Transient: the recognizer does not answer.
+        """
+        try:
+            pixels = base64.b64decode(scan.pixels, validate=True)
+        except ValueError:
+            pixels = b""
+        if self._recognizer is None or not pixels or scan.width < 1 or len(pixels) != scan.width * scan.height:
+            raise ReaderDied(why="its answer made no sense")
+        try:
+            text = legible(self._recognizer.recognize(Picture(scan.width, scan.height, pixels))).strip()
+        except Permanent as error:
+            return Page(scan.number, "", problem=f"it has no text, and none was recognized: {error}".rstrip("."))
+        if text:
+            self._warn(f"The text of page {scan.number} was recognized in its picture.")
+        return Page(scan.number, text)
 
     def _warn(self, text: str) -> None:
         if len(self._warnings) < _WARNINGS:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO
 
 from penstock.errors import Unreadable
 from penstock.extract.limits import ReadLimits
@@ -34,11 +34,9 @@ class Source:
     """That its parts may be of."""
     depth: int = 0
     """How many archives and messages it lies in."""
+    pictures: bool = False
+    """Whether a page without text is wanted as a picture."""
     unfolded: Unfolded = field(default_factory=Unfolded)
-
-    @classmethod
-    def of_file(cls, path: str, name: str, declared: str | None, limits: ReadLimits, formats: Sequence[Format]) -> Self:
-        return cls(Path(path), name, declared, limits, formats)
 
     def open(self) -> BinaryIO:
         """
@@ -65,4 +63,4 @@ class Source:
         """
         if self.depth >= self.limits.nesting:
             raise self.limits.hit("nesting", "files in each other")
-        return Source(content, name, declared, self.limits, self.formats, self.depth + 1, self.unfolded)
+        return Source(content, name, declared, self.limits, self.formats, self.depth + 1, self.pictures, self.unfolded)

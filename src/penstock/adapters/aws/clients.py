@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -44,3 +44,8 @@ def aws_clients(endpoint: str | None = None) -> Clients:
         dynamodb=session.client("dynamodb", endpoint_url=endpoint, config=_CONFIG),
         sqs=session.client("sqs", endpoint_url=endpoint, config=_CONFIG),
     )
+
+
+def textract_client() -> Any:
+    """Made where text recognition by Textract is asked for, and not with the others."""
+    return boto3.Session(region_name=os.environ.get("AWS_REGION")).client("textract", config=_CONFIG)
