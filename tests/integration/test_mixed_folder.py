@@ -1,4 +1,4 @@
-"""A folder of 50 files as people have them, through `penstock add`: each ends as what it is, and the summary says so."""
+"""A folder of 50 files as people have them, through `penstock add`: each ends as what it is, and is told so."""
 
 from __future__ import annotations
 

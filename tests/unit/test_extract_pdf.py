@@ -139,3 +139,32 @@ def test_a_scan_needs_no_second_opinion(tmp_path: Path) -> None:
     path.write_bytes(scanned_pdf(2))
     with module.SecondOpinion(Source(path)) as second:
         assert not second.finds_fonts()
+
+
+def test_bookmarks_are_sections_from_where_their_titles_stand(tmp_path: Path) -> None:
+    from io import BytesIO
+
+    from reportlab.pdfgen.canvas import Canvas
+
+    buffer = BytesIO()
+    canvas = Canvas(buffer)
+    for number, (level, title) in enumerate([(0, "Intake"), (1, "Gates"), (0, "Turbine")]):
+        canvas.drawString(60, 780, "Before it.")
+        canvas.drawString(60, 760, title)
+        canvas.bookmarkPage(str(number))
+        canvas.addOutlineEntry(title, str(number), level)
+        canvas.showPage()
+    canvas.drawString(60, 780, "The last page.")
+    canvas.save()
+    found = [frame for frame in frames(tmp_path, buffer.getvalue()) if isinstance(frame, Text)]
+    place = found[0].text.find("Intake")
+    assert place > 0
+    assert [frame.sections for frame in found] == [
+        ((place, ("Intake",)),),
+        ((0, ("Intake",)), (place, ("Intake", "Gates"))),
+        ((0, ("Intake", "Gates")), (place, ("Turbine",))),
+        ((0, ("Turbine",)),),
+    ]
+    path = tmp_path / "a.pdf"
+    later = [frame for frame in module.read(Source(path), 3) if isinstance(frame, Text)]
+    assert later == found[2:], "the same when reading begins at a later page"

@@ -6,15 +6,16 @@ import base64
 import logging
 import math
 import re
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 from penstock.errors import PasswordRequired, Permanent, Unreadable
-from penstock.extract.characters import legible
+from penstock.extract.characters import label, legible
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import LONGEST_PAGE, Opened, Read, Scan, Text, Warned
 from penstock.extract.source import Source
@@ -24,6 +25,8 @@ _OBJECT = re.compile(rb"\b(\d{1,9})\s+(\d{1,5})\s+obj\b")
 _TYPE = re.compile(rb"/Type\s*/(Catalog|Pages|Page)(?![A-Za-z])")
 _LONGEST_DICTIONARY = 20_000
 """Bytes of a page's own, which has its content elsewhere."""
+_DEEPEST = 6
+_MOST_BOOKMARKS = 10_000
 _SCALE = 200 / 72
 """Of pages that are drawn: 200 dots an inch, where one of a PDF's units is a 72nd."""
 _MOST_PIXELS = 12_000_000
@@ -39,6 +42,45 @@ class Engine(Protocol):
 
     def text(self, index: int) -> str:
         """Of the page with this index, from 0. Raises whatever the library raises."""
+
+    def bookmarks(self) -> Bookmarks: ...
+
+
+class Bookmarks:
+    """The outline that a reader shows beside the pages: its titles are what sections are called."""
+
+    def __init__(self, entries: Iterable[tuple[int, int, str]] = ()) -> None:
+        """`entries`: page number, level and title of each, in their order."""
+        self._by_page: dict[int, list[tuple[int, str]]] = {}
+        for page, level, title in entries:
+            if title := label(title):
+                self._by_page.setdefault(page, []).append((level, title))
+        self._pages = sorted(self._by_page)
+        self._paths: dict[int, list[tuple[int, str]]] = {}
+        """What is open at the end of each page that opens something."""
+        path: list[tuple[int, str]] = []
+        for page in self._pages:
+            for entry in self._by_page[page]:
+                path = [*(each for each in path if each[0] < entry[0]), entry]
+            self._paths[page] = path
+
+    def on(self, frame: Read) -> Read:
+        """The same page with its sections: one begins where its title stands, else where the page does."""
+        if not isinstance(frame, Text) or not frame.text or not self._pages:
+            return frame
+        before = bisect_left(self._pages, frame.number)
+        path = self._paths[self._pages[before - 1]] if before else []
+        sections = {0: _titles(path)} if path else {}
+        place = 0
+        for entry in self._by_page.get(frame.number, ()):
+            path = [*(each for each in path if each[0] < entry[0]), entry]
+            place = max(place, frame.text.find(entry[1], place))
+            sections[place] = _titles(path)
+        return replace(frame, sections=tuple(sections.items()))
+
+
+def _titles(path: list[tuple[int, str]]) -> tuple[str, ...]:
+    return tuple(title for _, title in path)
 
 
 def match(look: Look) -> Match:
@@ -57,7 +99,7 @@ def read(source: Source, first_page: int = 1) -> Iterator[Read]:
         if first_page > 1:
             found = frames(engine, second, first_page)
         yield Opened("pdf", engine.name, paged=True, pages=engine.pages + bool(lost), seeks=True)
-        damaged = 0
+        damaged, bookmarks = 0, engine.bookmarks()
         for frame in found:
             if lost and isinstance(frame, Text) and not frame.text:
                 frame = replace(frame, problem=frame.problem or "its content is missing")  # noqa: PLW2901
@@ -65,7 +107,7 @@ def read(source: Source, first_page: int = 1) -> Iterator[Read]:
                 damaged += 1
                 if damaged == engine.pages:
                     raise Unreadable(kind=_TITLE, why=frame.problem)
-            yield _scanned(engine, frame) if source.pictures else frame
+            yield _scanned(engine, frame) if source.pictures else bookmarks.on(frame)
         if lost:
             yield Text(engine.pages + 1, "", problem=lost)
 
@@ -214,6 +256,20 @@ class _Pdfium:
                 text = characters.get_text_bounded()
             return text
 
+    def bookmarks(self) -> Bookmarks:
+        found = []
+        try:
+            for entry in islice(self._document.get_toc(max_depth=_DEEPEST), _MOST_BOOKMARKS):
+                target = entry.get_dest()
+                page = target.get_index() if target else None
+                if page is not None:
+                    found.append((page + 1, entry.level, entry.get_title()))
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - those before the one that is damaged are worth having
+            return Bookmarks(found)
+        return Bookmarks(found)
+
     def drawn(self, number: int) -> Scan:
         with closing(self._document[number - 1]) as page:
             width, height = page.get_size()
@@ -257,6 +313,10 @@ class _Pypdf:
 
     def text(self, index: int) -> str:
         return self._reader.pages[index].extract_text()
+
+    def bookmarks(self) -> Bookmarks:
+        """Not read: a file that needs the second opinion has little to say of itself."""
+        return Bookmarks()
 
     def uses_fonts(self) -> bool:
         return any(self._has_fonts(index) for index in range(self.pages))

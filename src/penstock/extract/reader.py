@@ -49,6 +49,8 @@ _LOADER = "LD_LIBRARY_PATH"
 _LAST_WORDS = 2000
 """Bytes of the child's stderr that are kept for the log."""
 _WARNINGS = 100
+_PATIENCE = 5
+"""Seconds that the warm process has to end by itself."""
 _PIPE = 1 << 20
 """Bytes that the child may be ahead, where the system lets a pipe hold as many."""
 
@@ -242,10 +244,14 @@ class _Warm:
 def _end(owner: int, control: socket.socket, process: subprocess.Popen[bytes]) -> None:
     """It ends by itself once the socket is closed."""
     control.close()
-    if owner == os.getpid():
-        process.wait()
-    else:
+    if owner != os.getpid():
         process.returncode = 0  # another's to wait for
+        return
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:  # a fork of this process holds the socket too
+        process.kill()
+        process.wait()
 
 
 class _Child:
