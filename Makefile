@@ -44,8 +44,8 @@ kill-worker: $(VENV)/.installed-dev $(EMULATOR)/.installed ## kill -9 of the wor
 	$(VENV)/bin/python -m tests.e2e.kill_worker
 
 bench-extract: $(VENV)/.installed-dev ## CORPUS=dir [ENGINES=a,b]: pages a second on one core, beside other libraries; then long PDFs
-	$(VENV)/bin/python benchmarks/extract.py $(CORPUS) $(if $(ENGINES),--engines $(ENGINES))
-	$(VENV)/bin/python benchmarks/extract.py --lengths 10,100,1000,10000
+	$(VENV)/bin/python -m benchmarks.extract $(CORPUS) $(if $(ENGINES),--engines $(ENGINES))
+	$(VENV)/bin/python -m benchmarks.extract --lengths 10,100,1000,10000
 
 hostile: $(VENV)/.installed-dev ## files made to harm, and what became of each: a table in docs/files.md
 	$(VENV)/bin/python -m tests.hostile docs/files.md

@@ -1,7 +1,7 @@
 """How fast files are read: pages a second on one core, from bytes to the body of the bulk request, and beside others.
 
-    python benchmarks/extract.py CORPUS [--engines NAME,NAME…]     a folder of files; a JSON line and a table
-    python benchmarks/extract.py --lengths 10,100,1000,10000       PDFs of so many pages: time, requests, memory
+    python -m benchmarks.extract CORPUS [--engines NAME,NAME…]     a folder of files; a JSON line and a table
+    python -m benchmarks.extract --lengths 10,100,1000,10000       PDFs of so many pages: time, requests, memory
 
 Each engine runs in a process of its own, pinned to one core, over the same files in the same run; the seconds are those
 of the processor, children included, so that what else the machine does is not counted. Other libraries are
@@ -297,7 +297,7 @@ def _cpu() -> float:
 
 def apart(engine: str, files: Sequence[Path]) -> dict[str, Any]:
     """In a process of its own."""
-    command = [sys.executable, __file__, "--measure", engine, *map(str, files)]
+    command = [sys.executable, "-m", "benchmarks.extract", "--measure", engine, *map(str, files)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
     if done.returncode:
         return {"engine": engine, "error": f"exit code {done.returncode}"}
@@ -311,25 +311,38 @@ def compare(corpus: Path, engines: Sequence[str]) -> None:
     print(f"{len(files)} files, one core\n", file=sys.stderr)
     print("| engine | pages/s | of pypdfium2 | pages | failed files | parent, MiB | child, MiB | share per step |")
     print("|---|---|---|---|---|---|---|---|")
+    pages = sum(map(_pages, files))
     results = {engine: apart(engine, files) for engine in engines}
-    bare = _rate(results.get("pypdfium2", {}))
+    bare = _rate(results.get("pypdfium2", {}), pages)
     for engine, found in results.items():
         if "error" in found:
             print(f"| {engine} | {found['error']} |  |  |  |  |  |  |")
             continue
-        share = f"{_rate(found) / bare:.2f}" if bare else ""
+        share = f"{_rate(found, pages) / bare:.2f}" if bare else ""
         steps = found["parts"] and {"child": found["seconds"] - sum(found["parts"].values()), **found["parts"]}
         parts = ", ".join(f"{name} {100 * each / found['seconds']:.1f} %" for name, each in steps.items())
         peaks = f"{found['parent_peak'] // _MEBI} | {found['child_peak'] // _MEBI or ''}"
-        print(f"| {engine} | {_rate(found):.0f} | {share} | {found['pages']} | {found['failed']} | {peaks} | {parts} |")
-    through, without = (_rate(results.get(f"penstock-{each}", {})) for each in ("reader", "in-process"))
+        print(
+            f"| {engine} | {_rate(found, pages):.0f} | {share} | {found['pages']} | {found['failed']} | {peaks} | {parts} |"
+        )
+    through, without = (_rate(results.get(f"penstock-{each}", {}), pages) for each in ("reader", "in-process"))
     if through and without:
         print(f"\nChild process and pipes: {100 * (1 - through / without):.1f} % of reading.")
     print(json.dumps(list(results.values())))
 
 
-def _rate(found: dict[str, Any]) -> float:
-    return found["pages"] / found["seconds"] if found.get("seconds") else 0.0
+def _pages(path: Path) -> int:
+    """Of a PDF, by pdfium; other files count as one. Engines that give a file in one piece are measured by this too."""
+    import pypdfium2
+
+    try:
+        return len(pypdfium2.PdfDocument(path)) if path.suffix.lower() == ".pdf" else 1
+    except pypdfium2.PdfiumError:
+        return 0
+
+
+def _rate(found: dict[str, Any], pages: int) -> float:
+    return pages / found["seconds"] if found.get("seconds") else 0.0
 
 
 def lengths(counts: Sequence[int]) -> None:
@@ -346,7 +359,7 @@ def lengths(counts: Sequence[int]) -> None:
             subprocess.run([sys.executable, "-c", program], check=True)
             found = apart("penstock", [path])
             peaks = f"{found['parent_peak'] // _MEBI} | {found['child_peak'] // _MEBI}"
-            rate = f"{found['seconds']:.2f} | {_rate(found):.0f}"
+            rate = f"{found['seconds']:.2f} | {_rate(found, count):.0f}"
             print(f"| {found['pages']:,} | {rate} | {found['requests']} | {peaks} |", flush=True)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from penstock.extract.kinds import media_types
 from penstock.extract.limits import ReadLimits
-from penstock.extract.registry import media_types
 
 
 class Settings(BaseSettings):

@@ -9,7 +9,7 @@ import pytest
 
 from penstock.document import Status
 from penstock.errors import Transient
-from penstock.extract.registry import media_type_of, media_types
+from penstock.extract.kinds import media_type_of, media_types
 from tests.door import SMALL, Door, is_problem
 from tests.world import TENANT
 

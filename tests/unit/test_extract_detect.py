@@ -34,7 +34,7 @@ def test_content_decides_then_the_name_then_the_declared_type(
     head: bytes, name: str, declared: str | None, kind: str
 ) -> None:
     found, warnings = detect(FORMATS, Look(head), name=name, declared=declared)
-    assert found.kind == kind
+    assert found.of.name == kind
     assert warnings == ()
 
 
@@ -51,7 +51,7 @@ def test_a_name_or_type_that_says_otherwise_is_a_warning(
     head: bytes, name: str, declared: str | None, kind: str, said: str
 ) -> None:
     found, warnings = detect(FORMATS, Look(head), name=name, declared=declared)
-    assert found.kind == kind
+    assert found.of.name == kind
     assert warnings == (said,)
 
 

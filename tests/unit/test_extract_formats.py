@@ -9,8 +9,9 @@ from difflib import SequenceMatcher
 import pytest
 
 from penstock.extract.frames import Opened, Read, Text, Warned
+from penstock.extract.kinds import KINDS, media_type_of
 from penstock.extract.parts import whole
-from penstock.extract.registry import FORMATS, media_type_of
+from penstock.extract.registry import FORMATS
 from penstock.extract.source import Source
 from tests.made import MAKERS, Made, docx_file, eml_file, html_file, odt_file, pptx_file, rtf_file, xlsx_file, zip_of
 
@@ -147,3 +148,7 @@ def test_macros_are_named_and_not_run() -> None:
         members: dict[str, str | bytes] = {name: archive.read(name) for name in archive.namelist()}
     with_macros = Made("a.docm", zip_of(members | {"word/vbaProject.bin": b"Sub AutoOpen()"}), "")
     assert warnings(with_macros) == ["It has macros; they were neither read nor run."]
+
+
+def test_what_is_accepted_is_what_is_read() -> None:
+    assert tuple(each.of for each in FORMATS) == KINDS

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from functools import cache
 
 from penstock.errors import TypeNotAccepted
-from penstock.extract.registry import media_type_of, spoken
+from penstock.extract.kinds import media_type_of, spoken
 
 _LONGEST = 255  # bytes of UTF-8, as file systems have it; the record holds it and stays small
 _BARE = "application/octet-stream"

@@ -42,28 +42,28 @@ def detect(formats: Sequence[Format], look: Look, *, name: str, declared: str | 
     """
     suffix = PurePath(name.lower()).suffix
     media_type = (declared or "").partition(";")[0].strip().lower()
-    named = [known for known in formats if suffix in known.suffixes]
-    typed = [known for known in formats if media_type in known.media_types]
+    named = [known for known in formats if suffix in known.of.suffixes]
+    typed = [known for known in formats if media_type in known.of.media_types]
     found = _by_content(formats, look, [*named, *typed])
     warnings = []
     if named and found not in named:
-        warnings.append(f"The name ends in {suffix}, but the content is {found.title}.")
+        warnings.append(f"The name ends in {suffix}, but the content is {found.of.title}.")
     if media_type not in _UNTOLD and found not in typed:
-        warnings.append(f"It was sent as {media_type}, but the content is {found.title}.")
+        warnings.append(f"It was sent as {media_type}, but the content is {found.of.title}.")
     return found, tuple(warnings)
 
 
 def _by_content(formats: Sequence[Format], look: Look, claimed: Sequence[Format]) -> Format:
     """The best match; among equal ones the one that the name claims, else the declared type, else the first."""
-    matches = {known.kind: known.match(look) for known in formats}
+    matches = {known.of.name: known.match(look) for known in formats}
     best = max(matches.values())
     foreign = next((title for signature, title in _FOREIGN.items() if look.head.startswith(signature)), None)
     if best < Match.ALMOST and foreign is not None:
         raise _unsupported(formats, foreign)
     if best is not Match.NO:
-        return next(known for known in (*claimed, *formats) if matches[known.kind] is best)
+        return next(known for known in (*claimed, *formats) if matches[known.of.name] is best)
     raise _unsupported(formats, "binary data of no known kind")
 
 
 def _unsupported(formats: Sequence[Format], found: str) -> UnsupportedType:
-    return UnsupportedType(found=found, accepted=", ".join(known.title for known in formats))
+    return UnsupportedType(found=found, accepted=", ".join(known.of.title for known in formats))

@@ -10,12 +10,13 @@ from penstock.errors import Unreadable
 from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import Opened, Read, Text
+from penstock.extract.kinds import DOCX
 from penstock.extract.markup import Element
 from penstock.extract.ooxml import Document, document
 from penstock.extract.ooxml import match as match_folder
 from penstock.extract.source import Source
 
-_TITLE = "a Word document (DOCX)"
+_TITLE = DOCX.title
 _HEADING = re.compile(r"heading (\d)$", re.IGNORECASE)
 _SKIPPED = frozenset({"Fallback", "moveFrom", "pPrChange", "rPrChange", "instrText", "delText", "del"})
 """What is not shown, or is shown by what stands beside it."""
@@ -212,15 +213,4 @@ def _margins(found: Document, kind: str) -> Iterator[str]:
             yield text
 
 
-FORMAT = Format(
-    kind="docx",
-    title=_TITLE,
-    suffixes=(".docx", ".docm", ".dotx"),
-    media_types=(
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-        "application/vnd.ms-word.document.macroenabled.12",
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.template",
-    ),
-    match=match,
-    read=read,
-)
+FORMAT = Format(DOCX, match=match, read=read)

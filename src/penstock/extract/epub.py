@@ -12,10 +12,11 @@ from penstock.extract.archive import Archive, opened
 from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import Opened, Read, Text
+from penstock.extract.kinds import EPUB
 from penstock.extract.markup import Element, elements
 from penstock.extract.source import Source
 
-_TITLE = "a book (EPUB)"
+_TITLE = EPUB.title
 _MARK = b"mimetypeapplication/epub+zip"
 _CONTAINER = "META-INF/container.xml"
 
@@ -98,11 +99,4 @@ def _locked(source: Source, archive: Archive) -> set[str]:
     return {unquote(given["URI"]) for event, tag, given in found if tag == "CipherReference" and "URI" in given}
 
 
-FORMAT = Format(
-    kind="epub",
-    title=_TITLE,
-    suffixes=(".epub",),
-    media_types=("application/epub+zip",),
-    match=match,
-    read=read,
-)
+FORMAT = Format(EPUB, match=match, read=read)

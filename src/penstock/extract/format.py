@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from penstock.extract.frames import Read
+from penstock.extract.kinds import Kind
 from penstock.extract.source import Source
 
 
@@ -33,14 +34,9 @@ class Match(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A kind of file, and how it is read. `read` runs in the child process only."""
+    """How a kind of file is read. `read` runs in the child process only."""
 
-    kind: str
-    title: str
-    """For people: "The file cannot be read as {title}"."""
-    suffixes: tuple[str, ...]
-    media_types: tuple[str, ...]
-    """The first is its own; senders use the others as well."""
+    of: Kind
     match: Callable[[Look], Match]
     read: Callable[[Source], Iterator[Read]]
     """

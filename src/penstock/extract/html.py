@@ -10,13 +10,14 @@ from penstock.errors import LimitHit, Unreadable
 from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import Opened, Read
+from penstock.extract.kinds import HTML
 from penstock.extract.source import Source
 from penstock.extract.text import encoding_of, guessed
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
-_TITLE = "a web page (HTML)"
+_TITLE = HTML.title
 _BEGINS = re.compile(
     rb"^(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b",
     re.IGNORECASE | re.DOTALL,
@@ -174,11 +175,4 @@ class _Walk:
             self._flow.block(text)
 
 
-FORMAT = Format(
-    kind="html",
-    title=_TITLE,
-    suffixes=(".html", ".htm", ".xhtml"),
-    media_types=("text/html", "application/xhtml+xml"),
-    match=match,
-    read=read,
-)
+FORMAT = Format(HTML, match=match, read=read)

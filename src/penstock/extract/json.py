@@ -12,10 +12,11 @@ from penstock.errors import Unreadable
 from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import Opened, Read, Text, Warned
+from penstock.extract.kinds import JSON
 from penstock.extract.source import Source
 from penstock.extract.text import encoding_of, opened, parts
 
-_TITLE = "JSON"
+_TITLE = JSON.title
 _BEGINS = re.compile(rb"^(?:\xef\xbb\xbf)?\s*(?:[\[{\"]|-?\d|true|false|null)|^\xff\xfe[\[{]\0|^\xfe\xff\0[\[{]")
 _UNREADABLE_LINES = 20
 """That are named one by one."""
@@ -87,11 +88,4 @@ def _write(value: Any, flow: Flow) -> Iterator[None]:
         yield
 
 
-FORMAT = Format(
-    kind="json",
-    title=_TITLE,
-    suffixes=(".json", ".jsonl", ".ndjson"),
-    media_types=("application/json", "application/jsonl", "application/x-ndjson", "text/plain"),
-    match=match,
-    read=read,
-)
+FORMAT = Format(JSON, match=match, read=read)

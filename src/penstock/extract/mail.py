@@ -10,13 +10,14 @@ from penstock.extract import html
 from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import Opened, Read
+from penstock.extract.kinds import EML
 from penstock.extract.parts import within
 from penstock.extract.source import Source
 
 if TYPE_CHECKING:
     from email.message import Message
 
-_TITLE = "a message (EML)"
+_TITLE = EML.title
 _SHOWN = ("Subject", "From", "To", "Cc", "Date")
 _LINE = rb"[!-9;-~]{1,80}:[ \t][^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n"
 _HEADERS = re.compile(rb"^(?:From [^\r\n]*\r?\n)?((?:" + _LINE + rb")+)")
@@ -135,11 +136,4 @@ def _name(part: Message) -> str:
         return name or ""
 
 
-FORMAT = Format(
-    kind="eml",
-    title=_TITLE,
-    suffixes=(".eml",),
-    media_types=("message/rfc822",),
-    match=match,
-    read=read,
-)
+FORMAT = Format(EML, match=match, read=read)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from penstock.extract.format import Format
 from penstock.extract.frames import Opened, Read, Text
+from penstock.extract.kinds import MARKDOWN
 from penstock.extract.source import Source
 from penstock.extract.text import encoding_of, guessed, match, opened, parts, undecodable
 
@@ -107,11 +108,4 @@ def _plain(title: str) -> str:
     return _INLINE.sub(lambda found: found[1] or "", title).strip()
 
 
-FORMAT = Format(
-    kind="markdown",
-    title="Markdown",
-    suffixes=(".md", ".markdown", ".mdown", ".mkd"),
-    media_types=("text/markdown", "text/x-markdown", "text/plain"),
-    match=match,
-    read=read,
-)
+FORMAT = Format(MARKDOWN, match=match, read=read)

@@ -10,10 +10,11 @@ from penstock.extract.archive import Archive, opened
 from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import Opened, Read, Text
+from penstock.extract.kinds import ODT
 from penstock.extract.markup import Element, elements
 from penstock.extract.source import Source
 
-_TITLE = "an OpenDocument text (ODT)"
+_TITLE = ODT.title
 _MARK = b"mimetypeapplication/vnd.oasis.opendocument.text"
 _SKIPPED = frozenset({"tracked-changes", "note-citation", "creator", "date", "creator-initials", "bibliography-source"})
 _NOTES = frozenset({"note", "annotation"})
@@ -161,11 +162,4 @@ def _margins(source: Source, archive: Archive) -> tuple[list[str], list[str]]:
     return said["header"], said["footer"]
 
 
-FORMAT = Format(
-    kind="odt",
-    title=_TITLE,
-    suffixes=(".odt", ".ott"),
-    media_types=("application/vnd.oasis.opendocument.text", "application/vnd.oasis.opendocument.text-template"),
-    match=match,
-    read=read,
-)
+FORMAT = Format(ODT, match=match, read=read)

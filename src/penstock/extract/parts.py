@@ -44,7 +44,7 @@ def _frames(known: Format, source: Source, first_page: int) -> Iterator[Read]:
     if first_page == 1:
         return known.read(source)
     if known.read_from is None:
-        raise Unreadable(kind=known.title, why=f"its reading cannot begin at page {first_page}")
+        raise Unreadable(kind=known.of.title, why=f"its reading cannot begin at page {first_page}")
     return known.read_from(source, first_page)
 
 

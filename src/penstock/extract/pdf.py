@@ -18,9 +18,10 @@ from penstock.errors import PasswordRequired, Permanent, Unreadable
 from penstock.extract.characters import label, legible
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import LONGEST_PAGE, Opened, Read, Scan, Text, Warned
+from penstock.extract.kinds import PDF
 from penstock.extract.source import Source
 
-_TITLE = "PDF"
+_TITLE = PDF.title
 _OBJECT = re.compile(rb"\b(\d{1,9})\s+(\d{1,5})\s+obj\b")
 _TYPE = re.compile(rb"/Type\s*/(Catalog|Pages|Page)(?![A-Za-z])")
 _LONGEST_DICTIONARY = 20_000
@@ -400,12 +401,4 @@ class SecondOpinion:
             return False
 
 
-FORMAT = Format(
-    kind="pdf",
-    title=_TITLE,
-    suffixes=(".pdf",),
-    media_types=("application/pdf", "application/x-pdf"),
-    match=match,
-    read=read,
-    read_from=read,
-)
+FORMAT = Format(PDF, match=match, read=read, read_from=read)

@@ -8,12 +8,13 @@ from penstock.errors import LimitHit, Permanent, Unreadable
 from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import Opened, Read, Text
+from penstock.extract.kinds import PPTX
 from penstock.extract.markup import Element
 from penstock.extract.ooxml import Document, document
 from penstock.extract.ooxml import match as match_folder
 from penstock.extract.source import Source
 
-_TITLE = "a presentation (PPTX)"
+_TITLE = PPTX.title
 _SHAPES = {"sp", "graphicFrame", "cxnSp"}
 _TITLES = {"title", "ctrTitle"}
 _MARGINS = {"sldNum", "dt", "hdr", "sldImg", "ftr"}
@@ -143,15 +144,4 @@ def _shapes(elements: Iterable[Element]) -> Iterator[tuple[str, list[_Block]]]:
             shape.end(name)
 
 
-FORMAT = Format(
-    kind="pptx",
-    title=_TITLE,
-    suffixes=(".pptx", ".pptm", ".ppsx", ".potx"),
-    media_types=(
-        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-        "application/vnd.ms-powerpoint.presentation.macroenabled.12",
-        "application/vnd.openxmlformats-officedocument.presentationml.slideshow",
-    ),
-    match=match,
-    read=read,
-)
+FORMAT = Format(PPTX, match=match, read=read)

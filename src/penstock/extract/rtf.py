@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import Opened, Read, Warned
+from penstock.extract.kinds import RTF
 from penstock.extract.source import Source
 
-_TITLE = "rich text (RTF)"
+_TITLE = RTF.title
 _TOKEN = re.compile(
     rb"\\(?:([a-zA-Z]{1,32})(-?\d{1,10})? ?|'([0-9a-fA-F]{2})|([^a-zA-Z']))|([{}])|[\r\n\0]+|([^\\{}\r\n\0]+)|\\"
 )
@@ -316,11 +317,4 @@ def _codec(name: str) -> str:
     return name
 
 
-FORMAT = Format(
-    kind="rtf",
-    title=_TITLE,
-    suffixes=(".rtf",),
-    media_types=("application/rtf", "text/rtf"),
-    match=match,
-    read=read,
-)
+FORMAT = Format(RTF, match=match, read=read)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from penstock.extract.flow import Flow
 from penstock.extract.format import Format
 from penstock.extract.frames import Opened, Read, Warned
+from penstock.extract.kinds import CSV
 from penstock.extract.source import Source
 from penstock.extract.text import encoding_of, guessed, match, opened
 
@@ -55,11 +56,4 @@ def _delimiter(sample: str) -> str:
     return max(_DELIMITERS, key=lambda each: scores[each])
 
 
-FORMAT = Format(
-    kind="csv",
-    title="a table (CSV, TSV)",
-    suffixes=(".csv", ".tsv", ".tab"),
-    media_types=("text/csv", "text/tab-separated-values", "application/csv", "text/plain"),
-    match=match,
-    read=read,
-)
+FORMAT = Format(CSV, match=match, read=read)

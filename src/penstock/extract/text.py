@@ -11,6 +11,7 @@ from typing import TextIO
 from penstock.extract.characters import legible
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import Opened, Read, Text, Warned
+from penstock.extract.kinds import TEXT
 from penstock.extract.source import Source
 
 PART = 200_000
@@ -141,11 +142,4 @@ def _guess(*samples: bytes) -> str:
     return _WESTERN if western else best.encoding
 
 
-FORMAT = Format(
-    kind="text",
-    title="plain text",
-    suffixes=(".txt", ".text", ".log"),
-    media_types=("text/plain",),
-    match=match,
-    read=read,
-)
+FORMAT = Format(TEXT, match=match, read=read)

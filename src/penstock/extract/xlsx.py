@@ -12,11 +12,12 @@ from penstock.errors import LimitHit, Permanent, Unreadable
 from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import Opened, Read, Text
+from penstock.extract.kinds import XLSX
 from penstock.extract.ooxml import Document, document
 from penstock.extract.ooxml import match as match_folder
 from penstock.extract.source import Source
 
-_TITLE = "a workbook (XLSX)"
+_TITLE = XLSX.title
 _COLUMN = re.compile(r"[A-Z]{1,3}")
 _GAP = 16
 """Empty cells in a row that are shown as such; of more, these."""
@@ -228,15 +229,4 @@ def _date(epoch: datetime, days: float) -> str:
     return f"{moment:%Y-%m-%d}" if days == int(days) else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
-FORMAT = Format(
-    kind="xlsx",
-    title=_TITLE,
-    suffixes=(".xlsx", ".xlsm", ".xltx"),
-    media_types=(
-        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-        "application/vnd.ms-excel.sheet.macroenabled.12",
-        "application/vnd.openxmlformats-officedocument.spreadsheetml.template",
-    ),
-    match=match,
-    read=read,
-)
+FORMAT = Format(XLSX, match=match, read=read)

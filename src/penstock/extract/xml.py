@@ -9,10 +9,11 @@ from penstock.errors import Unreadable
 from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import Opened, Read, Text
+from penstock.extract.kinds import XML
 from penstock.extract.markup import elements
 from penstock.extract.source import Source
 
-_TITLE = "XML"
+_TITLE = XML.title
 _DECLARED = re.compile(rb"^(?:\xef\xbb\xbf)?\s*<\?xml\s")
 _ROOT = re.compile(rb"^(?:\xef\xbb\xbf)?\s*<(?:[A-Za-z_]|!DOCTYPE|!--)")
 _WIDE = (b"\xff\xfe<\0?\0x\0m\0l\0", b"\xfe\xff\0<\0?\0x\0m\0l")
@@ -60,11 +61,4 @@ def read(source: Source) -> Iterator[Read]:
     yield from flow.rest()
 
 
-FORMAT = Format(
-    kind="xml",
-    title=_TITLE,
-    suffixes=(".xml",),
-    media_types=("application/xml", "text/xml"),
-    match=match,
-    read=read,
-)
+FORMAT = Format(XML, match=match, read=read)

@@ -10,10 +10,11 @@ from penstock.extract.characters import label
 from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import Opened, Read, Text
+from penstock.extract.kinds import ZIP
 from penstock.extract.parts import within
 from penstock.extract.source import Source
 
-_TITLE = "a ZIP archive"
+_TITLE = ZIP.title
 _HIDDEN = ("__MACOSX/",)
 """Folders that a system adds for itself."""
 
@@ -49,11 +50,4 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(_HIDDEN) or name.rpartition("/")[2] in {".DS_Store", "Thumbs.db"}
 
 
-FORMAT = Format(
-    kind="zip",
-    title=_TITLE,
-    suffixes=(".zip",),
-    media_types=("application/zip", "application/x-zip-compressed"),
-    match=match,
-    read=read,
-)
+FORMAT = Format(ZIP, match=match, read=read)
