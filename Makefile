@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 EMULATOR := .venv-emulator
 DEPLOY := .venv-emulator-deploy
+INVOKE := .venv-invoke
 STATE ?= .penstock
 PIP := pip install --quiet --disable-pip-version-check
 penstock := $(VENV)/bin/penstock
 
-.PHONY: run demo test truth kill-worker bench-extract hostile build validate deploy-local deploy-local-test lint format lock clean-state clean help
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\#.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -18,9 +19,16 @@ run: $(VENV)/.installed $(EMULATOR)/.installed ## the whole stack on this machin
 demo: $(VENV)/.installed $(EMULATOR)/.installed ## samples in through both doors, found again, and everything ended
 	@exec $(penstock) demo --state $(STATE)/demo $(if $(NEW_IDS),--new-ids)
 
-test: $(VENV)/.installed-dev $(EMULATOR)/.installed ## every test
+test: $(VENV)/.installed-dev $(EMULATOR)/.installed $(INVOKE)/.installed ## every test
 	$(VENV)/bin/python -m pytest $(if $(TESTS),$(TESTS),--ignore=$(DEPLOYED))
 
+bench-requests: $(VENV)/.installed-dev $(EMULATOR)/.installed ## every AWS request of a document, against its budget; UPDATE=1 agrees
+	$(VENV)/bin/python -m benchmarks.requests $(if $(UPDATE),--update)
+
+bench-searchable: $(VENV)/.installed-dev $(EMULATOR)/.installed ## from sending to searchable, p50 and p95, by each door
+	$(VENV)/bin/python -m benchmarks.searchable
+
+DOORS := tests/e2e/test_doors.py tests/e2e/test_uploads.py
 DEPLOYED := tests/e2e/test_deployed.py
 
 build: $(VENV)/.installed ## the package for AWS, and how large it is
@@ -31,11 +39,14 @@ validate: $(VENV)/.installed-dev ## the template: cfn-lint, our own tests, and s
 	@if command -v sam >/dev/null; then sam validate --lint --region us-east-1; else echo "sam is not installed: its own validation was left out"; fi
 	$(VENV)/bin/python -m pytest -q tests/unit/test_template.py tests/unit/test_template_functions.py
 
+invoke: $(VENV)/.installed $(EMULATOR)/.installed $(INVOKE)/.installed ## every sample event, answered by its function as Lambda runs it
+	@exec $(VENV)/bin/python -m penstock.local.invoke
+
 deploy-local: $(VENV)/.installed $(DEPLOY)/.installed ## the whole template on an emulator, until Ctrl-C
 	@exec $(VENV)/bin/python -m penstock.local.deploy
 
 deploy-local-test: $(VENV)/.installed-dev $(DEPLOY)/.installed ## documents through the deployed functions, and all removed
-	$(VENV)/bin/python -m pytest $(DEPLOYED)
+	@$(VENV)/bin/python -m pytest --deployed $(DOORS) $(DEPLOYED) && cat .penstock/deploy-test/summary
 
 truth: $(VENV)/.installed-dev $(EMULATOR)/.installed ## 2,000 searches across 20 replacements of one document
 	$(VENV)/bin/python -m tests.e2e.replace_under_search
@@ -49,6 +60,14 @@ bench-extract: $(VENV)/.installed-dev ## CORPUS=dir [ENGINES=a,b]: pages a secon
 
 hostile: $(VENV)/.installed-dev ## files made to harm, and what became of each: a table in docs/files.md
 	$(VENV)/bin/python -m tests.hostile docs/files.md
+faults: $(VENV)/.installed-dev $(EMULATOR)/.installed ## every fault that we can make, and what came of it; SEED=n does the same again
+	$(VENV)/bin/python -m tests.faults.run $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)",--table docs/faults.md)
+
+bench-cold: $(VENV)/.installed-dev ## how long each function takes to start, beside bare ones
+	$(VENV)/bin/python -m benchmarks.cold
+
+bench-worker: $(VENV)/.installed-dev ## a worker's own speed, beside Celery's and a plain loop's
+	$(VENV)/bin/python -m benchmarks.worker $(if $(ROUNDS),--rounds $(ROUNDS))
 
 lint: $(VENV)/.installed-dev ## ruff, mypy --strict, import-linter
 	$(VENV)/bin/ruff check .
@@ -67,12 +86,13 @@ clean-state: ## forget documents, keys and index of the local stack
 	rm -rf $(STATE)
 
 clean: clean-state ## forget the virtual environments too
-	rm -rf $(VENV) $(EMULATOR) $(DEPLOY) build
+	rm -rf $(VENV) $(EMULATOR) $(DEPLOY) $(INVOKE) build
 
 lock: ## resolve the locked versions anew; needs uv
 	uv pip compile $(LOCK) requirements/build.in -o requirements/build.txt
 	uv pip compile $(LOCK) requirements/emulator.in -o requirements/emulator.txt
 	uv pip compile $(LOCK) requirements/emulator-deploy.in -o requirements/emulator-deploy.txt
+	uv pip compile $(LOCK) --no-deps requirements/invoke.in -o requirements/invoke.txt
 	uv pip compile $(LOCK) --extra local pyproject.toml -o requirements/local.txt
 	uv pip compile $(LOCK) --extra dev -c requirements/local.txt pyproject.toml -o requirements/dev.txt
 	uv pip compile $(LOCK) --extra worker --extra extract --extra openai -c requirements/local.txt pyproject.toml -o requirements/worker.txt
@@ -110,4 +130,11 @@ $(DEPLOY)/.installed: requirements/emulator-deploy.txt
 	@echo "Installing the emulator that takes deployments into $(DEPLOY) …"
 	@test -x $(DEPLOY)/bin/python || $(PYTHON) -m venv $(DEPLOY)
 	@$(DEPLOY)/bin/$(PIP) -r requirements/emulator-deploy.txt
+	@touch $@
+
+# What is Lambda's own: what a function may import beside its package and its layers, so not even pip is in it.
+$(INVOKE)/.installed: requirements/invoke.txt $(VENV)/.installed
+	@echo "Installing Lambda's runtime interface into $(INVOKE) …"
+	@test -x $(INVOKE)/bin/python || $(VENV)/bin/python -m venv --without-pip $(INVOKE)
+	@$(VENV)/bin/pip --python $(INVOKE)/bin/python install --quiet --disable-pip-version-check --no-deps -r requirements/invoke.txt
 	@touch $@

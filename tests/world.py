@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
+from penstock.cancel import request_cancel
 from penstock.chunk import Count, Entry
 from penstock.claim import Claim
 from penstock.document import Document, DocumentId, Pair, TenantId, document_id
@@ -16,6 +17,7 @@ from penstock.pipeline import Done, HandBack, Outcome, run
 from penstock.ports import Change, Limits, Services
 from penstock.receive import ObjectEvent, Received, Upload, receive_object, receive_upload
 from penstock.remove import request_removal
+from penstock.retry import request_retry
 from penstock.search import Answer, Question, search
 from penstock.sweep import sweep
 from penstock.task import Lane, Message, TaskId
@@ -108,6 +110,9 @@ class World:
     reader: FakeReader = field(default_factory=lambda: FakeReader(paged=True))
     limits: Limits = field(default_factory=lambda: Limits(chunk=400, overlap=40, shard=2, attempts=3))
 
+    def __post_init__(self) -> None:
+        self.objects.clock = self.clock
+
     @property
     def services(self) -> Services:
         return Services(
@@ -143,6 +148,12 @@ class World:
 
     def delete(self, received: Received, tenant: TenantId = TENANT) -> TaskId:
         return request_removal(self.services, tenant, received.document.id)
+
+    def cancel(self, received: Received, tenant: TenantId = TENANT) -> TaskId:
+        return request_cancel(self.services, tenant, received.document.id)
+
+    def retry(self, received: Received, tenant: TenantId = TENANT) -> TaskId:
+        return request_retry(self.services, tenant, received.document.id)
 
     def take(self) -> Message:
         message = self.queue.take()

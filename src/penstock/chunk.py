@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import NewType
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, NewType, TypeAlias
 
 from penstock.document import DocumentId, Pair
 
-Vector = npt.NDArray[np.float32]
+if TYPE_CHECKING:  # takes 0.2 s to import, and only who makes vectors or compares them needs it
+    import numpy as np
+    import numpy.typing as npt
+
+Vector: TypeAlias = "npt.NDArray[np.float32]"
 """float32 of shape (dimensions,)."""
 
 TextHash = NewType("TextHash", str)

@@ -33,7 +33,7 @@ _BATCH = 10
 
 _RECEIVED: Mapping[Way, Requests] = MappingProxyType(
     {
-        Way.HTTPS: {"S3.PutObject": 1, "DynamoDB.GetItem": 2, "DynamoDB.PutItem": 1},
+        Way.HTTPS: {"S3.PutObject": 1, "DynamoDB.GetItem": 1, "DynamoDB.PutItem": 1},
         Way.DROP: {
             "DynamoDB.GetItem": 1,
             "DynamoDB.PutItem": 1,
@@ -41,7 +41,7 @@ _RECEIVED: Mapping[Way, Requests] = MappingProxyType(
             "SQS.DeleteMessageBatch": 1 / _BATCH,
         },
         Way.UPLOAD: {
-            "DynamoDB.GetItem": 3,
+            "DynamoDB.GetItem": 2,
             "DynamoDB.PutItem": 3,
             "S3.CopyObject": 1,
             "S3.ListObjectVersions": 1,
@@ -57,7 +57,8 @@ _MESSAGE: Requests = {"SQS.SendMessage": 1, "SQS.ReceiveMessage": 1, "SQS.Delete
 _ONE_SHARD: Requests = {"DynamoDB.GetItem": 1, "DynamoDB.PutItem": 2, "S3.GetObject": 1}
 """Claim, read, publish."""
 _SHARDS: Requests = {
-    "DynamoDB.GetItem": 4,
+    "DynamoDB.GetItem": 2,
+    "DynamoDB.BatchGetItem": 1,
     "DynamoDB.PutItem": 2,
     "DynamoDB.TransactWriteItems": 1,
     "DynamoDB.DeleteItem": 1,
@@ -65,7 +66,14 @@ _SHARDS: Requests = {
     "S3.ListObjectVersions": 1,
     "S3.DeleteObjects": 1,
 }
-_EACH_SHARD: Requests = {**_MESSAGE, "DynamoDB.GetItem": 5, "DynamoDB.PutItem": 3, "S3.PutObject": 1, "S3.GetObject": 1}
+_EACH_SHARD: Requests = {
+    **_MESSAGE,
+    "DynamoDB.BatchGetItem": 2,
+    "DynamoDB.GetItem": 1,
+    "DynamoDB.PutItem": 3,
+    "S3.PutObject": 1,
+    "S3.GetObject": 1,
+}
 
 _BESIDE: Mapping[Way, Requests] = MappingProxyType(
     {
@@ -86,6 +94,7 @@ _INDEX_WRITES = 3
 _PRICED: Mapping[str, tuple[str, float]] = MappingProxyType(
     {
         "API Gateway.Request": ("http_api_request", 1),
+        "DynamoDB.BatchGetItem": ("dynamodb_read", 2),
         "DynamoDB.DeleteItem": ("dynamodb_write", 1),
         "DynamoDB.GetItem": ("dynamodb_read", 1),
         "DynamoDB.IndexWrite": ("dynamodb_write", 1),
@@ -105,7 +114,8 @@ _PRICED: Mapping[str, tuple[str, float]] = MappingProxyType(
         "SQS.SendMessage": ("sqs_request", 1),
     }
 )
-"""What a request is billed as, and as how many: items are under 1 KB; a transaction of two counts each twice."""
+"""What a request is billed as, and as how many: items are under 1 KB; a batch is of a record and a build; a transaction
+of two counts each twice."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,10 @@ class Work:
     until: datetime | None = None
     attempts: int = 0
     rest: datetime | None = None
-    """After a try that failed: not before this. A copy of the message has to wait like the message itself (I4)."""
+    """After a try that failed or has to wait: not before this. A copy of the message has to wait like the message
+    itself (I4)."""
+    waits: int = 0
+    """How often it was told to come later since a try failed last."""
 
     def alive(self, now: datetime) -> bool:
         return self.until is not None and now < self.until
@@ -155,15 +158,51 @@ class Work:
 
     def failed(self, epoch: int, rest: datetime) -> Self:
         """A try failed; the next not before `rest`."""
-        return replace(self.held(epoch), until=None, attempts=self.attempts + 1, rest=rest)
+        return replace(self.held(epoch), until=None, attempts=self.attempts + 1, rest=rest, waits=0)
+
+    def waiting(self, epoch: int, rest: datetime) -> Self:
+        """It has to wait; that is no attempt."""
+        return replace(self.held(epoch), until=None, rest=rest, waits=self.waits + 1)
+
+
+REMEMBERED = 3
+"""Of the attempts before the newest, so many last causes are kept."""
+_SHORT = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why the newest attempt failed, or what its last try ran into."""
+    """Why an attempt failed, or what its last try ran into."""
 
     code: str
     message: str
+    attempt: int = 0
+    """Which try of its stage and shard it was, from 1."""
+    at: datetime | None = None
+
+    def same(self, other: Failure | None) -> bool:
+        """Whether this is the same cause, whenever and at whichever try."""
+        return other is not None and (self.code, self.message) == (other.code, other.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What a removal found of its document, all of which is gone once it has ended."""
+
+    chunks: int = 0
+    objects: int = 0
+    """Keys of the bucket."""
+    versions: int = 0
+    """Of these keys."""
+
+    def with_more(self, other: Removal) -> Self:
+        """A try that is cut short has removed some: the next finds the rest, and what was written since."""
+        return replace(
+            self,
+            chunks=max(self.chunks, other.chunks),
+            objects=max(self.objects, other.objects),
+            versions=max(self.versions, other.versions),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +278,12 @@ class Document:
     receipt: Receipt | None = None
     """Of the newest generation, once published."""
     failure: Failure | None = None
+    """Of the newest attempt alone: none of an earlier one is ever shown with it."""
+    history: tuple[Failure, ...] = ()
+    """What the attempts before it, on the same bytes, ended with; the latest last."""
     cancel: bool = False
+    """Asked for while somebody holds the work: seen at the next checkpoint. Nothing is claimed or published then."""
+    removal: Removal | None = None
     stray: bool = False
     """There were earlier builds: their chunks, and what a stalled writer may still write, are cleared once more."""
     quiet: datetime | None = None
@@ -262,6 +306,18 @@ class Document:
         """The pair that readers see now."""
         hidden = self.status in {Status.DELETING, Status.DELETED}
         return None if hidden or self.active is None else self.active.pair
+
+    @property
+    def in_work(self) -> bool:
+        """Whether somebody has begun on the newest generation, and it has not come to its end."""
+        return self.status in {Status.EXTRACTING, Status.EMBEDDING}
+
+    @property
+    def remembered(self) -> tuple[Failure, ...]:
+        """The history once a new attempt on these bytes begins."""
+        if self.failure is None:
+            return self.history
+        return (*self.history, replace(self.failure, message=self.failure.message[:_SHORT]))[-REMEMBERED:]
 
     def moved(self, status: Status, **fields: object) -> Self:
         """

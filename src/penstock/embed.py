@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from penstock.chunk import Chunk, Entry, TextHash, Vector
-from penstock.claim import Claim, add_paid, check, finish_shard
-from penstock.errors import Transient
+from penstock.claim import Claim, HandedOn, add_paid, check, finish_shard, put_down
+from penstock.errors import Interrupted, Transient
 from penstock.ports import Services
 from penstock.publish import publish_build
 from penstock.shards import load_shard
@@ -18,14 +18,14 @@ def embed(services: Services, claim: Claim) -> None:
 
     Raises:
         Fenced: the shard's lease, or its build, was lost.
-        Transient, Permanent: as for `embed_chunks`.
+        HandedOn, Transient, Permanent: as for `embed_chunks`.
     """
     assert claim.message.shard is not None, "Message.of gives every embed message its shard"
     chunks, paged = load_shard(services, claim.document, claim.message.shard)
     paid = Paid()
     try:
         embed_chunks(services, claim, chunks, paid, paged=paged)
-    except Transient:
+    except (Transient, HandedOn, Interrupted):
         add_paid(services, claim, paid.texts)
         raise
     build = finish_shard(services, claim, chunks=len(chunks), embedded=paid.texts)
@@ -48,6 +48,7 @@ def embed_chunks(services: Services, claim: Claim, chunks: Sequence[Chunk], paid
 
     Raises:
         Fenced: it is not.
+        HandedOn: the time is over; a batch at least was done.
         Transient: the provider or the index did not answer.
         Permanent: the provider refuses us. A text that it refuses is indexed without a vector instead.
     """
@@ -66,14 +67,17 @@ def embed_chunks(services: Services, claim: Claim, chunks: Sequence[Chunk], paid
         if entries:
             services.index.put(tenant, entries)
 
-    if claim.attempts or record.stray:
-        services.index.refresh(tenant)  # what the tries before this one paid for
+    if claim.again or record.stray:
+        services.index.refresh(tenant)  # what the runs before this one paid for
     known = services.index.known_vectors(tenant, list(texts))
     put(known)
     unknown = [text_hash for text_hash in texts if text_hash not in known]
     while unknown:
         if paid.texts:
             check(services, claim)
+            if services.halt() is not None:
+                put_down(services, claim)
+                raise HandedOn
         fresh = services.embedder.embed(tenant, [texts[text_hash] for text_hash in unknown])
         paid.texts += len(fresh)
         put(dict(zip(unknown, fresh, strict=False)))

@@ -46,10 +46,30 @@ class Transient(PenstockError):
         return _again, (type(self), {"retry_after": self.retry_after, **self.facts})
 
 
+class NotYet(Transient):
+    """The embedding provider is not asked for now: {why}. Nothing failed, and no attempt is counted."""
+
+    code = "provider_waits"
+
+    def __init__(self, *, retry_after: float, **facts: object) -> None:
+        super().__init__(retry_after=retry_after, **facts)
+        self.seconds = retry_after
+
+
 class Fenced(PenstockError):
     """A newer claim, a newer generation, a cancel or a delete came first; nothing was changed."""
 
     code = "fenced"
+
+
+class Interrupted(BaseException):
+    """The runtime ends now. Raised in the midst of whatever the task does, which leaves what it holds and says so."""
+
+
+class Cancelled(Fenced):
+    """Somebody asked for this work to be cancelled."""
+
+    code = "cancelled"
 
 
 class Conflict(PenstockError):
@@ -87,6 +107,31 @@ class BeingDeleted(Permanent):
     """Document {document!r} is being deleted. Send it again when its delete task has ended."""
 
     code = "being_deleted"
+
+
+class Deleted(Permanent):
+    """Document {document!r} was deleted, and its bytes with it. Add it again to have it back."""
+
+    code = "deleted"
+
+
+class NothingToRetry(Permanent):
+    """Document {document!r} is {status}: there is nothing to retry. What failed or was cancelled can be; to replace it,
+    add the new bytes under its id."""
+
+    code = "nothing_to_retry"
+
+
+class NothingToCancel(Permanent):
+    """Document {document!r} is {status}: nothing is under way that could be cancelled. To have it gone, delete it."""
+
+    code = "nothing_to_cancel"
+
+
+class CannotRedrive(Permanent):
+    """Dead letter {id} cannot be sent again: {why}. Drop it; a copy is kept."""
+
+    code = "cannot_redrive"
 
 
 class TooLarge(Permanent):
@@ -135,8 +180,8 @@ class LimitHit(Permanent):
 
 
 class OutOfTime(Permanent):
-    """Reading the file takes longer than one run of a Lambda function may, and a file of kind {kind} can only be read
-    from its beginning. Let workers without that limit read it (deploy with Workers=ecs), or split the file."""
+    """Reading the file takes longer than {limit}, and a file of kind {kind} can only be read from its beginning.
+    {way_out}, or split the file."""
 
     code = "out_of_time"
 
@@ -161,6 +206,12 @@ class CountsDiffer(Transient):
     """The index holds {found} chunks where {expected} were sent; the work is done again."""
 
     code = "counts_differ"
+
+
+class LeftBehind(Transient):
+    """{chunks} chunks and {objects} objects were written while the document was removed; it is removed once more."""
+
+    code = "left_behind"
 
 
 class AttemptsUsedUp(Permanent):
@@ -200,6 +251,12 @@ class Misconfigured(Permanent):
     """{why}"""
 
     code = "misconfigured"
+
+
+class BadSetting(Misconfigured):
+    """A setting cannot be used. {why}."""
+
+    code = "bad_setting"
 
 
 # What a door refuses
@@ -268,7 +325,7 @@ class UnknownItem(PenstockError):
 
 
 class EmbeddingMisconfigured(Permanent):
-    """The embedding provider refuses every call: {why}. Check OPENAI_API_KEY, OPENAI_BASE_URL, PENSTOCK_OPENAI_MODEL
-    and PENSTOCK_OPENAI_DIMENSIONS."""
+    """The embedding provider refuses every call: {why}. Check OPENAI_API_KEY (or the parameter that
+    PENSTOCK_PROVIDER_KEY names), OPENAI_BASE_URL, PENSTOCK_OPENAI_MODEL and PENSTOCK_OPENAI_DIMENSIONS."""
 
     code = "embedding_misconfigured"

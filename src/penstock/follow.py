@@ -10,11 +10,12 @@ from types import MappingProxyType
 import orjson
 
 from penstock.build import Build
-from penstock.document import PUBLISHED, Document, DocumentId, Failure, Receipt, Status, TenantId
+from penstock.document import PUBLISHED, Document, DocumentId, Failure, Receipt, Removal, Status, TenantId
 from penstock.errors import (
     AttemptsUsedUp,
     EmbedderChanged,
     EmptyFile,
+    GivenUp,
     LimitHit,
     NotFound,
     OriginalMissing,
@@ -35,12 +36,14 @@ _MENDED: Mapping[str, str] = MappingProxyType(
         EmptyFile.code: "Check that the file has content.",
         LimitHit.code: "Split the file, or have an operator raise the limit that the error names.",
         OriginalMissing.code: "Find the file again: its stored original is gone.",
+        GivenUp.code: "Mend what the logs of that time tell.",
         AttemptsUsedUp.code: "Mend what the error names, or wait until the service it names works again.",
         EmbedderChanged.code: "Have an operator configure the embedder that the index was built with.",
     }
 )
 """The first step, by the failure's code; for others it is a sound copy of the file."""
-
+_SOUND = frozenset({AttemptsUsedUp.code, EmbedderChanged.code, GivenUp.code, LimitHit.code})
+"""Failures that are not the file's own."""
 
 _ON_ITS_WAY = timedelta(minutes=15)
 """An upload that began in time may take so long after it, and its event as well."""
@@ -75,7 +78,10 @@ class TaskView:
     failure: Failure | None = None
     """Why it failed; while it goes on, what its last try ran into."""
     reason: str | None = None
-    """Why it was revoked: cancelled, deleted, or superseded by a newer generation."""
+    """Why it was revoked: cancelled, deleted, or superseded by a newer generation. Of one that goes on: cancelling,
+    from the moment that this was asked for until its work has stopped."""
+    removal: Removal | None = None
+    """Of a removal that succeeded: what it found, and is gone. None once its document lives again."""
     next_steps: tuple[str, ...] = ()
     """What to do about a failure."""
     upload: AwaitedUpload | None = None
@@ -165,12 +171,18 @@ def _ingest(document: Document, build: Build | None, id: TaskId, now: datetime) 
         return replace(view, state=TaskState.REVOKED, reason="cancelled")
     if document.status is Status.FAILED:
         return replace(view, state=TaskState.FAILURE, next_steps=_next_steps(document))
+    return _under_way(document, build, view, now)
+
+
+def _under_way(document: Document, build: Build | None, view: TaskView, now: datetime) -> TaskView:
+    if document.cancel:
+        return replace(view, state=TaskState.STARTED, reason="cancelling")
     held = any(work.alive(now) for work in (document.work, *(build.work.values() if build else ())))
     if document.failure is not None and not held:
         return replace(view, state=TaskState.RETRY)
     if document.status is Status.QUEUED:
         return replace(view, state=TaskState.PENDING)
-    return replace(view, state=TaskState.PROGRESS if come.current else TaskState.STARTED)
+    return replace(view, state=TaskState.PROGRESS if view.progress.current else TaskState.STARTED)
 
 
 def _overtaken(document: Document, id: TaskId) -> TaskView:  # noqa: A002
@@ -192,7 +204,8 @@ def _removal(document: Document, id: TaskId, now: datetime) -> TaskView:  # noqa
             state = TaskState.RETRY
         return TaskView(id, state, document.status, Progress(0, 1, "documents"), failure=document.failure)
     # A number is never used twice: where a later generation is, the removal of this one has come to its end.
-    return TaskView(id, TaskState.SUCCESS, document.status, Progress(1, 1, "documents"))
+    removal = document.removal if going else None
+    return TaskView(id, TaskState.SUCCESS, document.status, Progress(1, 1, "documents"), removal=removal)
 
 
 def _progress(document: Document, build: Build | None) -> Progress:
@@ -221,8 +234,10 @@ def _build_of(services: Services, document: Document) -> Build | None:
 
 def _next_steps(document: Document) -> tuple[str, ...]:
     mended = _MENDED.get(document.failure.code if document.failure else "", "Open it in a viewer and save a new copy.")
+    retry = (f"Then retry it: POST /v1/documents/{document.id}/retry, or `penstock retry {document.id}`.",)
     return (
         mended,
+        *(retry if document.failure is not None and document.failure.code in _SOUND else ()),
         f"Send it as document_id {document.id!r}: it takes this one's place; the same bytes again are a new try.",
         "Or delete the document.",
     )

@@ -10,10 +10,22 @@ from datetime import timedelta
 from types import MappingProxyType
 
 from penstock.backoff import backoff
-from penstock.claim import Claim, HandedOn, StageDone, fail, give_back, take_delete, take_embed, take_extract
+from penstock.cancel import stand_down
+from penstock.claim import (
+    Claim,
+    HandedOn,
+    StageDone,
+    fail,
+    give_back,
+    put_down,
+    take_delete,
+    take_embed,
+    take_extract,
+    wait,
+)
 from penstock.document import Failure
 from penstock.embed import embed
-from penstock.errors import AttemptsUsedUp, Fenced, Leased, PenstockError, Permanent
+from penstock.errors import AttemptsUsedUp, Cancelled, Fenced, Interrupted, Leased, NotYet, PenstockError, Permanent
 from penstock.extract.stage import extract
 from penstock.log_context import also
 from penstock.onward import send_onward
@@ -78,6 +90,8 @@ def _take(services: Services, message: Message) -> Claim | Outcome:
     except Leased as held:
         # I7: not an error and no attempt; the message comes back when the lease ends.
         return HandBack(max(held.until - services.clock(), timedelta(0)), str(held))
+    except Cancelled:
+        return _cancelled(services, message)
     except Fenced:
         log.info("dropped: there is nothing left to do", extra=message.arguments())
     except Exception as error:  # noqa: BLE001 - I5: whatever it is, the message comes again
@@ -90,16 +104,37 @@ def _work(services: Services, claim: Claim, keep: Keep) -> Outcome:
     if _used_up(services, claim, claim.attempts):
         cause = "its worker was lost, or stopped answering"
         return _failed(services, claim, AttemptsUsedUp(attempts=claim.attempts, cause=cause))
+    return _tried(services, claim, keep)
+
+
+def _tried(services: Services, claim: Claim, keep: Keep) -> Outcome:
     try:
         with keep(services, claim):
             STAGES[claim.message.stage].work(services, claim)
+    except Cancelled:
+        return _cancelled(services, claim.message, claim)
     except Fenced:
         log.info("stopped: another came first", extra=claim.message.arguments())
     except HandedOn as stopped:
         return HandBack(timedelta(0), str(stopped))
+    except Interrupted:
+        return _put_down(services, claim)
+    except NotYet as later:
+        return _waits(services, claim, later)
     except Exception as error:  # noqa: BLE001 - I5: its type decides
         return _failed(services, claim, error)
     return Done()
+
+
+def _waits(services: Services, claim: Claim, later: NotYet) -> Outcome:
+    """No attempt (I4). The longer it has waited, the wider it is spread: many wait for the same moment, and its queue
+    may receive it so often only."""
+    delay = timedelta(seconds=later.seconds) + backoff(services.limits, claim.waits + 1)
+    try:
+        wait(services, claim, delay, _failure(services, claim, later))
+    except Exception as error:  # noqa: BLE001 - I5: whatever it is, the message comes again
+        return _unclaimed(services, claim.message, error)
+    return HandBack(delay, str(later))
 
 
 def _failed(services: Services, claim: Claim, error: Exception) -> Outcome:
@@ -112,15 +147,17 @@ def _failed(services: Services, claim: Claim, error: Exception) -> Outcome:
         if not for_good:
             attempts = claim.attempts + 1
             delay = backoff(services.limits, attempts, getattr(error, "retry_after", None))
-            give_back(services, claim, _failure(error), delay)
+            give_back(services, claim, _failure(services, claim, error), delay)
             if not _used_up(services, claim, attempts):
                 log.warning("attempt %d failed, next in %s: %s", attempts, delay, error, extra=message.arguments())
                 return HandBack(delay, str(error))
             error = AttemptsUsedUp(attempts=attempts, cause=str(error))
-        fail(services, claim, _failure(error))
+        fail(services, claim, _failure(services, claim, error))
         log.warning("failed: %s", error, extra=message.arguments())
         if isinstance(error, AttemptsUsedUp):
             services.queue.bury(message, str(error))
+    except Cancelled:
+        return _cancelled(services, message, claim)
     except Fenced:
         if not for_good:
             # The lease was lost, or its stage was done and only what follows it failed: the next claim finds out.
@@ -129,6 +166,30 @@ def _failed(services: Services, claim: Claim, error: Exception) -> Outcome:
     except Exception as second:  # noqa: BLE001 - I5: whatever it is, the message comes again
         # The lease ends by itself, and whoever claims next counts this attempt.
         return _unclaimed(services, message, second)
+    return Done()
+
+
+def _put_down(services: Services, claim: Claim) -> HandBack:
+    """I4: what is handed back on purpose is no attempt, and the next worker need not wait for its lease to end."""
+    try:
+        put_down(services, claim)
+    except Fenced:
+        log.info("nothing to put down: it was done, or another came first", extra=claim.message.arguments())
+    except Exception as error:  # noqa: BLE001 - the lease ends by itself, and whoever claims next counts this attempt
+        return _unclaimed(services, claim.message, error)
+    return HandBack(timedelta(0), "the worker ends")
+
+
+def _cancelled(services: Services, message: Message, claim: Claim | None = None) -> Outcome:
+    """Whatever goes wrong here, the cancel is asked for, and the sweep brings it to its end."""
+    log.info("stopped: it is cancelled", extra=message.arguments())
+    try:
+        stand_down(services, message, claim)
+    except Fenced:
+        pass  # another has ended it
+    except Exception as error:
+        trace = not isinstance(error, PenstockError)
+        log.warning("the sweep ends it: %s", error, exc_info=trace, extra=message.arguments())
     return Done()
 
 
@@ -142,7 +203,8 @@ def _unclaimed(services: Services, message: Message, error: Exception) -> HandBa
     return HandBack(backoff(services.limits, 5, getattr(error, "retry_after", None)), str(error))
 
 
-def _failure(error: Exception) -> Failure:
+def _failure(services: Services, claim: Claim, error: Exception) -> Failure:
+    code, message = PenstockError.code, "Something went wrong inside Penstock; the worker's log has the trace."
     if isinstance(error, PenstockError):
-        return Failure(error.code, str(error))
-    return Failure(PenstockError.code, "Something went wrong inside Penstock; the worker's log has the trace.")
+        code, message = error.code, str(error)
+    return Failure(code, message, attempt=claim.attempts + 1, at=services.clock())

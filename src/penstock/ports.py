@@ -3,7 +3,7 @@ one suite under tests/contract. The tenant is the first argument of every call t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,7 +13,8 @@ from typing import BinaryIO, Protocol
 from penstock.build import Build
 from penstock.chunk import Candidates, Count, Entry, IndexQuery, Page, Space, TextHash, Vector
 from penstock.document import Document, DocumentId, Pair, TenantId, check_move
-from penstock.task import Lane, Message
+from penstock.pace import Pace
+from penstock.task import Lane, Message, Stage
 from penstock.upload import AwaitedUpload, UploadId
 
 
@@ -25,6 +26,20 @@ class Stored:
     version: str
     size: int
     etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A version of an object, or a marker that it was deleted, as a listing shows it."""
+
+    key: str
+    version: str
+    size: int
+    etag: str
+    stored: datetime
+    latest: bool
+    """Whether this is what a reader of the key gets."""
+    marker: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +85,10 @@ class ObjectStore(Protocol):
         """Delete this version and all older ones of exactly this key (all, where None); how many there were.
         Leaves no delete marker. Nothing there is no error."""
 
+    def listed(self, tenant: TenantId, prefix: str) -> Iterator[Listed]:
+        """All versions and markers of the keys that begin with this prefix, by key in order of its bytes, the newest
+        version first. Page by page as they are asked for: memory does not grow with their number."""
+
     def remove_all(self, tenant: TenantId, prefix: str) -> int:
         """Delete all versions of all keys under this prefix, which ends with '/'; how many there were."""
 
@@ -109,6 +128,10 @@ class DocumentTable(Protocol):
 
     def read_build(self, tenant: TenantId, document: DocumentId, pair: Pair) -> Build | None: ...
 
+    def read_both(self, tenant: TenantId, document: DocumentId, pair: Pair) -> tuple[Document | None, Build | None]:
+        """The record and this build of it, by one request. Each is as its last write left it, but another may come
+        between the two."""
+
     def write(self, tenant: TenantId, *changes: Change) -> None:
         """All of them, or none. The stored revision is the one before plus 1 (1 for a new item), whatever `after`
         carries; read again, or use `replace(after, revision=...)`, before changing it further.
@@ -141,6 +164,9 @@ class TaskQueue(Protocol):
 
     def bury(self, message: Message, reason: str) -> None:
         """To the stage's dead-letter queue, with its reason."""
+
+    def buried(self) -> Mapping[Stage, int]:
+        """About how many letters there are in each dead-letter queue, seen by nobody yet."""
 
     def ping(self, tenant: TenantId, ping: str, lane: Lane) -> None:
         """A no-op through this lane's extract queue; the worker answers by `PingTable.answer`."""
@@ -178,6 +204,21 @@ class Embedder(Protocol):
     def embed_query(self, tenant: TenantId, text: str) -> Vector | None: ...
 
 
+class PaceTable(Protocol):
+    """What all who ask a provider for vectors of one model know of its pace. It is of the account that pays, and holds
+    nothing of any tenant. Failures that may pass raise Transient."""
+
+    def read(self, model: str) -> Pace | None:
+        """Consistent."""
+
+    def write(self, model: str, before: Pace | None, after: Pace) -> Pace:
+        """As stored: its revision is the one before plus 1.
+
+        Raises:
+            Conflict: it is no longer as it was read; nothing was written.
+        """
+
+
 class SearchIndex(Protocol):
     """Chunks by words and by vectors. A tenant's chunks are out of reach of every other tenant's calls.
     Bound to one Space: opened with another it raises EmbedderChanged. Failures that may pass raise Transient."""
@@ -196,6 +237,11 @@ class SearchIndex(Protocol):
 
     def without_vector(self, tenant: TenantId, document: DocumentId, pair: Pair, limit: int) -> Sequence[int]:
         """Ordinals of this pair's chunks that have no vector, ascending."""
+
+    def pairs(self, tenant: TenantId, document: DocumentId | None = None) -> Iterator[tuple[DocumentId, Pair, Count]]:
+        """What there is: of each pair of each document, or of one, by id in order of its bytes, then by pair. Sees what
+        was put before the last refresh, at least. Page by page as they are asked for: memory does not grow with their
+        number."""
 
     def clear(
         self, tenant: TenantId, document: DocumentId, *, older_than: Pair | None = None, but: Pair | None = None
@@ -349,6 +395,22 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Halt:
+    """Long work shall stop at its next checkpoint, and leave the rest to the next run."""
+
+    limit: str | None = None
+    """What no run may take longer than; None where the runtime ends for reasons of its own, and the next may well
+    finish what this one began."""
+    way_out: str = ""
+    """From that limit: a sentence without its end."""
+
+
+def never() -> Halt | None:
+    """Of a runtime that sets no time."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """All that the verbs need, chosen in one place (wiring.py) and handed down as an argument."""
 
@@ -363,5 +425,5 @@ class Services:
     uploads: UploadTable
     clock: Clock
     limits: Limits = field(default_factory=Limits)
-    deadline: datetime | None = None
-    """When long work shall hand itself on: where a runtime ends whatever runs too long."""
+    halt: Callable[[], Halt | None] = never
+    """Asked at every checkpoint of long work."""

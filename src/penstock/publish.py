@@ -13,11 +13,11 @@ import orjson
 from penstock.build import Build
 from penstock.claim import Claim, held
 from penstock.document import Document, Edition, Pair, Receipt, Status
-from penstock.errors import Conflict, CountsDiffer, Fenced, Transient
+from penstock.errors import Cancelled, Conflict, CountsDiffer, Fenced, Transient
 from penstock.ports import Change, Services
 from penstock.ranges import ranges, shortened
-from penstock.revise import revise, revise_build
-from penstock.shards import send_shards, shard_folder
+from penstock.revise import revise_build, revise_known
+from penstock.shards import ROOMS, attempts_in, discard, send_shards, shard_folder
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def publish_held(services: Services, claim: Claim, receipt: Receipt, *, sha256: 
         work = record.work.returned(claim.epoch)
         return replace(record, work=work, original=replace(record.original, sha256=sha256))
 
-    return _publish(services, claim.document, receipt, still, known=claim.document)
+    return _publish(services, claim.document, receipt, still)
 
 
 def publish_build(services: Services, record: Document, build: Build) -> None:
@@ -52,10 +52,13 @@ def publish_build(services: Services, record: Document, build: Build) -> None:
     assert build.draft is not None, "the draft is set together with the total"
 
     def still(found: Document | None) -> Document:
-        if found is None or found.pair != build.pair or found.status is not Status.EMBEDDING or found.cancel:
+        if found is None or found.pair != build.pair or found.status is not Status.EMBEDDING:
             raise Fenced
+        if found.cancel:
+            raise Cancelled
         return found
 
+    record = still(services.documents.read(record.tenant, record.id))
     receipt = replace(build.draft, chunks=build.chunks, embedded=build.embedded)
     try:
         _publish(services, record, receipt, still)
@@ -64,7 +67,7 @@ def publish_build(services: Services, record: Document, build: Build) -> None:
         again = revise_build(services, record.tenant, record.id, build.pair, lambda found: _once_more(found, build))
         send_shards(services, record, again)
         return
-    _tidy(services, record)
+    _tidy(services, record, build)
 
 
 def _once_more(found: Build, seen: Build) -> Build:
@@ -89,10 +92,11 @@ def keep_edition(services: Services, claim: Claim, *, sha256: str) -> Document:
             receipt=receipt,
             work=record.work.returned(claim.epoch),
             failure=None,
+            history=(),
             due=_again(services) if record.stray else None,
         )
 
-    _, after = revise(services, claim.tenant, claim.document.id, decide, known=claim.document)
+    _, after = revise_known(services, claim.tenant, claim.document.id, claim.document, decide)
     assert after is not None, "keeping an edition deletes nothing"
     _clear_now(services, after)
     return after
@@ -103,8 +107,6 @@ def _publish(
     record: Document,
     receipt: Receipt,
     still: Callable[[Document | None], Document],
-    *,
-    known: Document | None = None,
 ) -> Document:
     tenant, pair, now = record.tenant, record.pair, services.clock()
     services.index.refresh(tenant)
@@ -132,11 +134,12 @@ def _publish(
             pages_read=0,
             pages=0,
             failure=None,
+            history=(),
             stray=stray,
             due=_again(services) if stray else None,
         )
 
-    _, after = revise(services, tenant, record.id, decide, known=known)
+    _, after = revise_known(services, tenant, record.id, record, decide)
     assert after is not None, "publishing deletes nothing"
     _clear_now(services, after)
     return after
@@ -157,6 +160,27 @@ def clear_stale(services: Services, record: Document) -> None:
     What a later attempt may be writing by now is newer than all of these, and stays."""
     end = Pair(record.generation, record.build + 1)
     services.index.clear(record.tenant, record.id, older_than=end, but=record.active.pair if record.active else None)
+
+
+def clear_files(services: Services, record: Document) -> None:
+    """Remove the work files and receipts of a record whose attempt has ended, but for the receipt of the active pair.
+    Like the chunks, bounded by the newest attempt: what a later one writes stays."""
+    tenant, shown = record.tenant, record.active.pair if record.active else None
+    for room in ROOMS:
+        for pair, place in attempts_in(services, record, room):
+            if pair <= record.pair and (room, pair) != ("receipts", shown):
+                discard(services, tenant, place)
+    build = services.documents.read_build(tenant, record.id, record.pair)
+    if build is not None:
+        services.documents.write(tenant, Change(build, None))
+
+
+def still_whole(services: Services, record: Document) -> bool:
+    """Whether the index still holds what the receipt of the active pair says."""
+    if record.active is None:
+        return False
+    found = services.index.count(record.tenant, record.id, record.active.pair)
+    return (found.chunks, found.vectors) == (record.active.receipt.chunks, record.active.receipt.vectors)
 
 
 def _again(services: Services) -> datetime:
@@ -184,12 +208,10 @@ def _explained(services: Services, record: Document, receipt: Receipt) -> Receip
     )
 
 
-def _tidy(services: Services, built: Document) -> None:
+def _tidy(services: Services, built: Document, build: Build) -> None:
     """Work files and the build item have done their work. Lifecycle and TTL remove what is left behind here."""
     try:
         services.objects.remove_all(built.tenant, shard_folder(built))
-        build = services.documents.read_build(built.tenant, built.id, built.pair)
-        if build is not None:
-            services.documents.write(built.tenant, Change(build, None))
+        services.documents.write(built.tenant, Change(build, None))
     except (Transient, Conflict):
         log.warning("work files not removed", extra={"tenant": built.tenant, "document": built.id})

@@ -23,7 +23,7 @@ from penstock.document import (
 from penstock.errors import BadRequest, BeingDeleted, EmptyFile, OriginalMissing, Transient
 from penstock.ports import Limits, Services, Stored
 from penstock.remove import receive_removal
-from penstock.revise import revise
+from penstock.revise import revise_known
 from penstock.task import Lane, Message, Operation, Stage, TaskId
 from penstock.upload import AwaitedUpload, UploadId
 
@@ -53,7 +53,8 @@ class ObjectEvent:
     version: str
     size: int
     etag: str
-    sequencer: str
+    sequencer: str | None
+    """None where it was found lying there, and no event was heard of."""
     removed: bool
 
 
@@ -106,12 +107,12 @@ def receive_upload(
     known = services.documents.read(tenant, document)
     if known is not None and known.status is Status.DELETING:
         raise BeingDeleted(document=document)
-    if known is not None and _is_newest(known, sha256=upload.sha256) and known.status not in _RETRIED:
+    if known is not None and _is_newest(known, sha256=upload.sha256) and not _begins_anew(known):
         return Received(known, already_here=True)
     stored = services.objects.put(tenant, key, upload.content, content_type=upload.content_type)
     original = Original(key, stored.version, upload.name, upload.size, stored.etag, upload.sha256, upload.content_type)
     try:
-        return receive_document(services, Arrival(tenant, document, original, source, lane, metadata))
+        return receive_document(services, Arrival(tenant, document, original, source, lane, metadata), known)
     except BeingDeleted:
         services.objects.remove(tenant, key, stored.version)
         raise
@@ -143,7 +144,8 @@ def receive_object(services: Services, event: ObjectEvent) -> Received | None:
         return None  # what a console makes to show an empty folder
     original = Original(event.key, event.version, name, event.size, event.etag.strip('"'), sequencer=event.sequencer)
     try:
-        received = receive_document(services, Arrival(tenant, document, original, source))
+        known = services.documents.read(tenant, document)
+        received = receive_document(services, Arrival(tenant, document, original, source), known)
     except BeingDeleted as error:
         raise _after_removal(services, error) from error
     return None if received.already_here else received
@@ -158,8 +160,7 @@ def _receive_awaited(services: Services, event: ObjectEvent) -> Received | None:
     tenant, upload = _awaited(services, event)
     if event.removed:
         return None
-    seen = upload is not None and upload.sequencer is not None and not earlier(upload.sequencer, event.sequencer)
-    if upload is None or seen:
+    if upload is None or _seen(upload, event):
         if upload is None:
             log.warning("removed %s: no such upload is awaited", event.key)
         services.objects.remove(tenant, event.key, event.version)
@@ -170,6 +171,13 @@ def _receive_awaited(services: Services, event: ObjectEvent) -> Received | None:
     services.uploads.store(replace(upload, generation=received.document.generation, sequencer=event.sequencer))
     services.objects.remove(tenant, event.key, event.version)
     return None if received.already_here else received
+
+
+def _seen(upload: AwaitedUpload, event: ObjectEvent) -> bool:
+    """Whether this event came before, or one that is later."""
+    if upload.sequencer is None or event.sequencer is None:
+        return upload.generation is not None
+    return not earlier(upload.sequencer, event.sequencer)
 
 
 def _awaited(services: Services, event: ObjectEvent) -> tuple[TenantId, AwaitedUpload | None]:
@@ -192,7 +200,7 @@ def _receive_upload_of(services: Services, upload: AwaitedUpload, event: ObjectE
     if record is not None and record.status is Status.DELETING:
         raise _after_removal(services, BeingDeleted(document=record.id))
     newest = record is not None and _is_newest(record, sha256=upload.sha256, etag=arrived)
-    if record is not None and newest and record.status not in _RETRIED:
+    if record is not None and newest and not _begins_anew(record):
         return Received(record, already_here=True)
     try:
         stored = services.objects.copy(upload.tenant, Stored(event.key, event.version, event.size, arrived), key)
@@ -202,7 +210,7 @@ def _receive_upload_of(services: Services, upload: AwaitedUpload, event: ObjectE
     original = Original(key, stored.version, upload.name, event.size, stored.etag, upload.sha256, upload.content_type)
     arrival = Arrival(upload.tenant, upload.document, original, upload.source, upload.lane, upload.metadata)
     try:
-        return receive_document(services, arrival)
+        return receive_document(services, arrival, record)
     except BeingDeleted as error:
         services.objects.remove(upload.tenant, key, stored.version)
         raise _after_removal(services, error) from error
@@ -212,8 +220,11 @@ def _after_removal(services: Services, error: BeingDeleted) -> Transient:
     return Transient(why=str(error), retry_after=services.limits.lease.total_seconds())
 
 
-def receive_document(services: Services, arrival: Arrival) -> Received:
+def receive_document(services: Services, arrival: Arrival, known: Document | None) -> Received:
     """Make these bytes the newest generation of their document and ask for its extraction, if there is anything to do.
+
+    Args:
+        known: the record as the door has read it.
 
     Raises:
         BeingDeleted: not before that is done.
@@ -230,13 +241,13 @@ def receive_document(services: Services, arrival: Arrival) -> Received:
             return record
         alive = record.status is not Status.DELETED
         same = alive and _is_newest(record, sha256=arrival.original.sha256, etag=arrival.original.etag)
-        if same and record.status in _RETRIED:
-            return _requeued(record, record.generation, arrival, now, services.limits)
+        if same and _begins_anew(record):
+            return _arrived(requeued(record, now, services.limits), arrival)
         if same:
             return _seen_again(record, arrival.original)
-        return _requeued(record, max(record.generation + 1, milliseconds(now)), arrival, now, services.limits)
+        return _replaced(record, arrival, now, services.limits)
 
-    before, after = revise(services, arrival.tenant, arrival.document, decide)
+    before, after = revise_known(services, arrival.tenant, arrival.document, known, decide)
     assert after is not None, "a receive never deletes the record"
     asked = before is None or before.status is not Status.QUEUED or before.generation != after.generation
     if after.status in {Status.DELETING, Status.DELETED}:
@@ -244,12 +255,17 @@ def receive_document(services: Services, arrival: Arrival) -> Received:
         services.objects.remove(arrival.tenant, arrival.original.key, arrival.original.version)
     if after.status is not Status.QUEUED or not asked:
         return Received(after, already_here=True)
+    ask(services, after)
+    return Received(after, already_here=False)
+
+
+def ask(services: Services, queued: Document) -> None:
+    """Send the message of a record that was written before."""
     try:
-        services.queue.send(Message(Stage.EXTRACT, after.tenant, after.id, after.generation), after.lane)
+        services.queue.send(Message(Stage.EXTRACT, queued.tenant, queued.id, queued.generation), queued.lane)
     except Transient:
         # The record stands, so the document is accepted: the sweep sends its message when it falls due (I6).
-        log.warning("no message sent; the sweep will", extra={"tenant": after.tenant, "document": after.id})
-    return Received(after, already_here=False)
+        log.warning("no message sent; the sweep will", extra={"tenant": queued.tenant, "document": queued.id})
 
 
 def _first(arrival: Arrival, now: datetime, limits: Limits) -> Document:
@@ -268,25 +284,41 @@ def _first(arrival: Arrival, now: datetime, limits: Limits) -> Document:
     )
 
 
-def _requeued(record: Document, generation: int, arrival: Arrival, now: datetime, limits: Limits) -> Document:
-    """The record with a new attempt. Who works on the one before is fenced, and still may write until a lease's end."""
-    busy = record.status in {Status.EXTRACTING, Status.EMBEDDING}
-    return record.moved(
-        Status.QUEUED,
-        generation=generation,
-        accepted=now,
+def _replaced(record: Document, arrival: Arrival, now: datetime, limits: Limits) -> Document:
+    """The record with these bytes as its newest generation."""
+    return replace(
+        _arrived(requeued(record, now, limits), arrival),
+        generation=max(record.generation + 1, milliseconds(now)),
+        history=(),
+    )
+
+
+def _arrived(record: Document, arrival: Arrival) -> Document:
+    return replace(
+        record,
         original=arrival.original,
         source=arrival.source,
         lane=arrival.lane,
         metadata=dict(arrival.metadata or {}),
+    )
+
+
+def requeued(record: Document, now: datetime, limits: Limits) -> Document:
+    """The record with a new attempt. Who works on the one before is fenced, and still may write until a lease's end.
+    What that one failed of is history."""
+    return record.moved(
+        Status.QUEUED,
+        accepted=now,
         work=Work(record.work.epoch),
         stray=record.stray or record.build != 0,
-        quiet=now + limits.lease if busy else record.quiet,
+        quiet=now + limits.lease if record.in_work else record.quiet,
         pages_read=0,
         pages=0,
         receipt=None,
         failure=None,
+        history=record.remembered,
         cancel=False,
+        removal=None,
         due=now + limits.resend,
         wait=int(limits.resend.total_seconds()),
         ends=None,
@@ -300,6 +332,11 @@ def _seen_again(record: Document, original: Original) -> Document:
         return record
     latest = replace(record.original, version=original.version, sequencer=original.sequencer)
     return replace(record, original=latest)
+
+
+def _begins_anew(record: Document) -> bool:
+    """Whether its own bytes, sent again, are a new attempt."""
+    return record.cancel or record.status in _RETRIED
 
 
 def _is_newest(record: Document, *, sha256: str | None, etag: str | None = None) -> bool:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 
 from penstock.claim import Claim, held
-from penstock.document import Document, DocumentId, Original, Pair, Status, TenantId, earlier, milliseconds
-from penstock.errors import CountsDiffer, NotFound, Transient
-from penstock.ports import Change, Services
-from penstock.revise import revise
+from penstock.document import Document, DocumentId, Original, Pair, Removal, Status, TenantId, earlier, milliseconds
+from penstock.errors import Fenced, LeftBehind, NotFound, Transient
+from penstock.ports import Change, Listed, Services
+from penstock.revise import revise, revise_known
+from penstock.shards import ROOMS, attempts_in, discard, pair_of_key
 from penstock.task import Message, Operation, Stage, TaskId
 
 log = logging.getLogger(__name__)
 
 
-def request_removal(services: Services, tenant: TenantId, document: DocumentId) -> TaskId:
+def request_removal(
+    services: Services, tenant: TenantId, document: DocumentId, *, of: Original | None = None
+) -> TaskId:
     """Hide the document from readers at once, and ask for its removal. Asked twice, it is the same task.
 
+    Args:
+        of: only if these still are its newest bytes.
+
     Raises:
+        Fenced: they are not.
         NotFound: there is no such document, or it is deleted already.
         Transient: nothing was changed.
     """
@@ -28,6 +36,8 @@ def request_removal(services: Services, tenant: TenantId, document: DocumentId) 
     def decide(record: Document | None) -> Document:
         if record is None or record.status is Status.DELETED:
             raise NotFound(what="document", id=document)
+        if of is not None and record.original != of:
+            raise Fenced
         return _deleting(services, record, record.original)
 
     record = _revised(services, tenant, document, decide)
@@ -84,6 +94,8 @@ def _deleting(services: Services, record: Document, original: Original) -> Docum
         wait=int(services.limits.resend.total_seconds()),
         work=replace(record.work, attempts=0, rest=None),
         failure=None,
+        history=(),
+        cancel=False,
     )
 
 
@@ -100,27 +112,85 @@ def remove(services: Services, claim: Claim) -> None:
     Nothing newer than this generation is touched: should this remover stall and another finish, what its user uploads
     afterwards is not its business.
 
+    It is counted what is there, before and afterwards: the receipt says what went, and that nothing stayed.
+
     Raises:
-        CountsDiffer: the index still holds chunks; to be done again.
+        LeftBehind: something is there still, or again; to be done again.
         Fenced: another remover took over.
         Transient: a service did not answer; what is done already is no trouble when done again.
     """
     record, tenant = claim.document, claim.tenant
-    end = Pair(record.generation + 1, 0)
-    services.index.clear(tenant, record.id, older_than=end)
-    for original in {record.original, *([record.active.original] if record.active else [])}:
+    noted = _noted(services, claim, _found(services, record))
+    services.index.clear(tenant, record.id, older_than=_end(record))
+    for original in _originals(record):
         services.objects.remove(tenant, original.key, original.version)
-    for generation in {record.generation, *([record.active.pair.generation] if record.active else [])}:
-        for room in ("work", "receipts"):
-            services.objects.remove_all(tenant, f"{room}/{tenant}/{record.id}/{generation}/")
+    for room in ROOMS:
+        for pair, place in attempts_in(services, record, room):
+            if pair < _end(record):
+                discard(services, tenant, place)
     build = services.documents.read_build(tenant, record.id, record.pair)
     if build is not None:
         services.documents.write(tenant, Change(build, None))
-    services.index.refresh(tenant)
-    left = services.index.clear(tenant, record.id, older_than=end)
-    if left:
-        raise CountsDiffer(expected=0, found=left)
-    _entomb(services, claim)
+    left = _found(services, record)
+    if left != Removal():
+        raise LeftBehind(chunks=left.chunks, objects=left.objects)
+    _entomb(services, noted)
+
+
+def _end(record: Document) -> Pair:
+    """Newer than every pair of this generation."""
+    return Pair(record.generation + 1, 0)
+
+
+def _originals(record: Document) -> set[Original]:
+    return {record.original, *([record.active.original] if record.active else [])}
+
+
+def _found(services: Services, record: Document) -> Removal:
+    """What there is of this generation and of older ones."""
+    services.index.refresh(record.tenant)
+    pairs = services.index.pairs(record.tenant, record.id)
+    chunks = sum(count.chunks for _, pair, count in pairs if pair < _end(record))
+    objects, versions, last = 0, 0, ""
+    for each in chain(_versions(services, record), _files(services, record)):
+        objects += each.key != last
+        versions += 1
+        last = each.key
+    return Removal(chunks, objects, versions)
+
+
+def _versions(services: Services, record: Document) -> Iterator[Listed]:
+    """The recorded versions of the originals, and those older than them."""
+    recorded = {(original.key, original.version) for original in _originals(record)}
+    for key in sorted({key for key, _ in recorded}):
+        reached = False
+        for each in services.objects.listed(record.tenant, key):
+            if each.key != key:
+                break  # this key comes before the longer ones that begin with it
+            reached = reached or (key, each.version) in recorded
+            if reached and not each.marker:
+                yield each
+
+
+def _files(services: Services, record: Document) -> Iterator[Listed]:
+    for room in ROOMS:
+        for each in services.objects.listed(record.tenant, f"{room}/{record.tenant}/{record.id}/"):
+            pair = pair_of_key(each.key)
+            if pair is not None and pair < _end(record) and not each.marker:
+                yield each
+
+
+def _noted(services: Services, claim: Claim, found: Removal) -> Claim:
+    """The claim with what was found in its record, before any of it goes: a remover that dies has told it."""
+
+    def decide(record: Document | None) -> Document:
+        record = held(record, claim)
+        removal = found if record.removal is None else record.removal.with_more(found)
+        return record if removal == record.removal else replace(record, removal=removal)
+
+    _, after = revise_known(services, claim.tenant, claim.document.id, claim.document, decide)
+    assert after is not None, "noting deletes nothing"
+    return replace(claim, document=after)
 
 
 def remove_missing(services: Services, claim: Claim) -> None:
@@ -159,4 +229,4 @@ def _entomb(services: Services, claim: Claim) -> None:
             due=ends,
         )
 
-    revise(services, claim.tenant, claim.document.id, decide, known=claim.document)
+    revise_known(services, claim.tenant, claim.document.id, claim.document, decide)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from penstock.build import Build
-from penstock.document import Document, DocumentId, Pair, TenantId
-from penstock.errors import Conflict, Fenced, Transient
+from penstock.document import Document, DocumentId, Pair, Status, TenantId
+from penstock.errors import BeingDeleted, Conflict, Deleted, Fenced, NotFound, Transient
 from penstock.ports import Change, Services
+
+T = TypeVar("T", Document, Build)
 
 _TRIES = 50  # each lost race means that another writer got on; only a livelock would need more
 
@@ -18,19 +21,27 @@ def revise(
     tenant: TenantId,
     document: DocumentId,
     decide: Callable[[Document | None], Document | None],
-    *,
-    known: Document | None = None,
 ) -> tuple[Document | None, Document | None]:
-    """The record before and after `decide`, which may see several readings and so has no effects of its own.
-
-    `known` is a reading that the caller already has; where it is still true, this costs no read. Where `decide`
-    returns what it was given, nothing is written.
+    """The record before and after `decide`, which may see several readings and so has no effects of its own. Where
+    that returns what it was given, nothing is written.
 
     Raises:
         Transient: others were always faster.
         whatever `decide` raises: nothing was written then.
     """
-    before = known or services.documents.read(tenant, document)
+    return revise_known(services, tenant, document, services.documents.read(tenant, document), decide)
+
+
+def revise_known(
+    services: Services,
+    tenant: TenantId,
+    document: DocumentId,
+    known: Document | None,
+    decide: Callable[[Document | None], Document | None],
+) -> tuple[Document | None, Document | None]:
+    """The same for a caller who has read the record: `known`, or None for that there is none. Where that is still
+    true, it costs no read."""
+    before = known
     for _ in range(_TRIES):
         after = decide(before)
         if after is before:
@@ -42,6 +53,21 @@ def revise(
             continue
         return before, None if after is None else replace(after, revision=next_revision(before))
     raise Transient(why="the record is written to by too many at once")
+
+
+def standing(record: Document | None, document: DocumentId) -> Document:
+    """The record, where it is of a document that stays.
+
+    Raises:
+        NotFound, Deleted, BeingDeleted: there is no such document, no more, or soon no more.
+    """
+    if record is None:
+        raise NotFound(what="document", id=document)
+    if record.status is Status.DELETED:
+        raise Deleted(document=document)
+    if record.status is Status.DELETING:
+        raise BeingDeleted(document=document)
+    return record
 
 
 def revise_build(
@@ -80,22 +106,24 @@ def revise_both(
     pair: Pair,
     decide: Callable[[Document | None, Build | None], tuple[Document, Build]],
 ) -> tuple[Document, Build]:
-    """Record and build after `decide`, in one transaction.
+    """Record and build after `decide`: in one transaction, if it changes both. What it returns as it was given is not
+    written, and so not made sure of either.
 
     Raises:
         Transient: others were always faster.
         whatever `decide` raises: nothing was written then.
     """
     for _ in range(_TRIES):
-        record = services.documents.read(tenant, document)
-        build = services.documents.read_build(tenant, document, pair)
+        record, build = services.documents.read_both(tenant, document, pair)
         record_after, build_after = decide(record, build)
+        decided = (record, record_after), (build, build_after)
         try:
-            services.documents.write(tenant, Change(record, record_after), Change(build, build_after))
+            services.documents.write(tenant, *(Change(*each) for each in decided if each[1] is not each[0]))
         except Conflict:
             continue
-        return (
-            replace(record_after, revision=next_revision(record)),
-            replace(build_after, revision=next_revision(build)),
-        )
+        return _as_written(record, record_after), _as_written(build, build_after)
     raise Transient(why="record and build are written to by too many at once")
+
+
+def _as_written(before: T | None, after: T) -> T:
+    return after if after is before else replace(after, revision=next_revision(before))

@@ -2,116 +2,233 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import os
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import msgspec
+from msgspec import Meta
 
+from penstock.errors import BadSetting
 from penstock.extract.kinds import media_types
 from penstock.extract.limits import ReadLimits
+from penstock.task import Stage
+
+LONGEST_TASK = 11 * 60 * 60
+"""Seconds: SQS ends a message's invisibility at twelve hours."""
+_SOFT_TIME_LIMIT = 25 * 60
+_TIME_LIMIT = 30 * 60
+_RETRIES = 3
+
+Count = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+TimeLimit = Annotated[int, Meta(ge=1, le=LONGEST_TASK)]
+TimeLimits = TimeLimit | Mapping[Stage, TimeLimit]
+"""Seconds: one number for all stages, or a JSON object of stages, where the others keep the default."""
 
 
-class Settings(BaseSettings):
+@dataclass(frozen=True, init=False)
+class Settings:
     """Each field is the environment variable PENSTOCK_<FIELD>. AWS's own variables (AWS_ENDPOINT_URL, AWS_REGION,
     credentials) and OpenAI's (OPENAI_API_KEY, OPENAI_BASE_URL) keep their names and are read by their libraries."""
 
-    model_config = SettingsConfigDict(env_prefix="PENSTOCK_", extra="ignore", frozen=True)
+    bucket: str = ""
+    """The bucket of originals, of the drop folder and of work files."""
+    table: str = ""
+    """The DynamoDB table."""
+    queues: Mapping[str, str] = field(default_factory=dict)
+    """JSON: stage queue name to URL."""
+    dead_letters: Mapping[str, str] = field(default_factory=dict)
+    """JSON: stage to the URL of its dead-letter queue."""
+    arrivals: str = ""
+    """URL of the queue that S3 tells of arrivals and removals."""
 
-    bucket: str = Field(default="", description="The bucket of originals, of the drop folder and of work files.")
-    table: str = Field(default="", description="The DynamoDB table.")
-    queues: dict[str, str] = Field(default_factory=dict, description="JSON: stage queue name to URL.")
-    dead_letters: dict[str, str] = Field(
-        default_factory=dict, description="JSON: stage to the URL of its dead-letter queue."
-    )
-    arrivals: str = Field(default="", description="URL of the queue that S3 tells of arrivals and removals.")
+    index: str = "sqlite"
+    """sqlite: the embedded index."""
+    index_path: Path = Path(".penstock/index")
+    """Folder of the embedded index."""
+    embedder: str = "auto"
+    """wordllama, openai, or auto: openai where OPENAI_API_KEY or PENSTOCK_PROVIDER_KEY is set, else wordllama."""
+    provider_key: str = ""
+    """Name of the SecureString in Systems Manager's parameter store that holds the API key of the embedding provider;
+    where it is empty, OPENAI_API_KEY is the key."""
+    openai_model: str = "text-embedding-3-small"
+    """Embedding model of the OpenAI-compatible API."""
+    openai_dimensions: Annotated[int, Meta(ge=1, le=8192)] = 1536
+    """Dimensions asked of that model."""
+    openai_batch: Annotated[int, Meta(ge=1, le=2048)] = 128
+    """Texts per embedding request."""
+    provider_requests_per_minute: Count | None = None
+    """What all processes together may ask of the provider, shared through the table; empty: as many as it takes. Leave
+    room for searches, which are not counted."""
+    provider_tokens_per_minute: Annotated[int, Meta(ge=10_000)] | None = None
+    """The same of tokens; the least is one text of the longest."""
+    provider_calls: Count = 8
+    """Calls of one process to the provider at once; a worker's process, like a Lambda function, makes one at a time."""
 
-    index: str = Field(default="sqlite", description="sqlite: the embedded index.")
-    index_path: Path = Field(default=Path(".penstock/index"), description="Folder of the embedded index.")
-    embedder: str = Field(
-        default="auto", description="wordllama, openai, or auto: openai where OPENAI_API_KEY is set, else wordllama."
-    )
-    openai_model: str = Field(
-        default="text-embedding-3-small", description="Embedding model of the OpenAI-compatible API."
-    )
-    openai_dimensions: int = Field(default=1536, ge=1, le=8192, description="Dimensions asked of that model.")
-    openai_batch: int = Field(default=128, ge=1, le=2048, description="Texts per embedding request.")
+    max_file_bytes: Count = 500_000_000
+    """The largest file that is accepted."""
+    max_direct_bytes: Count | None = None
+    """The largest request that takes files itself; larger ones are told to use POST /v1/uploads. In Lambda 4500000
+    fit."""
+    upload_seconds: Annotated[int, Meta(ge=1, le=43_200)] = 3600
+    """How long S3 takes the file of an upload that was announced."""
+    accepted_types: frozenset[str] = field(default_factory=media_types)
+    """JSON list of media types that the HTTPS door takes: all that are read, unless it is set. The content decides
+    later."""
+    link_seconds: Annotated[int, Meta(ge=1, le=604_800)] = 300
+    """How long a link to an original works."""
 
-    max_file_bytes: int = Field(default=500_000_000, ge=1, description="The largest file that is accepted.")
-    max_direct_bytes: int | None = Field(
-        default=None,
-        ge=1,
-        description="The largest request that takes files itself; larger ones are told to use POST /v1/uploads. In "
-        "Lambda 4500000 fit.",
-    )
-    upload_seconds: int = Field(
-        default=3600, ge=1, le=43_200, description="How long S3 takes the file of an upload that was announced."
-    )
-    accepted_types: frozenset[str] = Field(
-        default_factory=media_types,
-        description="JSON list of media types that the HTTPS door takes: all that are read, unless it is set. The "
-        "content decides later.",
-    )
-    link_seconds: int = Field(default=300, ge=1, le=604_800, description="How long a link to an original works.")
+    chunk_chars: Annotated[int, Meta(ge=200)] = 4000
+    """The longest chunk, in characters."""
+    overlap_chars: Annotated[int, Meta(ge=0)] = 400
+    """How much of a chunk repeats the end of the one before."""
+    shard_chunks: Count = 128
+    """Chunks per shard: the unit of embedding work."""
 
-    chunk_chars: int = Field(default=4000, ge=200, description="The longest chunk, in characters.")
-    overlap_chars: int = Field(default=400, ge=0, description="How much of a chunk repeats the end of the one before.")
-    shard_chunks: int = Field(default=128, ge=1, description="Chunks per shard: the unit of embedding work.")
+    extract_seconds: Annotated[float, Meta(gt=0)] = 600
+    """Wall time for reading one file."""
+    extract_cpu_seconds: Count = 600
+    """Processor time for reading one file."""
+    extract_memory_bytes: Annotated[int, Meta(ge=268_435_456)] = 2_000_000_000
+    """Address space of the child that reads."""
+    extract_open_files: Annotated[int, Meta(ge=16)] = 64
+    """Files that the child may have open."""
+    extract_pages: Count = 100_000
+    """The most pages read of one file."""
+    extract_chars: Count = 500_000_000
+    """The most characters taken from one file."""
+    extract_archive_entries: Count = 10_000
+    """The most entries of an archive, which an Office document is as well."""
+    extract_archive_bytes: Count = 2_000_000_000
+    """Bytes that the archives of one file may unfold to in all."""
+    extract_archive_ratio: Count = 200
+    """Times its size that an archive may unfold to; any may to 100 MB."""
+    extract_nesting: Annotated[int, Meta(ge=0)] = 5
+    """How deep archives and messages may lie in each other."""
+    extract_entity_chars: Annotated[int, Meta(ge=0)] = 1_000_000
+    """Characters that the entities of an XML file may unfold to."""
+    extract_warm_files: Count = 1000
+    """Files after which the process that children are forked from is replaced."""
 
-    extract_seconds: float = Field(default=600, gt=0, description="Wall time for reading one file.")
-    extract_cpu_seconds: int = Field(default=600, ge=1, description="Processor time for reading one file.")
-    extract_memory_bytes: int = Field(
-        default=2_000_000_000, ge=268_435_456, description="Address space of the child that reads."
-    )
-    extract_open_files: int = Field(default=64, ge=16, description="Files that the child may have open.")
-    extract_pages: int = Field(default=100_000, ge=1, description="The most pages read of one file.")
-    extract_chars: int = Field(default=500_000_000, ge=1, description="The most characters taken from one file.")
-    extract_archive_entries: int = Field(
-        default=10_000, ge=1, description="The most entries of an archive, which an Office document is as well."
-    )
-    extract_archive_bytes: int = Field(
-        default=2_000_000_000, ge=1, description="Bytes that the archives of one file may unfold to in all."
-    )
-    extract_archive_ratio: int = Field(
-        default=200, ge=1, description="Times its size that an archive may unfold to; any may to 100 MB."
-    )
-    extract_nesting: int = Field(default=5, ge=0, description="How deep archives and messages may lie in each other.")
-    extract_entity_chars: int = Field(
-        default=1_000_000, ge=0, description="Characters that the entities of an XML file may unfold to."
-    )
-    extract_warm_files: int = Field(
-        default=1000, ge=1, description="Files after which the process that children are forked from is replaced."
-    )
+    recognizer: str = "none"
+    """What finds text in pages of PDFs that have none: none, tesseract (installed on the worker), or textract
+    (Amazon's, paid by the page)."""
+    recognizer_languages: str = "eng"
+    """Tesseract's names of languages, such as eng+deu."""
 
-    recognizer: str = Field(
-        default="none",
-        description="What finds text in pages of PDFs that have none: none, tesseract (installed on the worker), or "
-        "textract (Amazon's, paid by the page).",
-    )
-    recognizer_languages: str = Field(default="eng", description="Tesseract's names of languages, such as eng+deu.")
+    attempts: Count = 10
+    """Tries per stage and shard before a document fails."""
+    lease_seconds: Annotated[int, Meta(ge=5)] = 120
+    """Length of a lease; a live worker renews it at a third."""
+    visibility_seconds: Annotated[int, Meta(ge=5)] = 120
+    """Visibility a Celery worker asks for when it receives."""
+    resend_seconds: Count = 600
+    """When the sweep first looks for a message that was lost."""
+    sweep_seconds: Annotated[float, Meta(gt=0)] = 60
+    """How often `penstock beat` asks for a sweep. In AWS a schedule does, each minute."""
 
-    attempts: int = Field(default=10, ge=1, description="Tries per stage and shard before a document fails.")
-    lease_seconds: int = Field(default=120, ge=5, description="Length of a lease; a live worker renews it at a third.")
-    visibility_seconds: int = Field(
-        default=120, ge=5, description="Visibility a Celery worker asks for when it receives."
+    log_json: bool = False
+    """Whether a worker logs JSON, with metrics, as CloudWatch reads it. In Lambda all do."""
+    worker_concurrency: Count = 2
+    """Celery's name: processes of one worker."""
+    worker_prefetch_multiplier: Count = 2
+    """Celery's name: messages held per process."""
+    worker_max_tasks_per_child: Count | None = None
+    """Celery's name: tasks after which a process is replaced."""
+    worker_max_memory_per_child: Count | None = None
+    """Celery's name: KiB resident after which a process is replaced when idle."""
+    task_soft_time_limit: TimeLimits = _SOFT_TIME_LIMIT
+    """Celery's name: seconds after which a task saves where it is and hands back. A number, or JSON of stages."""
+    task_time_limit: TimeLimits = _TIME_LIMIT
+    """Celery's name: seconds after which a task's process is killed. A number, or JSON of stages."""
+    task_publish_retry: bool = True
+    """Celery's name: whether a message that SQS did not take is sent again at once."""
+    task_publish_retry_policy: Mapping[Literal["max_retries"], Annotated[int, Meta(ge=0, le=10)]] = field(
+        default_factory=lambda: {"max_retries": _RETRIES}
     )
-    resend_seconds: int = Field(
-        default=600, ge=1, description="When the sweep first looks for a message that was lost."
-    )
+    """Celery's name, JSON, of which there is max_retries; the waits in between are exponential with jitter. What is not
+    sent then, the sweep sends."""
+    wait_seconds: Annotated[int, Meta(ge=0, le=20)] = 20
+    """How long a receive request waits for a message."""
+    stop_seconds: Annotated[float, Meta(ge=0)] = 25
+    """How long a worker takes to stop, at most: running tasks hand back at their next checkpoint, and are interrupted
+    five seconds before the end."""
 
-    log_json: bool = Field(
-        default=False,
-        description="Whether a worker logs JSON, with metrics, as CloudWatch reads it. In Lambda all do.",
-    )
-    worker_concurrency: int = Field(default=2, ge=1, description="Celery's name: processes of one worker.")
-    worker_prefetch_multiplier: int = Field(default=2, ge=1, description="Celery's name: messages held per process.")
-    wait_seconds: int = Field(default=20, ge=0, le=20, description="How long a receive request waits for a message.")
-    stop_seconds: float = Field(default=25, ge=0, description="How long running tasks may go on after SIGTERM.")
+    api_host: str = "127.0.0.1"
+    """Where `penstock serve` listens."""
+    api_port: Port = 8080
+    """The API's port."""
+    emulator_port: Port = 4566
+    """The AWS emulator's port in the local stack."""
 
-    api_host: str = Field(default="127.0.0.1", description="Where `penstock serve` listens.")
-    api_port: int = Field(default=8080, ge=1, le=65535, description="The API's port.")
-    emulator_port: int = Field(default=4566, ge=1, le=65535, description="The AWS emulator's port in the local stack.")
+    def __init__(self, **given: object) -> None:
+        """What is not given is read from the environment.
+
+        Raises:
+            BadSetting: something cannot be used; all that cannot is named.
+        """
+        kinds = get_type_hints(Settings, include_extras=True)
+        if unknown := given.keys() - kinds.keys():
+            raise TypeError(f"no settings: {', '.join(sorted(unknown))}")
+        wrong = []
+        for each in fields(Settings):
+            variable = f"PENSTOCK_{each.name.upper()}"
+            value = given[each.name] if each.name in given else os.environ.get(variable, MISSING)
+            if value == "" and each.default is None:
+                value = MISSING
+            try:
+                usable = _default(each) if value is MISSING else _converted(value, kinds[each.name])
+            except ValueError as error:
+                wrong.append(f"{variable} is {value!r}: {error}")
+            else:
+                object.__setattr__(self, each.name, usable)
+        if not wrong:
+            wrong = [
+                f"the soft time limit of {stage} is not below its hard one"
+                for stage in Stage
+                if self.soft_time_limit(stage) >= self.time_limit(stage)
+            ]
+        if wrong:
+            raise BadSetting(why="; ".join(wrong))
+
+    @property
+    def publish_retries(self) -> int:
+        return self.task_publish_retry_policy.get("max_retries", _RETRIES) if self.task_publish_retry else 0
+
+    def soft_time_limit(self, stage: Stage) -> int:
+        return _of_stage(self.task_soft_time_limit, stage, _SOFT_TIME_LIMIT)
+
+    def time_limit(self, stage: Stage) -> int:
+        return _of_stage(self.task_time_limit, stage, _TIME_LIMIT)
 
     def read_limits(self) -> ReadLimits:
         """What reading one file may cost."""
         return ReadLimits(**{each.name: getattr(self, f"extract_{each.name}") for each in fields(ReadLimits)})
+
+    @property
+    def chosen_embedder(self) -> str:
+        """What `auto` comes to."""
+        if self.embedder != "auto":
+            return self.embedder
+        return "openai" if self.provider_key or os.environ.get("OPENAI_API_KEY") else "wordllama"
+
+
+def _of_stage(limits: TimeLimits, stage: Stage, default: int) -> int:
+    return limits.get(stage, default) if isinstance(limits, Mapping) else limits
+
+
+def _default(of: Field[Any]) -> Any:
+    return of.default if of.default_factory is MISSING else of.default_factory()
+
+
+def _converted(value: object, kind: Any) -> Any:
+    """
+    Raises:
+        ValueError: what was expected.
+    """
+    if isinstance(value, str) and any(get_origin(each) in {Mapping, frozenset} for each in (kind, *get_args(kind))):
+        return msgspec.json.decode(value, type=kind)
+    return msgspec.convert(value, kind, strict=False, dec_hook=lambda made, text: made(text))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from io import BytesIO
 from typing import Any
@@ -11,14 +11,51 @@ import orjson
 
 from penstock.build import Build
 from penstock.chunk import Chunk
-from penstock.document import Document
+from penstock.document import Document, Pair, TenantId
 from penstock.ports import Services
 from penstock.task import Message, Stage
+
+_KEY = 4  # slashes in the key of a receipt; a work file lies in a folder of its build
 
 
 def shard_folder(record: Document) -> str:
     """Where the shards of the newest build wait."""
     return f"work/{record.tenant}/{record.id}/{record.generation}/{record.build}/"
+
+
+ROOMS = ("work", "receipts")
+"""What an attempt writes into the bucket: `{room}/{tenant}/{document}/{generation}/{build}…`."""
+
+
+def attempts_in(services: Services, record: Document, room: str) -> Iterator[tuple[Pair, str]]:
+    """Whose files there are of this document, and where: a folder, or a key."""
+    last = ""
+    for each in services.objects.listed(record.tenant, f"{room}/{record.tenant}/{record.id}/"):
+        pair = pair_of_key(each.key)
+        place = place_of_key(each.key)
+        if pair is not None and place != last:
+            yield pair, place
+        last = place
+
+
+def place_of_key(key: str) -> str:
+    """What goes together with this file: the folder of its build; a receipt is alone."""
+    return key if key.count("/") == _KEY else key.rpartition("/")[0] + "/"
+
+
+def discard(services: Services, tenant: TenantId, place: str) -> None:
+    """Remove a folder, or a key."""
+    if place.endswith("/"):
+        services.objects.remove_all(tenant, place)
+    else:
+        services.objects.remove(tenant, place)
+
+
+def pair_of_key(key: str) -> Pair | None:
+    """Whose file this is; None where it is in none of the rooms."""
+    _, _, _, generation, build = (key.split("/") + [""] * 2)[:5]
+    number = build.removesuffix(".json")
+    return Pair(int(generation), int(number)) if generation.isdecimal() and number.isdecimal() else None
 
 
 def save_shard(services: Services, record: Document, shard: int, chunks: Sequence[Chunk], *, paged: bool) -> None:

@@ -8,8 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import snowballstemmer
-
 from penstock.words import WORD, content_words, folded
 
 LENGTH = 240
@@ -36,6 +34,8 @@ class Highlighter:
     """
 
     def __init__(self, question: str) -> None:
+        import snowballstemmer  # noqa: PLC0415 - takes 0.1 s to import, all languages at once, and only a search needs it
+
         self._stemmer = snowballstemmer.stemmer("porter")
         self._stems = {self._stem(folded(word)) for word in content_words(question)}
         self._beginnings = tuple(stem[:2] for stem in self._stems)

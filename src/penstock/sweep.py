@@ -6,13 +6,14 @@ import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from penstock.cancel import finish_cancel
 from penstock.claim import last_shard_lease
 from penstock.document import FINAL, Document, DocumentId, Pair, Status, TenantId
 from penstock.errors import Fenced, PenstockError
 from penstock.onward import carry_on
 from penstock.ports import Services
-from penstock.publish import clear_stale
-from penstock.revise import revise
+from penstock.publish import clear_files, clear_stale
+from penstock.revise import revise, revise_known
 from penstock.task import Message, Stage
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ def sweep(services: Services, *, limit: int = 100) -> int:
     found = services.documents.due(services.clock(), limit)
     for tenant, document in found:
         try:
-            _see_to(services, tenant, document)
+            see_to(services, tenant, document)
         except Fenced:
             continue  # somebody else got on with it
         except Exception as error:
@@ -50,15 +51,23 @@ def _postpone(services: Services, tenant: TenantId, document: DocumentId) -> Non
         log.warning("not postponed: %s", error, extra={"tenant": tenant, "document": document})
 
 
-def _see_to(services: Services, tenant: TenantId, document: DocumentId) -> None:
+def see_to(services: Services, tenant: TenantId, document: DocumentId) -> None:
+    """What is due of one record.
+
+    Raises:
+        Fenced: somebody else got on with it.
+        Transient: a service did not answer; it stays due.
+    """
     record = services.documents.read(tenant, document)
     if record is None or record.due is None or record.due > services.clock():
         return
     if record.status is Status.DELETED:
         services.index.clear(tenant, document, older_than=Pair(record.generation + 1, 0))
-        revise(services, tenant, document, lambda found: None if found == record else found, known=record)
+        revise_known(services, tenant, document, record, lambda found: None if found == record else found)
     elif record.status in FINAL:
         _clear_again(services, record)
+    elif record.cancel:
+        finish_cancel(services, record)
     else:
         _resend(services, record)
 
@@ -66,11 +75,12 @@ def _see_to(services: Services, tenant: TenantId, document: DocumentId) -> None:
 def _clear_again(services: Services, record: Document) -> None:
     """No lease that lived when the attempt ended is alive now: what stalled writers wrote since then goes."""
     clear_stale(services, record)
+    clear_files(services, record)
 
     def decide(found: Document | None) -> Document | None:
         return found if found != record else replace(record, stray=False, due=None)
 
-    revise(services, record.tenant, record.id, decide, known=record)
+    revise_known(services, record.tenant, record.id, record, decide)
 
 
 def _resend(services: Services, record: Document) -> None:
@@ -82,11 +92,13 @@ def _resend(services: Services, record: Document) -> None:
     def decide(found: Document | None) -> Document | None:
         if found is None or found.generation != record.generation or found.status is not record.status:
             raise Fenced
+        if found.due != record.due:
+            raise Fenced  # another sweep saw to it
         if until is not None and until > now:
             return replace(found, due=until)
         return replace(found, due=now + timedelta(seconds=found.wait), wait=found.wait * 2)
 
-    _, after = revise(services, record.tenant, record.id, decide, known=record)
+    _, after = revise_known(services, record.tenant, record.id, record, decide)
     if after is None or (until is not None and until > now):
         return
     if record.status is Status.EMBEDDING:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
-from penstock.adapters.aws.clients import Clients, aws_clients, textract_client
+from penstock.adapters.aws.clients import Clients, aws_clients
 from penstock.adapters.aws.documents import DynamoDocumentTable
 from penstock.adapters.aws.keys import DynamoKeyTable
 from penstock.adapters.aws.objects import S3ObjectStore
+from penstock.adapters.aws.pace import DynamoPaceTable
 from penstock.adapters.aws.pings import DynamoPingTable
+from penstock.adapters.aws.provider_key import StoredKey
 from penstock.adapters.aws.queue import SqsTaskQueue
-from penstock.adapters.aws.textract import TextractRecognizer
 from penstock.adapters.aws.uploads import DynamoUploadTable
-from penstock.adapters.openai_embedder import OpenAIEmbedder
-from penstock.adapters.sqlite_index import SqliteIndex
-from penstock.adapters.tesseract_recognizer import TesseractRecognizer
-from penstock.adapters.wordllama_embedder import WordllamaEmbedder
 from penstock.chunk import Space
 from penstock.errors import Misconfigured
 from penstock.extract.reader import ChildReader
+from penstock.pace import Amount
 from penstock.ports import Embedder, Limits, Recognizer, SearchIndex, Services, TaskQueue
 from penstock.settings import Settings
+from penstock.turnstile import OwnPace, Turnstile
 
 
 def services(settings: Settings, *, queue: TaskQueue | None = None, clients: Clients | None = None) -> Services:
@@ -38,15 +36,15 @@ def services(settings: Settings, *, queue: TaskQueue | None = None, clients: Cli
         Misconfigured: a setting is missing, or names an adapter that there is none of.
     """
     check_given(settings)
-    clients = clients or aws_clients()
-    embedder = _embedder(settings)
+    clients = clients or aws_clients(publish_retries=settings.publish_retries)
+    embedder = _embedder(settings, clients)
     return Services(
         objects=S3ObjectStore(clients.s3, settings.bucket),
         documents=DynamoDocumentTable(clients.dynamodb, settings.table),
         queue=queue or _queue(clients, settings),
         embedder=embedder,
         index=_index(settings, embedder.space),
-        reader=ChildReader(settings.read_limits(), recognizer(settings)),
+        reader=ChildReader(settings.read_limits(), recognizer(settings, clients)),
         keys=DynamoKeyTable(clients.dynamodb, settings.table),
         pings=DynamoPingTable(clients.dynamodb, settings.table),
         uploads=DynamoUploadTable(clients.dynamodb, settings.table),
@@ -83,29 +81,62 @@ def _queue(clients: Clients, settings: Settings) -> TaskQueue:
 
 def _index(settings: Settings, space: Space) -> SearchIndex:
     if settings.index != "sqlite":
-        raise Misconfigured(why=f"PENSTOCK_INDEX is {settings.index!r}; there is: sqlite.")
+        raise Misconfigured(
+            why=f"PENSTOCK_INDEX is {settings.index!r}, and the only index there is yet is sqlite, which needs all "
+            "processes on one disk: set it to sqlite where they are, as on a laptop or an emulator. On AWS they are "
+            "not."
+        )
+    from penstock.adapters.sqlite_index import SqliteIndex  # noqa: PLC0415 - only the index that is chosen
+
     return SqliteIndex(settings.index_path, space)
 
 
-def _openai(settings: Settings) -> Embedder:
-    return OpenAIEmbedder(settings.openai_model, settings.openai_dimensions, settings.openai_batch)
+def _openai(settings: Settings, clients: Clients) -> Embedder:
+    from penstock.adapters.openai_embedder import OpenAIEmbedder  # noqa: PLC0415 - only the embedder that is chosen
+
+    model, calls = settings.openai_model, settings.provider_calls
+    return OpenAIEmbedder(
+        model,
+        settings.openai_dimensions,
+        settings.openai_batch,
+        StoredKey(clients.ssm, settings.provider_key) if settings.provider_key else None,
+        texts=_turnstile(settings, clients),
+        questions=Turnstile(OwnPace(), model, now, calls=calls, slows=False),
+    )
 
 
-_EMBEDDERS: Mapping[str, Callable[[Settings], Embedder]] = MappingProxyType(
-    {"openai": _openai, "wordllama": lambda _: WordllamaEmbedder()}
+def _turnstile(settings: Settings, clients: Clients) -> Turnstile:
+    """Shared through the table where there is a budget to share; without one, nothing is written."""
+    from penstock.adapters.openai_embedder import REQUEST_TOKENS  # noqa: PLC0415 - only the embedder that is chosen
+
+    model, calls = settings.openai_model, settings.provider_calls
+    requests, tokens = settings.provider_requests_per_minute, settings.provider_tokens_per_minute
+    if requests is None and tokens is None:
+        return Turnstile(OwnPace(), model, now, calls=calls)
+    # What one of them says of the other: a request is of one token or more, and of no more than it takes.
+    limit = Amount(requests or tokens or 0, tokens or (requests or 0) * REQUEST_TOKENS)
+    return Turnstile(DynamoPaceTable(clients.dynamodb, settings.table), model, now, limit=limit, calls=calls)
+
+
+def _wordllama(settings: Settings, clients: Clients) -> Embedder:  # noqa: ARG001 - it runs here, with nothing to set
+    from penstock.adapters.wordllama_embedder import WordllamaEmbedder  # noqa: PLC0415 - only the embedder that is chosen
+
+    return WordllamaEmbedder()
+
+
+_EMBEDDERS: Mapping[str, Callable[[Settings, Clients], Embedder]] = MappingProxyType(
+    {"openai": _openai, "wordllama": _wordllama}
 )
 
 
-def _embedder(settings: Settings) -> Embedder:
-    name = settings.embedder
-    if name == "auto":
-        name = "openai" if os.environ.get("OPENAI_API_KEY") else "wordllama"
+def _embedder(settings: Settings, clients: Clients) -> Embedder:
+    name = settings.chosen_embedder
     if name not in _EMBEDDERS:
         raise Misconfigured(why=f"PENSTOCK_EMBEDDER is {name!r}; there are: auto, {', '.join(_EMBEDDERS)}.")
-    return _EMBEDDERS[name](settings)
+    return _EMBEDDERS[name](settings, clients)
 
 
-def recognizer(settings: Settings) -> Recognizer | None:
+def recognizer(settings: Settings, clients: Clients | None = None) -> Recognizer | None:
     """
     Raises:
         Misconfigured: it is not installed, or there is none of this name.
@@ -114,9 +145,13 @@ def recognizer(settings: Settings) -> Recognizer | None:
         case "none":
             return None
         case "tesseract":
+            from penstock.adapters.tesseract_recognizer import TesseractRecognizer  # noqa: PLC0415 - only if chosen
+
             return TesseractRecognizer(settings.recognizer_languages)
         case "textract":
-            return TextractRecognizer(textract_client())
+            from penstock.adapters.aws.textract import TextractRecognizer  # noqa: PLC0415 - only if chosen
+
+            return TextractRecognizer((clients or aws_clients()).textract())
     raise Misconfigured(why=f"PENSTOCK_RECOGNIZER is {settings.recognizer!r}; there are: none, tesseract, textract.")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,15 @@ from penstock.adapters.aws.clients import Clients, aws_clients
 from penstock.adapters.aws.documents import DynamoDocumentTable
 from penstock.adapters.aws.keys import DynamoKeyTable
 from penstock.adapters.aws.objects import S3ObjectStore
+from penstock.adapters.aws.pace import DynamoPaceTable
 from penstock.adapters.aws.pings import DynamoPingTable
 from penstock.adapters.aws.uploads import DynamoUploadTable
 from penstock.document import TenantId, tenant_id
 from penstock.local.emulator import emulator
+from penstock.local.port import free_port
 from penstock.local.provision import Provisioned, provision
-from penstock.ports import DocumentTable, KeyTable, ObjectStore, PingTable, UploadTable
+from penstock.ports import DocumentTable, KeyTable, ObjectStore, PaceTable, PingTable, UploadTable
+from penstock.turnstile import OwnPace
 from tests.fakes.documents import FakeDocumentTable
 from tests.fakes.keys import FakeKeyTable
 from tests.fakes.objects import FakeObjectStore
@@ -64,19 +66,13 @@ def moto(credentials: None) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def ministack(credentials: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     log = tmp_path_factory.mktemp("emulator") / "log"
-    with emulator(ROOT / ".venv-emulator/bin/python", _free_port(), log) as running:
+    with emulator(ROOT / ".venv-emulator/bin/python", free_port(), log) as running:
         yield _stack(running.url)
 
 
 def _stack(url: str) -> Stack:
     clients = aws_clients(url)
     return Stack(url, clients, provision(clients, ROOT / "template.yaml", "penstock"))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -119,6 +115,14 @@ def keys(request: pytest.FixtureRequest) -> KeyTable:
         return FakeKeyTable()
     made: Stack = request.getfixturevalue(request.param)
     return DynamoKeyTable(made.clients.dynamodb, made.provisioned.table)
+
+
+@pytest.fixture(params=EVERYWHERE)
+def paces(request: pytest.FixtureRequest) -> PaceTable:
+    if request.param == "fake":
+        return OwnPace()
+    made: Stack = request.getfixturevalue(request.param)
+    return DynamoPaceTable(made.clients.dynamodb, made.provisioned.table)
 
 
 @pytest.fixture(params=EVERYWHERE)

@@ -16,6 +16,7 @@ from penstock.document import (
     Original,
     Pair,
     Receipt,
+    Removal,
     Status,
     TenantId,
     Work,
@@ -100,6 +101,8 @@ receipts = st.builds(
     seconds=st.floats(0, 10**6).map(lambda number: round(number, 6)),
 )
 
+failures = st.builds(Failure, texts, texts, counts, st.none() | moments)
+
 
 @st.composite
 def documents(draw: st.DrawFn, tenant: TenantId) -> Document:
@@ -128,7 +131,9 @@ def documents(draw: st.DrawFn, tenant: TenantId) -> Document:
         handed_on=draw(st.booleans()),
         active=draw(st.none() | active),
         receipt=done,
-        failure=draw(st.none() | st.builds(Failure, texts, texts)),
+        failure=draw(st.none() | failures),
+        history=tuple(draw(st.lists(failures, max_size=3))),
+        removal=draw(st.none() | st.builds(Removal, counts, counts, counts)),
         cancel=draw(st.booleans()),
         stray=draw(st.booleans()),
         due=draw(st.none() | moments),

@@ -65,6 +65,21 @@ def test_a_build_is_read_as_it_was_written(data: st.DataObject, documents: Docum
     assert documents.read_build(tenant, written.document, written.pair) == replace(written, revision=1)
 
 
+def test_record_and_build_are_read_together_each_where_it_is(documents: DocumentTable, tenant: TenantId) -> None:
+    record = document(tenant)
+    build, other = (Build(tenant, record.id, Pair(record.generation, epoch)) for epoch in (7, 8))
+    for stored, found in (
+        (None, (None, None)),
+        (build, (None, replace(build, revision=1))),
+        (record, (replace(record, revision=1), replace(build, revision=1))),
+        (other, (replace(record, revision=1), replace(build, revision=1))),
+    ):
+        if stored is not None:
+            documents.write(tenant, Change(None, stored))
+        assert documents.read_both(tenant, record.id, build.pair) == found
+    assert documents.read_both(tenant, record.id, Pair(1, 1)) == (replace(record, revision=1), None)
+
+
 def test_each_write_of_an_item_has_the_next_revision(documents: DocumentTable, tenant: TenantId) -> None:
     documents.write(tenant, Change(None, document(tenant, revision=77)))
     first = documents.read(tenant, DocumentId("document"))

@@ -8,19 +8,24 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from email.utils import formatdate
 
 import numpy as np
 import pytest
 
-from penstock.adapters.openai_embedder import REQUEST_BYTES, WINDOW_BYTES, OpenAIEmbedder
+from penstock.adapters.openai_embedder import PAUSE_SECONDS, REQUEST_BYTES, WINDOW_BYTES, OpenAIEmbedder
 from penstock.adapters.wordllama_embedder import WordllamaEmbedder
 from penstock.chunk import Vector
 from penstock.document import TenantId
-from penstock.errors import EmbeddingMisconfigured, Transient
+from penstock.errors import EmbeddingMisconfigured, NotYet, Transient
+from penstock.estimate import BYTES_PER_TOKEN
+from penstock.pace import FIRST_SILENCE, SILENT_AFTER, Amount
 from penstock.ports import Embedder
+from penstock.turnstile import OwnPace, Turnstile
 from tests.fakes.embedder import FakeEmbedder
 from tests.stubs.openai_server import Failure, OpenAIServer
+from tests.world import FakeClock
 
 ACME = TenantId("acme")
 ODD = ["", " ", "\n\t", "\0", "§§§ ---", "😀", "文書", "a" * 3000, "word " * 800, "الماء", "\u200b"]
@@ -168,6 +173,11 @@ def test_openai_takes_lists_of_numbers_where_a_server_gives_them(openai: OpenAIE
     np.testing.assert_array_equal(coded, plain)
 
 
+def test_openai_takes_an_answer_that_does_not_tell_its_tokens(openai: OpenAIEmbedder, server: OpenAIServer) -> None:
+    server.tells_usage = False
+    assert is_unit(openai.embed(ACME, ["water gauge"])[0], openai)
+
+
 def test_openai_divides_a_batch_that_is_too_large_for_a_request(openai: OpenAIEmbedder, server: OpenAIServer) -> None:
     texts = [f"{n:02} " + "é" * (WINDOW_BYTES // 2 - 10) for n in range(100)]
     vectors = OpenAIEmbedder("m", 64, batch=100).embed(ACME, texts)
@@ -241,7 +251,7 @@ def test_no_key_at_all_is_told_when_it_is_needed(monkeypatch: pytest.MonkeyPatch
         embedder.embed(ACME, ["x"])
 
 
-@pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 529])
+@pytest.mark.parametrize("status", [408, 409, 500, 502, 503, 529])
 def test_what_may_pass_is_transient_and_tried_once(openai: OpenAIEmbedder, server: OpenAIServer, status: int) -> None:
     """I4: the queue alone tries again. I9: no error of the SDK leaves."""
     server.fail = [Failure(status)]
@@ -258,18 +268,105 @@ def test_what_may_pass_is_transient_and_tried_once(openai: OpenAIEmbedder, serve
     [
         ({"Retry-After": "7"}, 7),
         ({"Retry-After": "7", "retry-after-ms": "1500"}, 1.5),
-        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "soon"}, PAUSE_SECONDS),
+        ({}, PAUSE_SECONDS),
         ({"Retry-After": formatdate(0, usegmt=True)}, 0),
+        ({"Retry-After": "7", "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "9s"}, 7),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "9s"}, 9),
     ],
     ids=str,
 )
-def test_retry_after_is_passed_on(
-    openai: OpenAIEmbedder, server: OpenAIServer, headers: dict[str, str], seconds: float | None
+def test_a_refusal_for_being_asked_too_much_is_waited_for_and_no_attempt(
+    openai: OpenAIEmbedder, server: OpenAIServer, headers: dict[str, str], seconds: float
 ) -> None:
+    """I4: for as long as the provider asks for, in one way or another."""
     server.fail = [Failure(429, headers)]
-    with pytest.raises(Transient) as caught:
+    with pytest.raises(NotYet, match="429") as caught:
         openai.embed(ACME, ["x"])
-    assert caught.value.retry_after == seconds
+    assert caught.value.seconds == pytest.approx(seconds, abs=0.5)
+    assert server.requests == 1
+
+
+def test_while_the_provider_is_waited_for_it_is_not_asked(openai: OpenAIEmbedder, server: OpenAIServer) -> None:
+    server.fail = [Failure(429, {"Retry-After": "60"})]
+    for _ in range(3):
+        with pytest.raises(NotYet):
+            openai.embed(ACME, ["x"])
+    assert server.requests == 1
+    assert openai.embed_query(ACME, "x") is not None, "a question is asked all the same"
+
+
+def test_where_no_credit_is_left_it_is_an_attempt_as_no_waiting_mends_it(
+    openai: OpenAIEmbedder, server: OpenAIServer
+) -> None:
+    """Else its documents would wait for ever, and nobody be told."""
+    server.fail = [Failure(429, body='{"error": {"message": "pay", "code": "insufficient_quota"}}')]
+    with pytest.raises(Transient, match="insufficient_quota") as caught:
+        openai.embed(ACME, ["x"])
+    assert not isinstance(caught.value, NotYet)
+
+
+def test_what_the_headers_of_an_answer_say_is_left_is_heeded(openai: OpenAIEmbedder, server: OpenAIServer) -> None:
+    server.headers = {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "30s"}
+    assert len(openai.embed(ACME, ["x"])) == 1
+    with pytest.raises(NotYet) as caught:
+        openai.embed(ACME, ["x"])
+    assert 29 < caught.value.seconds <= 30
+    assert server.requests == 1
+
+
+def test_a_silent_provider_is_left_alone_and_then_asked_for_a_word(server: OpenAIServer) -> None:
+    clock = FakeClock()
+    openai = OpenAIEmbedder("m", 64, texts=Turnstile(OwnPace(), "m", clock))
+    server.rule = lambda: Failure(503)
+    kinds = []
+    for _ in range(SILENT_AFTER + 5):
+        with pytest.raises(Transient) as caught:
+            openai.embed(ACME, ["x"])
+        kinds.append(type(caught.value))
+    assert kinds == [Transient] * (SILENT_AFTER - 1) + [NotYet] * 6
+    assert server.requests == SILENT_AFTER
+    clock.pass_time(FIRST_SILENCE)
+    server.rule = lambda: None
+    openai.embed(ACME, ["y"])
+    assert server.texts == ["word", "y"]
+    openai.embed(ACME, ["z"])
+    assert server.texts == ["word", "y", "z"]
+
+
+def test_a_text_that_the_provider_dies_of_is_told_from_an_outage(server: OpenAIServer) -> None:
+    """Its attempts are used up in the end: it would else wait for ever, and shut out all others meanwhile."""
+    clock = FakeClock()
+    openai = OpenAIEmbedder("m", 64, texts=Turnstile(OwnPace(), "m", clock))
+    server.crash = lambda text: "deadly" in text
+    attempts = 0
+    for _ in range(40):
+        with pytest.raises(Transient) as caught:
+            openai.embed(ACME, ["deadly"])
+        attempts += not isinstance(caught.value, NotYet)
+        clock.pass_time(timedelta(seconds=caught.value.retry_after or 0))
+    assert attempts >= 10
+
+
+def test_a_batch_is_no_larger_than_a_minute_s_tokens(server: OpenAIServer) -> None:
+    texts = [f"{number:02} " + "word " * 200 for number in range(100)]
+    limit = Amount(100, 10_000)
+    openai = OpenAIEmbedder("m", 64, texts=Turnstile(OwnPace(), "m", FakeClock(), limit=limit))
+    vectors = openai.embed(ACME, texts)
+    assert 1 < len(vectors) < 100
+    assert sum(map(len, server.texts)) <= 10_000 * BYTES_PER_TOKEN
+
+
+def test_what_was_paid_for_while_a_refused_text_is_looked_for_is_kept(
+    openai: OpenAIEmbedder, server: OpenAIServer
+) -> None:
+    texts = [f"line {n}" + " forbidden" * (n == 13) for n in range(16)]
+    server.refuse = lambda text: "forbidden" in text
+    server.fail = [None, None, None, None, Failure(429)]  # whole, word, first half, second half, its first half
+    first = openai.embed(ACME, texts)
+    assert len(first) == 8
+    assert all(is_unit(vector, openai) for vector in first)
+    assert [text for text in server.texts if text != "word"] == texts[:8]
 
 
 def test_retry_after_may_be_a_date(openai: OpenAIEmbedder, server: OpenAIServer) -> None:

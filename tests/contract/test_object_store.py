@@ -27,6 +27,36 @@ from tests.fakes.objects import FakeObjectStore
 ON_AWS = pytest.mark.parametrize("stack", ["moto", "ministack"], indirect=True)
 
 
+def test_a_listing_has_every_version_by_key_the_newest_first(
+    objects: ObjectStore, tenant: TenantId, delete: Callable[[str], None]
+) -> None:
+    keys = [f"drop/{tenant}/{name}" for name in ("b", "a", "a/c", "Ä", "a-b")]
+    stored = {key: [objects.put(tenant, key, BytesIO(text)) for text in (b"1", b"22")] for key in keys}
+    objects.put(tenant, f"files/{tenant}/a", BytesIO(b"elsewhere"))
+    delete(keys[0])
+    found = list(objects.listed(tenant, f"drop/{tenant}/"))
+    assert list(dict.fromkeys(each.key for each in found)) == sorted(keys, key=str.encode)
+    for key, versions in stored.items():
+        of_key = [each for each in found if each.key == key]
+        kept = [(each.version, each.size, each.etag) for each in of_key if not each.marker]
+        assert kept == [(each.version, each.size, each.etag) for each in reversed(versions)]
+        (latest,) = [each for each in of_key if each.latest]
+        assert latest.marker is (key == keys[0])
+        assert all(each.stored.tzinfo is not None for each in of_key)
+    assert [each.key for each in objects.listed(tenant, keys[1])][:2] == [keys[1]] * 2, "the key itself comes first"
+    assert list(objects.listed(tenant, f"work/{tenant}/")) == []
+
+
+def test_a_listing_of_many_comes_whole(objects: ObjectStore, tenant: TenantId) -> None:
+    for number in range(30):
+        objects.put(tenant, f"work/{tenant}/{number:02}", BytesIO(b"x"))
+    found = objects.listed(tenant, f"work/{tenant}/")
+    for number, each in enumerate(found):
+        assert each.key == f"work/{tenant}/{number:02}"
+        objects.remove(tenant, each.key)  # what is listed may go meanwhile
+    assert list(objects.listed(tenant, f"work/{tenant}/")) == []
+
+
 def test_what_was_put_is_got(objects: ObjectStore, tenant: TenantId) -> None:
     stored = objects.put(tenant, f"files/{tenant}/a", BytesIO(b"the words"), content_type="text/plain")
     assert (stored.key, stored.size) == (f"files/{tenant}/a", 9)
@@ -198,6 +228,8 @@ def test_no_call_reaches_an_object_of_another_tenant(
         lambda: objects.remove(stranger, stored.key),
         lambda: objects.remove_all(stranger, f"files/{tenant}/"),
         lambda: objects.remove_all(stranger, "files/"),
+        lambda: list(objects.listed(stranger, f"files/{tenant}/")),
+        lambda: list(objects.listed(stranger, "files/")),
         lambda: objects.put(tenant, f"files/{tenant}", BytesIO(b"no part after the tenant")),
         lambda: objects.put(TenantId(tenant[:5]), stored.key, BytesIO(b"a tenant whose name begins another's")),
     ]

@@ -212,6 +212,31 @@ def test_counts_are_of_exactly_one_pair(index: SearchIndex) -> None:
     assert index.count(ACME, DOC, PAIR) == Count(2, 1)
 
 
+def test_all_there_is_is_told_by_document_and_pair(index: SearchIndex) -> None:
+    assert list(index.pairs(ACME)) == []
+    held = {
+        ("a", Pair(2, 1)): 1, ("a", Pair(10, 1)): 2, ("a-b", Pair(1, 1)): 1, ("B", Pair(1, 2)): 3, ("a", Pair(2, 3)): 1
+    }  # fmt: skip
+    for (document, pair), chunks in held.items():
+        put(index, *(entry(f"t{n}", n, document, pair, refused=n == 2) for n in range(chunks)))
+    put(index, entry("another's"), tenant=GLOBEX)
+    told = [((document, pair), count) for document, pair, count in index.pairs(ACME)]
+    assert told == [(each, Count(held[each], min(held[each], 2))) for each in sorted(held)]
+    assert [(pair, count.chunks) for _, pair, count in index.pairs(ACME, DocumentId("a"))] == [
+        (Pair(2, 1), 1),
+        (Pair(2, 3), 1),
+        (Pair(10, 1), 2),
+    ]
+    assert list(index.pairs(ACME, DocumentId("absent"))) == []
+
+
+@pytest.mark.parametrize("one", [False, True])
+def test_a_long_list_of_pairs_comes_whole(index: SearchIndex, one: bool) -> None:
+    pairs = [("doc" if one else f"d{n:04}", Pair(n + 1 if one else 1, 1)) for n in range(1203)]
+    put(index, *(entry("word", 0, document, pair) for document, pair in pairs))
+    assert [(document, pair) for document, pair, _ in index.pairs(ACME, DOC if one else None)] == pairs
+
+
 def test_chunks_without_a_vector_are_named_in_order(index: SearchIndex) -> None:
     put(index, *(entry(f"t{n}", n, refused=n in {12, 2, 7}) for n in range(15)))
     put(index, entry("other", 0, pair=Pair(1, 2), refused=True))

@@ -46,7 +46,7 @@ class Inbox:
 
     def buried(self, stage: Stage, tenant: TenantId) -> tuple[Message, str] | None:
         if self._fake is not None:
-            return next(iter(self._fake.buried), None)
+            return next(iter(self._fake.letters), None)
         assert self._stack is not None
         found = received(self._stack, self._stack.provisioned.dead_letters[stage], tenant)
         if found is None:
@@ -115,6 +115,14 @@ def test_a_dead_letter_has_its_reason(
     queue, inbox = queue_and_inbox
     queue.bury(_messages(tenant)[stage], reason)
     assert inbox.buried(stage, tenant) == (_messages(tenant)[stage], reason)
+
+
+def test_it_says_how_many_letters_wait(queue_and_inbox: tuple[TaskQueue, Inbox], tenant: TenantId) -> None:
+    queue, inbox = queue_and_inbox
+    before = queue.buried()
+    queue.bury(_messages(tenant)[Stage.EMBED], "the file is damaged")
+    assert queue.buried() == {**before, Stage.EMBED: before[Stage.EMBED] + 1}
+    inbox.buried(Stage.EMBED, tenant)
 
 
 @pytest.mark.parametrize("delay", [timedelta(seconds=-1), timedelta(minutes=15, milliseconds=1)])

@@ -1,10 +1,11 @@
-"""A real local stack for tests: `penstock up` in a process of its own, on free ports, with a state of its own."""
+"""A real stack for tests, by its two doors; and a local one: `penstock up` in a process of its own, on free ports, with
+a state of its own."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,19 +18,23 @@ from typing import Any, TypeVar
 import boto3
 import httpx
 
+from penstock.local.port import free_port
+
 ROOT = Path(__file__).parents[2]
 FINAL = {"indexed", "partial", "no_text", "failed", "cancelled", "deleted"}
 T = TypeVar("T")
 
 
 @dataclass
-class RunningStack:
-    """What `penstock up` left word of, and the process."""
+class Stack:
+    """What answers by HTTPS and by S3, wherever it runs."""
 
     state: Path
-    process: subprocess.Popen[bytes]
+    """A folder of its own."""
     client: httpx.Client
+    """With the key of the tenant `local`."""
     environment: Mapping[str, str]
+    """Of whoever works on it: where AWS is, and the stack's outputs."""
 
     def upload(self, name: str, content: bytes, **fields: str) -> dict[str, Any]:
         answer = self.client.post("/v1/documents", files={"files": (name, content)}, data=fields)
@@ -65,6 +70,28 @@ class RunningStack:
         assert answer.is_success, answer.text
         return answer.json()
 
+    def linked(self, url: str) -> httpx.Response:
+        """What one of the API's own links gives."""
+        return self.client.get(url)
+
+    def announce(self, content: bytes, **fields: Any) -> dict[str, Any]:
+        """An upload of this content, by the way of the bucket."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        about = {"name": "long.txt", "size": len(content), "sha256": sha256, **fields}
+        answer = self.client.post("/v1/uploads", json=about)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def post(self, announced: dict[str, Any], content: bytes, **changed: str) -> int:
+        """Send it, and say what S3 answers."""
+        form = {**announced["fields"], **changed}
+        return httpx.post(announced["url"], data=form, files={"file": ("any", content)}, trust_env=False).status_code
+
+    def versions(self, prefix: str) -> list[str]:
+        """The keys of all that lies under it, once for each version."""
+        found = self.s3().list_object_versions(Bucket=self.bucket, Prefix=prefix)
+        return [each["Key"] for each in found.get("Versions", [])]
+
     def s3(self) -> Any:
         return boto3.client(
             "s3",
@@ -85,7 +112,7 @@ class RunningStack:
             env={
                 **os.environ,
                 "PENSTOCK_URL": str(self.client.base_url).rstrip("/"),
-                "PENSTOCK_API_KEY": (self.state / "api-key").read_text().strip(),
+                "PENSTOCK_API_KEY": self.client.headers["Authorization"].removeprefix("Bearer "),
                 **environment,
             },
             cwd=self.state,
@@ -94,6 +121,13 @@ class RunningStack:
             timeout=240,
             check=check,
         )
+
+
+@dataclass
+class RunningStack(Stack):
+    """A local stack: what `penstock up` left word of, and the process."""
+
+    process: subprocess.Popen[bytes]
 
 
 def until(ask: Callable[[], T | None], *, seconds: float, what: str) -> T:
@@ -131,7 +165,7 @@ def running_stack(state: Path, **settings: str) -> Iterator[RunningStack]:
         lines = (line.partition("=") for line in (state / "env").read_text().splitlines())
         environment = {name: value for name, _, value in lines}
         with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as client:
-            yield RunningStack(state, process, client, environment)
+            yield RunningStack(state, client, environment, process)
     finally:
         stop(process)
 
@@ -148,11 +182,28 @@ def stop(process: subprocess.Popen[bytes], seconds: float = 60) -> int:
             process.wait()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def descendants(pid: int) -> list[int]:
+    """All processes that this one started, and those they started; their sessions differ."""
+    parents: dict[int, list[int]] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        parents.setdefault(int(fields[1]), []).append(int(status.parent.name))
+    found, waiting = [], [pid]
+    while waiting:
+        children = parents.get(waiting.pop(), [])
+        found += children
+        waiting += children
+    return found
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _said_ready(state: Path, process: subprocess.Popen[bytes]) -> bool | None:

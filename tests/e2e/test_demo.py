@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.stack import ROOT, free_port
+from penstock.local.port import free_port
+from tests.e2e.stack import ROOT
 
 
 def demo(state: Path, *options: str) -> subprocess.CompletedProcess[str]:

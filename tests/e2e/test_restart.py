@@ -13,7 +13,7 @@ from tests.e2e.kill_worker import SETTINGS as KILLED
 from tests.e2e.kill_worker import kill_and_count
 from tests.e2e.replace_under_search import SETTINGS as REPLACED
 from tests.e2e.replace_under_search import search_while_replacing
-from tests.e2e.stack import RunningStack, running_stack, stop, until
+from tests.e2e.stack import Stack, alive, descendants, running_stack, stop, until
 from tests.stubs.openai_server import OpenAIServer
 
 
@@ -21,7 +21,7 @@ def test_documents_survive_a_clean_stop_which_leaves_no_process_and_no_port(tmp_
     with running_stack(tmp_path / "state") as stack:
         document = stack.upload("kept.txt", b"What is kept over night is found in the morning.")["document_id"]
         assert stack.final(document)["status"] == "indexed"
-        processes = _descendants(stack.process.pid)
+        processes = descendants(stack.process.pid)
         assert len(processes) >= 4
         ports = [int(stack.client.base_url.port or 0), int(stack.environment["AWS_ENDPOINT_URL"].rsplit(":", 1)[1])]
         key = (stack.state / "api-key").read_text()
@@ -38,14 +38,14 @@ def test_documents_survive_a_clean_stop_which_leaves_no_process_and_no_port(tmp_
 
 def test_a_stack_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
     with running_stack(tmp_path / "state") as stack:
-        processes = _descendants(stack.process.pid)
+        processes = descendants(stack.process.pid)
         os.kill(stack.process.pid, signal.SIGKILL)
         stack.process.wait()
-        gone = lambda: not [pid for pid in processes if _alive(pid)] or None  # noqa: E731
+        gone = lambda: not [pid for pid in processes if alive(pid)] or None  # noqa: E731
         until(gone, seconds=60, what="all its processes have ended")
 
 
-def test_a_port_in_use_is_said_with_the_settings_name(stack: RunningStack, tmp_path: Path) -> None:
+def test_a_port_in_use_is_said_with_the_settings_name(stack: Stack, tmp_path: Path) -> None:
     taken = str(stack.client.base_url.port)
     answer = stack.penstock("up", "--state", str(tmp_path), check=False, PENSTOCK_API_PORT=taken)
     assert answer.returncode == 3
@@ -78,27 +78,3 @@ def test_answers_are_wholly_old_or_wholly_new_while_a_document_is_replaced(tmp_p
         seen = search_while_replacing(stack, searches=300, replacements=5)
     assert seen.faults == []
     assert seen.with_dropped >= 5, seen
-
-
-def _descendants(pid: int) -> list[int]:
-    """All processes that this one started, and those they started; their sessions differ."""
-    parents: dict[int, list[int]] = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        parents.setdefault(int(fields[1]), []).append(int(status.parent.name))
-    found, waiting = [], [pid]
-    while waiting:
-        children = parents.get(waiting.pop(), [])
-        found += children
-        waiting += children
-    return found
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False

@@ -36,6 +36,9 @@ class FakeDocumentTable:
         assert not isinstance(found, Document)
         return found
 
+    def read_both(self, tenant: TenantId, document: DocumentId, pair: Pair) -> tuple[Document | None, Build | None]:
+        return self.read(tenant, document), self.read_build(tenant, document, pair)
+
     def write(self, tenant: TenantId, *changes: Change) -> None:
         keys = [_key_of(tenant, change) for change in changes]
         if len(set(keys)) != len(keys):

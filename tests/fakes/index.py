@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -62,6 +62,11 @@ class FakeSearchIndex:
     def without_vector(self, tenant: TenantId, document: DocumentId, pair: Pair, limit: int) -> Sequence[int]:
         found = self._of(tenant, document, pair)
         return sorted(entry.chunk.ordinal for entry in found if entry.vector is None)[:limit]
+
+    def pairs(self, tenant: TenantId, document: DocumentId | None = None) -> Iterator[tuple[DocumentId, Pair, Count]]:
+        held = [entry for entry in self._shelf(tenant).values() if document in {None, entry.document}]
+        for each, pair in sorted({(entry.document, entry.pair) for entry in held}):
+            yield each, pair, self.count(tenant, each, pair)
 
     def clear(
         self, tenant: TenantId, document: DocumentId, *, older_than: Pair | None = None, but: Pair | None = None

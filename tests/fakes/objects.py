@@ -6,16 +6,17 @@ import base64
 import hashlib
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import BytesIO
 from typing import BinaryIO
 from urllib.parse import quote
 
 from penstock.document import TenantId
 from penstock.errors import ForeignKey, OriginalMissing
-from penstock.ports import PostPolicy, Stored
+from penstock.ports import Listed, PostPolicy, Stored
 
 BLOCK = 1 << 20
 
@@ -25,12 +26,14 @@ class Version:
     stored: Stored
     content: bytes | None
     """None for a delete marker."""
+    at: datetime
 
 
 class FakeObjectStore:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
+        self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.objects: dict[str, list[Version]] = {}
         """By key, the oldest version first."""
 
@@ -40,14 +43,14 @@ class FakeObjectStore:
         etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
         with self._lock:
             stored = Stored(key, f"v{next(self._numbers)}", len(body), etag)
-            self.objects.setdefault(key, []).append(Version(stored, body))
+            self.objects.setdefault(key, []).append(Version(stored, body, self.clock()))
         return stored
 
     def mark_deleted(self, key: str) -> None:
         """What a user's plain DELETE does in a versioned bucket."""
         with self._lock:
             marker = Stored(key, f"v{next(self._numbers)}", 0, "")
-            self.objects.setdefault(key, []).append(Version(marker, None))
+            self.objects.setdefault(key, []).append(Version(marker, None, self.clock()))
 
     @contextmanager
     def get(self, tenant: TenantId, key: str, version: str | None = None) -> Iterator[Iterator[bytes]]:
@@ -101,6 +104,17 @@ class FakeObjectStore:
             else:
                 self.objects.pop(key, None)
         return sum(each.content is not None for each in versions[:end])
+
+    def listed(self, tenant: TenantId, prefix: str) -> Iterator[Listed]:
+        _check_owner(tenant, prefix)
+        with self._lock:
+            keys = sorted((key for key in self.objects if key.startswith(prefix)), key=str.encode)
+        for key in keys:
+            with self._lock:
+                versions = list(self.objects.get(key, []))
+            for each in reversed(versions):
+                stored, latest = each.stored, each is versions[-1]
+                yield Listed(key, stored.version, stored.size, stored.etag, each.at, latest, each.content is None)
 
     def remove_all(self, tenant: TenantId, prefix: str) -> int:
         _check_owner(tenant, prefix)

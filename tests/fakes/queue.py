@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from datetime import timedelta
 
 from penstock.document import TenantId
-from penstock.task import Lane, Message
+from penstock.task import Lane, Message, Stage
 
 LONGEST_DELAY = timedelta(minutes=15)
 
@@ -15,7 +16,7 @@ class FakeTaskQueue:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.sent: list[tuple[Message, Lane, timedelta]] = []
-        self.buried: list[tuple[Message, str]] = []
+        self.letters: list[tuple[Message, str]] = []
         self.pings: list[tuple[TenantId, str, Lane]] = []
 
     def send(self, message: Message, lane: Lane, *, delay: timedelta = timedelta(0)) -> None:
@@ -31,7 +32,11 @@ class FakeTaskQueue:
 
     def bury(self, message: Message, reason: str) -> None:
         with self._lock:
-            self.buried.append((message, reason))
+            self.letters.append((message, reason))
+
+    def buried(self) -> Mapping[Stage, int]:
+        with self._lock:
+            return {stage: sum(message.stage is stage for message, _ in self.letters) for stage in Stage}
 
     def ping(self, tenant: TenantId, ping: str, lane: Lane) -> None:
         with self._lock:

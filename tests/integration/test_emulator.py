@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError
 from penstock.adapters.aws.clients import Clients, aws_clients
 from penstock.errors import Misconfigured
 from penstock.local.emulator import emulator
+from penstock.local.port import free_port
 from penstock.local.provision import Provisioned, provision
 from penstock.settings import Settings
 
@@ -38,9 +39,7 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 def test_all_that_it_holds_survives_a_stop(tmp_path: Path, port: int) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -24,7 +23,9 @@ from penstock.adapters.aws.clients import Clients, aws_clients
 from penstock.document import FINAL, Document, DocumentId, Status, TenantId, Work
 from penstock.lambdas.stages import HAND_ON
 from penstock.local.emulator import emulator
+from penstock.local.port import free_port
 from penstock.local.provision import Provisioned, provision
+from penstock.local.record import record_of
 from penstock.ports import Services
 from penstock.receive import Upload, receive_upload
 from penstock.remove import request_removal
@@ -135,6 +136,7 @@ def timeless(record: Document) -> Document:
         due=None,
         ends=None,
         receipt=receipt,
+        failure=record.failure and replace(record.failure, at=None),
         active=active,
         original=replace(record.original, version=""),
         revision=0,
@@ -171,24 +173,17 @@ class Container:
         for name, url in self.stack.made.queues.items():
             most = 1 if name.startswith(Stage.EXTRACT) else 10
             messages = self.stack.clients.sqs.receive_message(
-                QueueUrl=url, MaxNumberOfMessages=most, MessageSystemAttributeNames=["All"], VisibilityTimeout=60
+                QueueUrl=url,
+                MaxNumberOfMessages=most,
+                MessageSystemAttributeNames=["All"],
+                MessageAttributeNames=["All"],
+                VisibilityTimeout=60,
             ).get("Messages", [])
             if messages:
                 self._invoke(url, messages)
 
     def _invoke(self, url: str, messages: list[Any]) -> None:
-        records = [
-            {
-                "messageId": message["MessageId"],
-                "receiptHandle": message["ReceiptHandle"],
-                "body": message["Body"],
-                "attributes": message["Attributes"],
-                "messageAttributes": {},
-                "eventSource": "aws:sqs",
-                "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:" + url.rsplit("/", 1)[-1],
-            }
-            for message in messages
-        ]
+        records = [record_of(url, message) for message in messages]
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         asked = {"module": "penstock.lambdas.stages", "event": {"Records": records}, "seconds": self.seconds}
@@ -230,11 +225,11 @@ def eventually(what: str, holds: Callable[[], bool], each: Callable[[], object],
 
 @pytest.fixture(scope="module")
 def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     log = tmp_path_factory.mktemp("emulator") / "log"
-    with emulator(ROOT / ".venv-emulator/bin/python", port, log) as running, pytest.MonkeyPatch.context() as patched:
+    with (
+        emulator(ROOT / ".venv-emulator/bin/python", free_port(), log) as running,
+        pytest.MonkeyPatch.context() as patched,
+    ):
         for name, value in AWS.items():
             patched.setenv(name, value)
         yield running.url

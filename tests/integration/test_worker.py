@@ -10,19 +10,22 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 
 from penstock.local.emulator import emulator
+from penstock.local.port import free_port
 from penstock.task import QUEUES, Stage
-from tests.integration.faulty_gateway import Fault, answers, faulty_gateway, is_silent, resets
+from tests.integration.faulty_gateway import answers, faulty_gateway, is_silent, reset
 from tests.integration.worker_program import Journal
+from tests.meter import Deed
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -49,11 +52,8 @@ def eventually(what: str, holds: Callable[[], Any], seconds: float = 30) -> Any:
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     log = tmp_path_factory.mktemp("emulator") / "log"
-    with emulator(ROOT / ".venv-emulator" / "bin" / "python", port, log) as running:
+    with emulator(ROOT / ".venv-emulator" / "bin" / "python", free_port(), log) as running:
         yield running.url
 
 
@@ -104,13 +104,21 @@ class Stack:
     def _create(self, name: str) -> str:
         return self.sqs.create_queue(QueueName=f"{self.prefix}-{name}")["QueueUrl"]
 
-    def worker(self, *, endpoint: str | None = None, queues: Sequence[str] = QUEUES, **options: Any) -> Process:
-        """A worker that receives."""
+    def worker(
+        self,
+        *,
+        endpoint: str | None = None,
+        queues: Sequence[str] = QUEUES,
+        given: Mapping[str, Any] = MappingProxyType({}),
+        **options: Any,
+    ) -> Process:
+        """A worker that receives. `given`: settings of its own."""
         settings = {
             "queues": self.queues,
             "dead_letters": self.dead_letters,
             "visibility_seconds": self.visibility,
             "worker_concurrency": 2,
+            **given,
         }
         arguments = [str(self.folder / "journal"), settings, {"wait": 1, **options}, list(queues)]
         self._workers += 1
@@ -150,6 +158,11 @@ class Stack:
         names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
         found = self.sqs.get_queue_attributes(QueueUrl=self.queues[queue], AttributeNames=list(names))["Attributes"]
         return sum(int(found[name]) for name in names)
+
+    def visible(self, queue: str = QUEUE) -> int:
+        name = "ApproximateNumberOfMessages"
+        found = self.sqs.get_queue_attributes(QueueUrl=self.queues[queue], AttributeNames=[name])["Attributes"]
+        return int(found[name])
 
     def close(self) -> None:
         self._all.close()
@@ -386,7 +399,104 @@ def test_stopping_is_bounded_and_hands_back_what_did_not_end(stack: Stack) -> No
     )
 
 
-FAULTS: dict[str, Fault] = {
+def test_stopping_hands_back_at_once_what_no_process_has_begun(stack: Stack) -> None:
+    """Others need not wait for the tasks that the stopping worker finishes."""
+    stack.visibility = 600
+    stopping = stack.worker(given={"worker_concurrency": 1, "worker_prefetch_multiplier": 4})
+    stack.send("sleep-6-first")
+    eventually("it runs", lambda: stack.runs("sleep-6-first"))
+    for number in range(3):
+        stack.send(f"quick-0-{number}")
+    eventually("they are held", lambda: not stack.visible())
+    stopping.ask_to_stop()
+    stack.worker()
+    eventually("the other ran them", lambda: all(stack.ended(f"quick-0-{number}") for number in range(3)))
+    assert not stack.ended("sleep-6-first")
+    assert stopping.exit_status() == 0
+    assert stack.runs("sleep-6-first") == 1
+    eventually("all are deleted", lambda: stack.left() == 0)
+
+
+def test_a_stop_asks_running_tasks_to_hand_back_at_their_next_checkpoint(stack: Stack) -> None:
+    """I4: on purpose, and so at once, and no attempt."""
+    stack.visibility = 600
+    stopping = stack.worker()
+    stack.send("steps-0-long")
+    eventually("it runs", lambda: stack.runs("steps-0-long"))
+    stopping.ask_to_stop()
+    assert stopping.exit_status() == 0
+    assert stack.journal.read("halted", "steps-0-long")
+    stack.worker()
+    eventually("another ran it, long before its visibility ended", lambda: stack.ended("steps-0-long"))
+
+
+def test_a_task_that_finds_no_checkpoint_is_interrupted_before_the_worker_has_to_end(stack: Stack) -> None:
+    stack.visibility = 600
+    stopping = stack.worker(stop=8)
+    stack.send("deaf-0-long")
+    eventually("it runs", lambda: stack.runs("deaf-0-long"))
+    stopping.ask_to_stop()
+    assert stopping.exit_status(15) == 0
+    assert stack.journal.read("interrupted", "deaf-0-long")
+    assert not stopping.says("are killed")
+    assert not stopping.members()
+    stack.worker()
+    eventually("another ran it, long before its visibility ended", lambda: stack.ended("deaf-0-long"))
+
+
+def test_a_group_that_is_told_to_end_hands_back_as_well(stack: Stack) -> None:
+    """Some supervisors signal all processes of a group."""
+    stack.visibility = 600
+    stopping = stack.worker()
+    stack.send("steps-0-group")
+    eventually("it runs", lambda: stack.runs("steps-0-group"))
+    os.killpg(stopping.popen.pid, signal.SIGTERM)
+    assert stopping.exit_status() == 0
+    assert stack.journal.read("halted", "steps-0-group")
+
+
+def test_what_comes_to_a_worker_that_stops_is_handed_back(stack: Stack) -> None:
+    """SQS answers a receive request even after whoever asked has gone: so it is waited for."""
+    stack.visibility = 600
+    stopping = stack.worker(queues=[QUEUE], wait=5)
+    stopping.ask_to_stop()
+    eventually("it stops", lambda: stopping.says("stopping: "))
+    stack.send("quick-0-late")
+    assert stopping.exit_status() == 0
+    assert not stack.runs("quick-0-late")
+    eventually("it is visible", lambda: stack.receive(stack.queues[QUEUE]), seconds=5)
+
+
+def test_a_task_over_its_soft_limit_is_told_and_comes_again(stack: Stack) -> None:
+    stack.visibility = 600
+    stack.worker(given={"task_soft_time_limit": {"extract": 1}})
+    stack.send("steps-0-soft")
+    eventually("it ran to its end", lambda: stack.ended("steps-0-soft"))
+    assert len(stack.journal.read("limited", "steps-0-soft")) == 1
+
+
+def test_a_task_over_its_hard_limit_costs_its_process_and_comes_again(stack: Stack) -> None:
+    stack.visibility = 600
+    worker = stack.worker(given={"task_soft_time_limit": 1, "task_time_limit": {"extract": 2}})
+    stack.send("deaf-0-hard")
+    eventually("it ran to its end", lambda: stack.ended("deaf-0-hard"))
+    (first, second) = (run["pid"] for run in stack.journal.read("began", "deaf-0-hard"))
+    assert first not in worker.members()
+    assert second in worker.members()
+    eventually("its message is deleted", lambda: stack.left() == 0)
+
+
+@pytest.mark.parametrize("setting", ["worker_max_tasks_per_child", "worker_max_memory_per_child"])
+def test_processes_are_replaced_as_celery_s_settings_say(setting: str, stack: Stack) -> None:
+    stack.worker(given={setting: 1, "worker_concurrency": 1})
+    for number in range(2):
+        stack.send(f"quick-0-{number}")
+    eventually("both ran", lambda: all(stack.ended(f"quick-0-{number}") for number in range(2)))
+    pids = {stack.journal.read("ended", f"quick-0-{number}")[0]["pid"] for number in range(2)}
+    assert len(pids) == 2
+
+
+FAULTS: dict[str, Deed] = {
     "503": answers(503, b"Service Unavailable"),
     "500 without a body": answers(500, b""),
     "429": answers(429, b'{"__type": "RequestThrottled"}'),
@@ -399,7 +509,7 @@ FAULTS: dict[str, Fault] = {
     "messages that are none": answers(200, b'{"Messages": "many"}'),
     "messages of no shape": answers(200, b'{"Messages": [7, null, "x"]}'),
     "messages without a receipt": answers(200, b'{"Messages": [{"Body": "{}"}, {"ReceiptHandle": "x"}, {}]}'),
-    "reset": resets,
+    "reset": reset,
     "silence": is_silent,
 }
 
@@ -414,6 +524,30 @@ def test_no_answer_of_sqs_ends_the_worker(kind: str, stack: Stack) -> None:
         eventually("the next message ran", lambda: stack.ended("quick-0-after"))
         assert worker.popen.poll() is None
         assert len(worker.members()) == 3
+
+
+@pytest.mark.parametrize("kind", ["503", "nothing", "no JSON", "reset", "silence"])
+@pytest.mark.parametrize("operation", ["DeleteMessageBatch", "ChangeMessageVisibilityBatch"])
+def test_no_answer_to_a_deletion_or_a_delay_ends_the_worker_or_loses_the_message(
+    operation: str, kind: str, stack: Stack
+) -> None:
+    """At worst it comes again when its visibility ends, and then its stage is found done."""
+    with faulty_gateway(stack.endpoint) as gateway:
+        gateway.spoil(FAULTS[kind], times=2, operation=operation)
+        worker = stack.worker(endpoint=gateway.url, queues=[QUEUE], answer=1)
+        stack.send("back-0-told")
+        eventually("it ran to its end", lambda: stack.ended("back-0-told"))
+        eventually("the faults were met", lambda: gateway.spoiled == 2)
+        eventually("its message is deleted", lambda: stack.left() == 0)
+        assert worker.popen.poll() is None
+
+
+def test_a_receive_request_asks_for_a_visibility_of_its_own(stack: Stack) -> None:
+    with faulty_gateway(stack.endpoint) as gateway:
+        stack.worker(endpoint=gateway.url, queues=[QUEUE])
+        asked = json.loads(eventually("it receives", lambda: gateway.received)[0])
+    assert asked["VisibilityTimeout"] == stack.visibility
+    assert asked["WaitTimeSeconds"] == 1
 
 
 def test_a_worker_that_starts_before_sqs_waits_for_it(stack: Stack) -> None:

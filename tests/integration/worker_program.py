@@ -7,31 +7,42 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from penstock.errors import Interrupted
 from penstock.pipeline import Done, HandBack
+from penstock.ports import Halt, never
 from penstock.settings import Settings
 from penstock.worker.app import make_app
+from penstock.worker.halting import bounded
 from penstock.worker.options import WorkerOptions
 from penstock.worker.program import start
 
 
+@dataclass
 class Journal:
-    """What ran, in the order in which it did, across processes."""
+    """What ran, in the order in which it did, across processes. It stands in the place of the services."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    path: Path
+    halt: Callable[[], Halt | None] = never
+
+    @property
+    def pings(self) -> Journal:
+        return self
 
     def write(self, event: str, document: str) -> None:
         line = json.dumps({"event": event, "document": document, "pid": os.getpid(), "at": time.time()}) + "\n"
-        with self._path.open("ab", buffering=0) as file:
+        with self.path.open("ab", buffering=0) as file:
             file.write(line.encode())
 
     def read(self, event: str, document: str) -> list[dict]:
-        if not self._path.exists():
+        if not self.path.exists():
             return []
-        lines = (json.loads(line) for line in self._path.read_text().splitlines())
+        lines = (json.loads(line) for line in self.path.read_text().splitlines())
         return [line for line in lines if line["event"] == event and line["document"] == document]
 
     def answer(self, tenant: str, ping: str) -> None:
@@ -45,6 +56,18 @@ def run(journal, message, keep):
     first = len(journal.read("began", message.document)) == 1
     if verb == "sleep":
         time.sleep(float(argument))
+    elif verb == "steps" and first:  # it looks whether to go on, again and again
+        while (halt := journal.halt()) is None:
+            time.sleep(0.02)
+        journal.write("halted" if halt.limit is None else "limited", message.document)
+        return HandBack(timedelta(0), "halted")
+    elif verb == "deaf" and first:  # nothing but an interruption, or a kill, ends it
+        try:
+            with keep(journal, None):
+                time.sleep(600)
+        except Interrupted:
+            journal.write("interrupted", message.document)
+            return HandBack(timedelta(0), "interrupted")
     elif verb == "back" and first:
         return HandBack(timedelta(seconds=float(argument)), "asked to")
     elif verb == "die" and first:
@@ -55,11 +78,17 @@ def run(journal, message, keep):
     return Done()
 
 
+def unkept(run):
+    """There is no lease to renew."""
+    return lambda services, message, keep: run(services, message, lambda services, claim: nullcontext())
+
+
 def main(journal_path: str, settings: str, options: str, queues: str) -> int:
     journal = Journal(Path(journal_path))
-    journal.pings = journal
     chosen = WorkerOptions(**json.loads(options))
-    app = make_app(Settings(**json.loads(settings)), lambda: journal, chosen, run=run)
+    given = Settings(**json.loads(settings))
+    work = bounded(run, given.soft_time_limit, chosen.stop)
+    app = make_app(given, lambda: journal, chosen, run=unkept(work))
     return start(app, json.loads(queues), chosen.stop)
 
 

@@ -33,15 +33,20 @@ class Failure:
 class OpenAIServer:
     """Vectors are bags of words, not of unit length, so that whoever needs that has to see to it.
 
-    `fail` is taken from one failure a request; None among them lets a request pass. `refuse` tells which texts make a
-    request a 400. `floats` has the server give lists of numbers whatever was asked for, as some do; `dimensions` has it
-    give so many whatever was asked for.
+    `fail` is taken from one failure a request; None among them lets a request pass. `rule`, where nothing is left of
+    it, says how each request fails or, by None, that it does not. `refuse` tells which texts make a request a 400,
+    `crash` which make it a 500. `headers` go with each answer that has vectors. `floats` has the server give lists of
+    numbers whatever was asked for, as some do; `dimensions` has it give so many whatever was asked for.
     """
 
     def __init__(self, port: int = 0, key: str = "test-key") -> None:
         self.key = key
         self.fail: list[Failure | None] = []
+        self.rule: Callable[[], Failure | None] = lambda: None
         self.refuse: Callable[[str], bool] = lambda text: False
+        self.crash: Callable[[str], bool] = lambda text: False
+        self.tells_usage = True
+        self.headers: dict[str, str] = {}
         self.floats = False
         self.dimensions: int | None = None
         self.delay = 0.0
@@ -73,7 +78,7 @@ class OpenAIServer:
     def answer(self, authorization: str | None, asked: Mapping[str, Any]) -> Failure | dict[str, Any]:
         with self._lock:
             self.requests += 1
-            failure = self.fail.pop(0) if self.fail else None
+            failure = self.fail.pop(0) if self.fail else self.rule()
         if self.delay:
             time.sleep(self.delay)
         if failure is not None:
@@ -81,6 +86,8 @@ class OpenAIServer:
         if authorization != f"Bearer {self.key}":
             return _problem(401, "invalid_api_key", f"Incorrect API key provided: {authorization}.")
         texts = asked["input"]
+        if any(map(self.crash, texts)):
+            return Failure(500)
         for text in texts:
             if not text or len(text.encode()) > WINDOW_TOKENS or self.refuse(text):
                 return _problem(400, "invalid_input", "One of the texts is not acceptable.")
@@ -91,12 +98,9 @@ class OpenAIServer:
             for index, text in enumerate(texts)
         ]
         usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
-        return {
-            "object": "list",
-            "model": asked["model"],
-            "data": data[::-1],
-            "usage": usage,
-        }  # the order is not promised
+        # the order is not promised
+        answer = {"object": "list", "model": asked["model"], "data": data[::-1]}
+        return answer | ({"usage": usage} if self.tells_usage else {})
 
     def _embedding(self, text: str, asked: Mapping[str, Any]) -> str | list[float]:
         vector = 3 * bag_of_words(text, self.dimensions or asked["dimensions"])
@@ -129,8 +133,9 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(answer, Failure) and answer.status == 0:
             self.close_connection = True
             return
-        status, headers = (answer.status, answer.headers) if isinstance(answer, Failure) else (200, {})
-        body = (answer.body if isinstance(answer, Failure) else json.dumps(answer)).encode()
+        failed = isinstance(answer, Failure)
+        status, headers = (answer.status, answer.headers) if failed else (200, self.server.stub.headers)
+        body = (answer.body if failed else json.dumps(answer)).encode()
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}.items():
             self.send_header(name, value)

@@ -25,6 +25,8 @@ PROTECTED = [
     ("GET", "/v1/documents/x"),
     ("GET", "/v1/documents/x/file"),
     ("DELETE", "/v1/documents/x"),
+    ("POST", "/v1/documents/x/retry"),
+    ("POST", "/v1/documents/x/cancel"),
     ("GET", "/v1/tasks/ingest-1-x"),
     ("GET", "/v1/search?q=x"),
     ("POST", "/v1/health/task"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -32,7 +33,7 @@ def test_a_document_shows_status_progress_chunks_receipt_and_what_readers_find(d
 
 
 def test_a_document_in_the_making_shows_how_far_it_is(door):
-    door = Door(settings=door.settings.model_copy(update={"max_file_bytes": 1_000_000}))
+    door = Door(settings=replace(door.settings, max_file_bytes=1_000_000))
     door.add(("long.txt", prose("long", 12).encode()), document_id="long")
     seen = []
     while door.world.queue.sent:
@@ -108,6 +109,63 @@ def test_a_deleted_document_is_gone_from_search_at_once_and_from_everything_when
     assert door.world.objects.objects == {}
 
 
+def test_a_removal_tells_what_it_removed(door):
+    door.indexed("The valve is opened by turning the wheel.", document_id="valve")
+    door.add(("file.txt", b"Other words."), document_id="valve")
+    door.world.drain()
+    started = door.client().delete("/v1/documents/valve").json()
+    assert door.client().get(started["status_url"]).json()["result"] is None
+    door.world.drain()
+    result = door.client().get(started["status_url"]).json()["result"]
+    assert result["removed"] == {"chunks": 1, "objects": 1, "versions": 2}
+    assert result["receipt"] is None
+
+
+def test_a_failed_document_is_retried_and_its_task_polled_again(door):
+    door.world.reader.fail = PasswordRequired()
+    door.add(("a.txt", b"Words."), document_id="a")
+    door.world.drain()
+    failed = door.client().get("/v1/documents/a").json()
+    assert (failed["error"]["attempt"], failed["error"]["at"] is not None, failed["history"]) == (1, True, [])
+    door.world.reader.fail = None
+    response = door.client().post("/v1/documents/a/retry")
+    assert response.status_code == 202
+    started = response.json()
+    assert response.headers["location"] == started["status_url"]
+    assert started["task_id"] == failed["task_id"]
+    assert door.client().post("/v1/documents/a/retry").json() == started
+    assert door.client().get(started["status_url"]).json()["state"] == "PENDING"
+    again = door.client().get("/v1/documents/a").json()
+    assert (again["error"], [each["code"] for each in again["history"]]) == (None, ["password_required"])
+    door.world.drain()
+    assert door.client().get(started["status_url"]).json()["state"] == "SUCCESS"
+    is_problem(door.client().post("/v1/documents/a/retry"), 409, "nothing_to_retry")
+
+
+def test_a_cancel_is_told_by_the_task_that_it_revokes(door):
+    door.add(("a.txt", b"Words."), document_id="a")
+    response = door.client().post("/v1/documents/a/cancel")
+    assert response.status_code == 202
+    started = response.json()
+    assert response.headers["location"] == started["status_url"]
+    assert door.client().post("/v1/documents/a/cancel").json() == started
+    task = door.client().get(started["status_url"]).json()
+    assert (task["state"], task["reason"], task["document_status"]) == ("REVOKED", "cancelled", "cancelled")
+
+
+@pytest.mark.parametrize("verb", ["retry", "cancel"])
+def test_what_is_going_or_gone_is_neither_retried_nor_cancelled(door, verb):
+    door.indexed("Words.", document_id="a")
+    if verb == "cancel":
+        is_problem(door.client().post("/v1/documents/a/cancel"), 409, "nothing_to_cancel")
+    door.client().delete("/v1/documents/a")
+    is_problem(door.client().post(f"/v1/documents/a/{verb}"), 409, "being_deleted")
+    door.world.drain()
+    problem = is_problem(door.client().post(f"/v1/documents/a/{verb}"), 410, "deleted")
+    assert "Add it again" in problem["detail"]
+    is_problem(door.client().post(f"/v1/documents/never-was/{verb}"), 404, "not_found")
+
+
 def test_pages_of_the_list_follow_one_another_by_cursor(door):
     for number in range(5):
         door.world.clock.pass_time(timedelta(seconds=1))
@@ -140,7 +198,7 @@ def test_a_cursor_that_is_not_ours_is_400(door, cursor):
 
 @pytest.mark.parametrize("method_and_path", [
     ("GET", "/v1/documents/doc"), ("GET", "/v1/documents/doc/file"), ("DELETE", "/v1/documents/doc"),
-    ("GET", "/v1/tasks/{task}"),
+    ("POST", "/v1/documents/doc/retry"), ("POST", "/v1/documents/doc/cancel"), ("GET", "/v1/tasks/{task}"),
 ])  # fmt: skip
 def test_another_tenants_document_is_404_word_for_word_as_one_that_never_was(door, method_and_path):
     """I10: nobody can tell whether another tenant has a document."""

@@ -154,6 +154,8 @@ def test_the_description_has_all_calls_of_this_version_and_no_reserved_one(door)
         "GET /v1/documents/{document}/file",
         "GET /v1/tasks/{task}",
         "GET /v1/search",
+        "POST /v1/documents/{document}/retry",
+        "POST /v1/documents/{document}/cancel",
     }
 
 

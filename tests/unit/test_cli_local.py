@@ -16,18 +16,17 @@ from penstock.cli.local_run import load_environment, tenant_or_local
 from penstock.cli.main import app
 from penstock.cli.outcome import Outcome, as_json, exit_code
 from penstock.cli.stop import Exit, Stop
+from tests.environment import environment_as_it_was
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of its own; what a command takes into the environment there is gone afterwards."""
     monkeypatch.chdir(tmp_path)
-    before = dict(os.environ)
-    for name in [name for name in os.environ if name.startswith(("PENSTOCK_", "AWS_"))]:
-        del os.environ[name]
-    yield tmp_path
-    os.environ.clear()
-    os.environ.update(before)
+    with environment_as_it_was():
+        for name in [name for name in os.environ if name.startswith(("PENSTOCK_", "AWS_"))]:
+            del os.environ[name]
+        yield tmp_path
 
 
 def run(*arguments: str, **environment: str):
@@ -47,7 +46,12 @@ def test_help_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "command", ["", "add", "status", "list", "search", "rm", "extract", "estimate", "serve", "worker"]
+    "command",
+    [
+        "",
+        *("add", "status", "list", "search", "rm", "retry", "cancel", "extract", "estimate", "serve", "worker"),
+        *("doctor", "dead-letters list", "dead-letters show", "dead-letters redrive", "dead-letters drop"),
+    ],
 )
 def test_every_help_names_the_exit_codes(command):
     shown = run(*command.split(), "--help").stdout

@@ -162,6 +162,31 @@ def test_rm_waits_until_nothing_is_left_and_an_unknown_id_does_not_stop_the_othe
     assert shell.door.world.objects.objects == {}
 
 
+def test_retry_waits_for_the_end_and_says_what_cannot_be_retried(shell, here):
+    shell.run("add", file(here, "sound.txt"), "--id", "sound")
+    shell.door.world.reader.fail = PasswordRequired()
+    shell.run("add", file(here, "broken.txt", "Words."), "--id", "broken")
+    shell.door.world.reader.fail = None
+    told = shell.json("retry", "broken", "sound", "absent", code=1)
+    assert [each["status"] for each in told["documents"]] == ["indexed", "refused", "refused"]
+    assert [each["code"] for each in told["documents"]] == [None, "nothing_to_retry", "not_found"]
+    assert "nothing to retry" in shell.run("retry", "sound").stdout
+
+
+def test_cancel_and_retry_of_what_waits(here):
+    door = Door()
+    with served(door, work=False) as url:
+        shell = Shell(door, {"PENSTOCK_URL": url, "PENSTOCK_API_KEY": door.key})
+        shell.run("add", file(here, "valve.txt"), "--id", "valve", "--no-wait")
+        told = shell.json("cancel", "valve")
+        assert [each["status"] for each in told["documents"]] == ["cancelled"]
+        assert shell.json("status", "valve")["status"] == "cancelled"
+        assert "cancelled" in shell.run("cancel", "valve").stdout
+        assert shell.json("retry", "valve", "--no-wait")["summary"] == {"accepted": 1}
+        assert shell.json("status", "valve")["status"] == "queued"
+        assert shell.json("cancel", "valve", "--no-wait")["summary"] == {"accepted": 1}
+
+
 def test_status_of_a_document_that_is_not_there_ends_with_1(shell):
     result = shell.run("status", "absent")
     assert result.exit_code == 1

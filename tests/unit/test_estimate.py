@@ -59,8 +59,8 @@ def test_a_file_that_would_fail_says_why(tmp_path: Path) -> None:
     assert isinstance(guess.problem, PasswordRequired)
 
 
-def test_a_document_of_one_shard_takes_eleven_requests_by_https_and_fewer_by_the_drop_folder() -> None:
-    assert sum(requests_of(Way.HTTPS, 1).values()) == 11
+def test_a_document_of_one_shard_takes_ten_requests_by_https_and_fewer_by_the_drop_folder() -> None:
+    assert sum(requests_of(Way.HTTPS, 1).values()) == 10
     assert sum(requests_of(Way.DROP, 1).values()) == pytest.approx(9.2)
 
 

@@ -11,8 +11,10 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
+import penstock
 from penstock.errors import LimitHit, ReaderDied, Transient, Unreadable
 from penstock.extract.child import answer
 from penstock.extract.frames import Failed
@@ -254,6 +256,45 @@ def test_children_are_forked_from_one_warm_process_that_is_replaced_in_time(tmp_
     assert is_alive(other)
     del reader, reading
     assert not is_alive(other)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="nobody but root can look into an undumpable process"
+)
+def test_the_child_is_told_where_the_interpreter_has_its_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Lambda it would not start without; it is no secret (I11)."""
+    monkeypatch.setenv("OPENAI_API_KEY", "not for files")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/var/lang/lib:/opt/lib")
+    with ChildReader().read(pipe(tmp_path), name="pipe.pdf", declared=None) as reading:
+        told = Path(f"/proc/{process_of(reading)}/environ").read_bytes()
+    assert told == b"LD_LIBRARY_PATH=/var/lang/lib:/opt/lib\0"
+
+
+READ_FROM_ELSEWHERE = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+from penstock.extract.reader import ChildReader
+
+with ChildReader().read(Path(sys.argv[1]), name="a.pdf", declared=None) as reading:
+    print(*(page.text for page in reading))
+"""
+
+
+def test_the_child_finds_code_and_libraries_where_its_parent_does(tmp_path: Path) -> None:
+    """As in Lambda, where they lie in /var/task and in /opt/python, of which the interpreter itself knows nothing: here
+    the one that the virtual environment was made from."""
+    bare = os.path.realpath(sys.executable)
+    places = [str(Path(module.__file__).parents[1]) for module in (penstock, msgspec)]
+    done = subprocess.run(
+        [bare, "-I", "-c", READ_FROM_ELSEWHERE, str(saved(tmp_path, pdf(["far away"]))), *places],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "far away\n", done.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this flag")

@@ -19,7 +19,7 @@ from penstock.document import Receipt, Status
 from penstock.extract.limits import ReadLimits
 from penstock.extract.reader import ChildReader
 from penstock.pipeline import Done, HandBack, Outcome, run
-from penstock.ports import Limits, Reader
+from penstock.ports import Halt, Limits, Reader
 from penstock.receive import Received
 from penstock.split import cuts
 from penstock.task import Lane, Message
@@ -56,6 +56,7 @@ def test_cutting_goes_on_from_any_cut_as_if_it_had_never_stopped(
 
 
 MINUTE = timedelta(minutes=1)
+LIMIT = Halt("the test may", "Let it")
 
 
 class SlowQueue(FakeTaskQueue):
@@ -82,7 +83,8 @@ def world(reader: Reader | None = None) -> World:
 
 def run_for(world: World, message: Message, shards: int) -> Outcome:
     """Run one message; an extract has time for so many shards."""
-    services = replace(world.services, deadline=world.clock() + shards * MINUTE)
+    end = world.clock() + shards * MINUTE
+    services = replace(world.services, halt=lambda: LIMIT if world.clock() >= end else None)
     return run(services, message, lambda services, claim: nullcontext())
 
 
@@ -213,7 +215,8 @@ def test_a_format_that_cannot_seek_fails_and_names_the_way_out() -> None:
     assert record.status is Status.FAILED
     assert record.failure is not None
     assert record.failure.code == "out_of_time"
-    assert "Workers=ecs" in record.failure.message
+    assert "longer than the test may" in record.failure.message
+    assert "Let it, or split the file." in record.failure.message
 
 
 def test_a_document_that_ends_with_the_time_is_complete() -> None:

@@ -1,5 +1,6 @@
-"""Random interleavings of workers, duplicates, replacements, removals, lost workers and passing time never break
-I1 to I8. Workers advance one call of a port at a time, so that every race between two calls can happen."""
+"""Random interleavings of workers, duplicates, replacements, removals, cancels, retries, dead letters, lost workers and
+passing time never break I1 to I8. Workers advance one call of a port at a time, so that every race between two calls
+can happen."""
 
 from __future__ import annotations
 
@@ -9,17 +10,22 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from penstock.document import FINAL, PUBLISHED, Document, DocumentId, Status, derived_id
-from penstock.errors import BeingDeleted, NotFound, Transient
+from penstock.cancel import request_cancel
+from penstock.doctor import examine
+from penstock.document import FINAL, PUBLISHED, Document, DocumentId, Pair, Status, derived_id
+from penstock.errors import BeingDeleted, Deleted, NotFound, NothingToCancel, NothingToRetry, Transient
 from penstock.pipeline import Done
 from penstock.remove import request_removal
+from penstock.retry import request_retry
 from penstock.search import Question, search
+from penstock.settle import settle
 from penstock.task import Lane, Message
 from tests.stepper import SteppedWorker
 from tests.world import TENANT, World, prose
 
 UPLOADS = ("one",)
 DROPS = ("drop/acme/wiki/a.txt",)
+DROPPED = tuple(derived_id(TENANT, key) for key in DROPS)
 TEXTS = {f"{word}{size}": prose(f"{word}{size}", size) for word in ("alder", "birch") for size in (1, 5)}
 
 
@@ -35,6 +41,8 @@ class Interleavings(RuleBasedStateMachine):
         self.accepted: dict[DocumentId, str | None] = {}
         """What each document shall say in the end; None: it shall be gone."""
         self.highest: dict[DocumentId, int] = {}
+        self.cancelled: dict[DocumentId, Pair | None] = {}
+        """What readers saw when its cancel was the last thing that anybody asked of it."""
 
     # What users do
 
@@ -45,6 +53,7 @@ class Interleavings(RuleBasedStateMachine):
         except BeingDeleted:
             return
         self.accepted[received.document.id] = name
+        self.cancelled.pop(received.document.id, None)
 
     @rule(key=st.sampled_from(DROPS), name=st.sampled_from(sorted(TEXTS)))
     def drop(self, key: str, name: str) -> None:
@@ -67,6 +76,24 @@ class Interleavings(RuleBasedStateMachine):
         except NotFound:
             return
         self.accepted[DocumentId(id)] = None
+        self.cancelled.pop(DocumentId(id), None)
+
+    @rule(id=st.sampled_from(UPLOADS))
+    def cancel(self, id: str) -> None:  # noqa: A002
+        try:
+            request_cancel(self.world.services, TENANT, DocumentId(id))
+        except (NotFound, Deleted, BeingDeleted, NothingToCancel):
+            return
+        active = self.world.record(DocumentId(id)).active
+        self.cancelled[DocumentId(id)] = active.pair if active else None
+
+    @rule(id=st.sampled_from((*UPLOADS, *map(str, DROPPED))))
+    def retry(self, id: str) -> None:  # noqa: A002
+        try:
+            request_retry(self.world.services, TENANT, DocumentId(id))
+        except (NotFound, Deleted, BeingDeleted, NothingToRetry):
+            return
+        self.cancelled.pop(DocumentId(id), None)
 
     # What queues do: out of order, more than once
 
@@ -89,6 +116,16 @@ class Interleavings(RuleBasedStateMachine):
         if not twice:
             del self.world.queue.sent[at]
         self.workers.append(SteppedWorker(self.world.services, message))
+
+    @precondition(lambda self: self.world.queue.sent)
+    @rule(data=st.data(), twice=st.booleans())
+    def give_up(self, data: st.DataObject, twice: bool) -> None:
+        """A message is received too often, and its dead letter is settled."""
+        at = data.draw(st.integers(0, len(self.world.queue.sent) - 1))
+        message, _, _ = self.world.queue.sent[at]
+        if not twice:
+            del self.world.queue.sent[at]
+        settle(self.world.services, message, "it was received too often")
 
     @precondition(lambda self: self.world.queue.sent)
     @rule(data=st.data())
@@ -167,6 +204,17 @@ class Interleavings(RuleBasedStateMachine):
             assert {hit.ordinal for hit in hits} == set(range(len(hits)))
 
     @invariant()
+    def an_old_error_is_never_shown_on_a_new_attempt(self) -> None:
+        for record in self._records():
+            assert record.failure is None or record.status is not Status.QUEUED
+            assert record.failure is None or record.failure.at is None or record.failure.at >= record.accepted
+
+    @invariant()
+    def what_is_cancelled_is_in_work_and_will_be_looked_at(self) -> None:
+        for record in self._records():
+            assert not record.cancel or (record.in_work and record.due is not None)
+
+    @invariant()
     def generations_never_go_back(self) -> None:
         for record in self._records():
             assert record.generation >= self.highest.get(record.id, 0)
@@ -191,7 +239,10 @@ class Interleavings(RuleBasedStateMachine):
             self._retire(worker)
         self.world.embedder.fail.clear()
         self.world.index.fail.clear()
-        for _ in range(8):
+        for turn in range(8):
+            for record in self._records():
+                if turn < 4 and record.status is Status.FAILED:
+                    request_retry(self.world.services, TENANT, record.id)
             for event in sorted(self.events, key=lambda event: event.sequencer):  # type: ignore[attr-defined]
                 try:
                     self.world.receive(event)
@@ -205,10 +256,19 @@ class Interleavings(RuleBasedStateMachine):
         self.readers_see_exactly_what_one_receipt_says()
         for record in self._records():
             self._ended_as_accepted(record)
+        self.world.clock.pass_time(timedelta(days=2))
+        self.world.sweep()
+        assert list(examine(self.world.services, TENANT)) == []
 
     def _ended_as_accepted(self, record: Document) -> None:
         """Accepted means kept: a final state, the last bytes and no others, and nothing left behind."""
         wanted = self.accepted[record.id]
+        if record.id in self.cancelled:
+            assert record.status is Status.CANCELLED
+            assert record.visible == self.cancelled[record.id]
+            assert set(self.world.pairs(record.id)) == ({record.visible} if record.visible else set())
+            assert not [key for key in self.world.objects.objects if key.startswith(("work/", "receipts/"))]
+            return
         assert record.status in ({Status.DELETED} if wanted is None else PUBLISHED), record
         assert record.work.until is None
         assert set(self.world.pairs(record.id)) == ({record.visible} if record.visible else set())

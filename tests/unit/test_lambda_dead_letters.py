@@ -115,6 +115,13 @@ def test_the_handler_settles_each_letter_and_drops_what_nobody_can_read(world: W
     assert sorted(message.stage for message, _, _ in world.queue.sent) == ["delete", "extract"]
 
 
+def test_a_dead_sweep_is_dropped_as_another_follows_it(world: World) -> None:
+    event = sample("dead-letters")
+    event["Records"] = event["Records"][:1]
+    event["Records"][0]["body"] = json.dumps({"headers": {"task": "penstock.sweep", "id": "1"}, "body": "[[], {}, {}]"})
+    assert make_handler(world.services)(event, Invocation()) == {"batchItemFailures": []}
+
+
 def test_a_letter_that_cannot_be_settled_now_comes_again_alone(world: World) -> None:
     event = sample("dead-letters")
     _of_generation(event, world.upload("The weir was opened.", id="weir").document.generation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -94,6 +95,17 @@ def test_one_message_of_a_batch_fails_alone_and_poison_is_not_retried(world: Wor
     assert "no JSON" in reason
 
 
+def test_a_sweep_runs_here_as_in_a_worker(world: World, sqs: FakeSqs) -> None:
+    """I6."""
+    world.upload("The weir was opened.")
+    world.queue.sent.clear()
+    world.clock.pass_time(world.limits.resend)
+    event = sample("stages-delete")
+    event["Records"][0]["body"] = json.dumps({"headers": {"task": "penstock.sweep", "id": "1"}, "body": "[[], {}, {}]"})
+    assert not list(kept(consumer(world, sqs, run)(event, Invocation())))
+    assert len(world.queue.sent) == 1
+
+
 def test_a_message_runs_with_the_ids_that_it_carries(world: World, sqs: FakeSqs) -> None:
     told = Told()
     for stage in Stage:
@@ -105,10 +117,15 @@ def test_a_message_runs_with_the_ids_that_it_carries(world: World, sqs: FakeSqs)
 
 def test_a_lease_lasts_as_long_as_the_invocation_and_the_work_knows_when_to_hand_on(world: World, sqs: FakeSqs) -> None:
     told = Told()
-    consumer(world, sqs, told)(sample("stages-extract"), Invocation(seconds=600))
+    invocation = Invocation(seconds=600)
+    consumer(world, sqs, told)(sample("stages-extract"), invocation)
     (services,) = told.services
     assert services.limits.lease == timedelta(seconds=600) + MARGIN
-    assert services.deadline == world.clock() + timedelta(seconds=600) - HAND_ON
+    assert services.halt() is None
+    invocation.seconds = HAND_ON.total_seconds()
+    halt = services.halt()
+    assert halt is not None
+    assert "Workers=ecs" in halt.way_out
 
 
 def test_services_are_made_once_and_not_before_the_first_message(world: World, sqs: FakeSqs) -> None:

@@ -161,7 +161,7 @@ def test_an_expired_lease_counts_as_an_attempt_and_waiting_does_not(world: World
     assert record.status is Status.FAILED
     assert record.failure is not None
     assert record.failure.code == "attempts_used_up"
-    ((buried, reason),) = world.queue.buried
+    ((buried, reason),) = world.queue.letters
     assert buried == message
     assert "tried 3 times" in reason
 
@@ -177,7 +177,7 @@ def test_a_permanent_error_fails_the_document_and_tells_why(world: World) -> Non
     assert record.failure.code == "password_required"
     assert "without one" in record.failure.message
     assert record.due == world.clock() + world.limits.keep_failed, "for clearing alone"
-    assert not world.queue.buried
+    assert not world.queue.letters
 
 
 def test_a_bug_is_treated_as_transient(world: World) -> None:
@@ -231,7 +231,7 @@ def test_attempts_of_a_shard_are_counted_and_used_up(world: World) -> None:
     assert record.status is Status.FAILED
     assert record.failure is not None
     assert "the provider is down" in record.failure.message
-    assert len(world.queue.buried) == 1
+    assert len(world.queue.letters) == 1
 
 
 def test_a_refused_text_is_indexed_without_a_vector_and_named(world: World) -> None:

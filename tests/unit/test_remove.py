@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from penstock.document import Document, DocumentId, Status, TenantId
+from penstock.document import Document, DocumentId, Removal, Status, TenantId
 from penstock.errors import NotFound
+from penstock.follow import task
 from penstock.pipeline import Done, HandBack
 from penstock.ports import Stored
 from tests.stepper import SteppedWorker
@@ -40,6 +41,65 @@ def test_a_removal_leaves_no_chunk_no_object_and_a_tombstone(world: World) -> No
     assert world.pairs(record.id) == {}
     assert world.objects.objects == {}
     assert (record.original.name, record.metadata, record.active) == ("", {}, None)
+
+
+def test_a_removal_tells_what_it_removed_by_count(world: World) -> None:
+    received = world.upload(prose("a", 9), id="one")
+    world.drain()
+    world.upload(prose("b", 9), id="one")
+    world.run(world.take())
+    record = world.record(received)
+    chunks = sum(world.pairs(record.id).values())
+    keys = len(world.objects.objects)
+    versions = sum(map(len, world.objects.objects.values()))
+    task_id = world.delete(received)
+    world.drain()
+    told = task(world.services, TENANT, task_id).removal
+    assert told == Removal(chunks, keys, versions)
+    assert keys > 1
+    assert versions == keys + 1
+
+
+@pytest.mark.parametrize("calls", range(1, 30, 2))
+def test_a_remover_that_dies_at_any_call_has_told_what_it_found(world: World, calls: int) -> None:
+    """The receipt is true whoever was lost on the way."""
+    received = world.upload(prose("a", 9), id="one")
+    world.drain()
+    chunks = sum(world.pairs(received.document.id).values())
+    task_id = world.delete(received)
+    worker = SteppedWorker(world.services, world.take())
+    for _ in range(calls):
+        if not worker.ended:
+            worker.step()
+    worker.kill()
+    world.queue.send(worker.message, received.document.lane)
+    world.clock.pass_time(world.limits.lease)
+    world.drain()
+    assert task(world.services, TENANT, task_id).removal == Removal(chunks, 1, 1)
+
+
+def test_what_is_written_while_it_is_removed_is_removed_too(world: World) -> None:
+    received = world.upload(prose("a", 9), id="one")
+    world.drain()
+    late = world.index.entries(TENANT)
+    world.delete(received)
+    clear, put = world.index.clear, world.index.put
+
+    def clear_and_a_late_write(*arguments: Any, **named: Any) -> int:
+        world.index.clear = clear  # type: ignore[method-assign]
+        cleared = clear(*arguments, **named)
+        put(TENANT, late[:1])
+        return cleared
+
+    world.index.clear = clear_and_a_late_write  # type: ignore[method-assign]
+    outcome = world.run(world.take())
+    assert isinstance(outcome, HandBack)
+    assert "1 chunks and 0 objects were written" in outcome.why
+    assert world.record(received).failure is not None
+    world.clock.pass_time(outcome.delay + world.limits.resend)
+    world.sweep()
+    world.drain()
+    assert (world.record(received).status, world.pairs(received.document.id)) == (Status.DELETED, {})
 
 
 def test_a_removal_waits_until_no_worker_writes_any_more(world: World) -> None:

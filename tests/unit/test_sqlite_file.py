@@ -11,7 +11,6 @@ import pytest
 
 from penstock.adapters import sqlite_index
 from penstock.adapters.sqlite import file as sqlite_file
-from penstock.adapters.sqlite.matrix import REMOVALS_KEPT
 from penstock.adapters.sqlite_index import SqliteIndex
 from penstock.chunk import Chunk, Entry, IndexQuery, Space, Vector
 from penstock.document import DocumentId, Pair, TenantId
@@ -74,7 +73,7 @@ def test_a_reader_far_behind_reads_anew(index: SqliteIndex, tmp_path: Path) -> N
     assert ordinals(index, vector=NORTH) == list(range(10))
     with closing(sqlite3.connect(tmp_path / "acme.sqlite")) as db:
         db.execute("DELETE FROM entries WHERE ordinal < 5")
-        db.execute("UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'removed'", (REMOVALS_KEPT,))
+        db.execute("UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'removed'", (sqlite_file.REMOVALS_KEPT,))
         db.execute("DELETE FROM entries WHERE ordinal = 9")
         assert db.execute("SELECT count(*) FROM removed").fetchone() == (1,)
         db.commit()

@@ -13,30 +13,15 @@ from penstock.errors import Misconfigured
 from penstock.local.template import read_template, resolve
 from penstock.settings import Settings
 from penstock.task import QUEUES, Lane, Stage, queue_name
+from tests.plan import Plan
 
-PATH = Path(__file__).parents[2] / "template.yaml"
-TEMPLATE = read_template(PATH)
-VALUES = {
-    **TEMPLATE.parameters,
-    "AWS::StackName": "stack",
-    "AWS::AccountId": "111122223333",
-    "AWS::Region": "eu-west-1",
-    "AWS::Partition": "aws",
-    "AWS::URLSuffix": "amazonaws.com",
-}
 FORTNIGHT = 14 * 24 * 3600
 
 
-def _named(name: str, attribute: str | None) -> str:
-    assert name in TEMPLATE.resources, f"{name} is no resource"
-    return f"{name}.{attribute}" if attribute else name
-
-
 HOLDS_DATA = ("AWS::DynamoDB::", "AWS::S3::", "AWS::SQS::")
-RESOURCES: Mapping[str, Any] = resolve(
-    {name: each for name, each in TEMPLATE.resources.items() if each["Type"].startswith(HOLDS_DATA)}, VALUES, _named
-)
-OUTPUTS: Mapping[str, Any] = resolve(dict(TEMPLATE.outputs), VALUES, _named)
+PLAN = Plan()
+RESOURCES = {name: each for name, each in PLAN.resources.items() if each["Type"].startswith(HOLDS_DATA)}
+OUTPUTS = PLAN.outputs
 
 
 def _of_type(kind: str) -> dict[str, dict[str, Any]]:
@@ -114,13 +99,27 @@ def test_the_bucket_is_versioned_private_and_encrypted() -> None:
     assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
 
 
-def test_only_work_files_expire() -> None:
+def test_only_work_files_letters_and_what_nobody_waits_for_expire() -> None:
+    """A shard, and an upload, is there for as long as a message may tell of it; a letter for much longer."""
     (bucket,) = _of_type("AWS::S3::Bucket").values()
-    expiring = [
-        rule for rule in bucket["LifecycleConfiguration"]["Rules"] if any("Expiration" in name for name in rule)
-    ]
-    assert [(rule["Prefix"], rule["ExpirationInDays"]) for rule in expiring] == [("work/", 30)]
-    assert expiring[0]["ExpirationInDays"] * 24 * 3600 > FORTNIGHT, "a shard is there for as long as its message"
+    rules = [each for each in bucket["LifecycleConfiguration"]["Rules"] if any("Expiration" in name for name in each)]
+    assert {each["Prefix"]: each["ExpirationInDays"] for each in rules} == {
+        "work/": 30,
+        "uploads/": 15,
+        "letters/": 180,
+    }
+    assert all(each["ExpirationInDays"] * 24 * 3600 > FORTNIGHT for each in rules)
+    assert all(each["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1} for each in rules)
+
+
+def test_a_browser_may_send_files_only_from_the_pages_that_are_named() -> None:
+    def rules(plan: Plan) -> list[dict[str, Any]] | None:
+        cors = plan.of("AWS::S3::Bucket")["Bucket"].get("CorsConfiguration")
+        return cors and cors["CorsRules"]
+
+    assert rules(PLAN) is None
+    (rule,) = rules(Plan(AllowedOrigins="https://app.example.com")) or []
+    assert (rule["AllowedMethods"], rule["AllowedOrigins"]) == (["POST"], "https://app.example.com")
 
 
 def test_s3_tells_of_arrivals_and_removals_in_the_two_doors_and_nowhere_else() -> None:

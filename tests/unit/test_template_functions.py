@@ -5,105 +5,35 @@ from __future__ import annotations
 import importlib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from penstock.local.template import resolve, written
+from penstock.lambdas.stages import MARGIN
 from penstock.settings import Settings
 from penstock.task import QUEUES, Stage
+from tests.plan import PATH, WRITTEN, Plan, listed, statements
 
-PATH = Path(__file__).parents[2] / "template.yaml"
-WRITTEN = written(PATH)
-PSEUDO = {
-    "AWS::StackName": "stack",
-    "AWS::AccountId": "111122223333",
-    "AWS::Region": "eu-west-1",
-    "AWS::Partition": "aws",
-    "AWS::URLSuffix": "amazonaws.com",
-}
-NOTHING = "AWS::NoValue"
 AGE = "ApproximateAgeOfOldestMessage"
 NAMELESS = {"ecr:GetAuthorizationToken"}
 """Actions for which AWS has no name of a resource."""
 
 
-class Stack:
-    """What a deployment with these parameters consists of."""
-
-    def __init__(self, **parameters: str) -> None:
-        defaults = {name: str(each["Default"]) for name, each in WRITTEN["Parameters"].items()}
-        self.values = {**defaults, **parameters, **PSEUDO}
-        self.resources: dict[str, dict[str, Any]] = {
-            name: self._worked_out(each)
-            for name, each in WRITTEN["Resources"].items()
-            if "Condition" not in each or self._holds(each["Condition"])
-        }
-        self.globals = self._worked_out(WRITTEN["Globals"]["Function"])
-
-    def of(self, kind: str) -> dict[str, dict[str, Any]]:
-        return {name: each["Properties"] for name, each in self.resources.items() if each["Type"] == kind}
-
-    def environment(self) -> dict[str, str]:
-        return dict(self.globals["Environment"]["Variables"])
-
-    def _worked_out(self, node: Any) -> Any:
-        return resolve(self._chosen(node), {**self.values, NOTHING: NOTHING}, self._refer)
-
-    def _refer(self, name: str, attribute: str | None) -> str:
-        given = WRITTEN["Resources"].get(name)
-        assert given is not None, f"{name} is no resource"
-        assert "Condition" not in given or self._holds(given["Condition"]), (
-            f"{name} is referred to where it is not made"
-        )
-        return f"{name}.{attribute}" if attribute else name
-
-    def _chosen(self, node: Any) -> Any:
-        """With each Fn::If decided, and without what is then no value."""
-        if isinstance(node, list):
-            return [each for each in map(self._chosen, node) if each != {"Ref": NOTHING}]
-        if not isinstance(node, dict):
-            return node
-        if "Fn::If" in node:
-            condition, then, otherwise = node["Fn::If"]
-            return self._chosen(then if self._holds(condition) else otherwise)
-        chosen = {name: self._chosen(each) for name, each in node.items()}
-        return {name: each for name, each in chosen.items() if each != {"Ref": NOTHING}}
-
-    def _holds(self, condition: str | Mapping[str, Any]) -> bool:
-        if isinstance(condition, str):
-            return self._holds(WRITTEN["Conditions"][condition])
-        (function, of), *_ = condition.items()
-        match function:
-            case "Condition":
-                return self._holds(of)
-            case "Fn::Equals":
-                one, other = (str(resolve(each, self.values, self._refer)) for each in of)
-                return one == other
-            case "Fn::Not":
-                return not self._holds(of[0])
-            case "Fn::And":
-                return all(map(self._holds, of))
-        raise AssertionError(function)
-
-
 ECS = {"WorkerImage": "image", "WorkerVpc": "vpc-1", "WorkerSubnets": "subnet-1"}
-LAMBDA = Stack(ProviderKey="/penstock/key")
+LAMBDA = Plan(ProviderKey="/penstock/key")
 STACKS = {
     "lambda": LAMBDA,
-    "ecs": Stack(Workers="ecs", ProviderKey="/penstock/key", **ECS),
-    "plain": Stack(Index="sqlite", Embedder="wordllama"),
+    "ecs": Plan(Workers="ecs", ProviderKey="/penstock/key", **ECS),
+    "plain": Plan(Index="sqlite", Embedder="wordllama"),
 }
 
 
 @pytest.fixture(params=STACKS)
-def stack(request: pytest.FixtureRequest) -> Stack:
+def stack(request: pytest.FixtureRequest) -> Plan:
     return STACKS[request.param]
 
 
-def _consumers(stack: Stack) -> dict[str, dict[str, Any]]:
+def _consumers(stack: Plan) -> dict[str, dict[str, Any]]:
     """The mapping of each queue that has one."""
     mappings = stack.of("AWS::Lambda::EventSourceMapping").values()
     found = {each["EventSourceArn"].removesuffix(".Arn"): each for each in mappings}
@@ -111,7 +41,19 @@ def _consumers(stack: Stack) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _queues(stack: Stack) -> dict[str, str]:
+def _container(stack: Plan) -> dict[str, Any]:
+    """The worker's, on ECS."""
+    (task,) = stack.of("AWS::ECS::TaskDefinition").values()
+    (container,) = task["ContainerDefinitions"]
+    return dict(container)
+
+
+def _told(stack: Plan) -> dict[str, str]:
+    """The environment of a worker on ECS."""
+    return {each["Name"]: each["Value"] for each in _container(stack)["Environment"]}
+
+
+def _queues(stack: Plan) -> dict[str, str]:
     """Stage queues by logical name."""
     return {name: queue for queue, name in json.loads(stack.environment()["PENSTOCK_QUEUES"]).items()}
 
@@ -126,8 +68,7 @@ def test_every_queue_has_one_consumer() -> None:
 def test_on_ecs_the_stages_are_the_workers_alone() -> None:
     stack = STACKS["ecs"]
     assert _consumers(stack).keys() == stack.of("AWS::SQS::Queue").keys() - _queues(stack).keys()
-    (task,) = stack.of("AWS::ECS::TaskDefinition").values()
-    told = {each["Name"]: each["Value"] for each in task["ContainerDefinitions"][0]["Environment"]}
+    told = _told(stack)
     assert {name: told[name] for name in stack.environment() if name in told} == {
         name: value for name, value in stack.environment().items() if name in told
     }
@@ -140,7 +81,7 @@ def test_a_stage_is_consumed_by_the_function_of_its_name() -> None:
     }
 
 
-def test_a_consumer_names_the_messages_that_failed(stack: Stack) -> None:
+def test_a_consumer_names_the_messages_that_failed(stack: Plan) -> None:
     """Else one failure brings its whole batch back."""
     assert all(each["FunctionResponseTypes"] == ["ReportBatchItemFailures"] for each in _consumers(stack).values())
 
@@ -160,7 +101,7 @@ def test_extract_takes_one_message_at_a_time() -> None:
     assert sizes == {1}
 
 
-def test_a_message_stays_hidden_for_six_runs_of_its_function(stack: Stack) -> None:
+def test_a_message_stays_hidden_for_six_runs_of_its_function(stack: Plan) -> None:
     """As Lambda's documentation asks of a queue that it polls."""
     functions, queues = stack.of("AWS::Serverless::Function"), stack.of("AWS::SQS::Queue")
     for queue, mapping in _consumers(stack).items():
@@ -178,12 +119,12 @@ def test_each_handler_is_there() -> None:
         assert callable(getattr(importlib.import_module(module), attribute)), name
 
 
-def test_only_the_api_starts_from_a_snapshot(stack: Stack) -> None:
+def test_only_the_api_starts_from_a_snapshot(stack: Plan) -> None:
     snapped = {name for name, each in stack.of("AWS::Serverless::Function").items() if "SnapStart" in each}
     assert snapped == {"ApiFunction"}
 
 
-def test_the_environment_is_what_the_settings_read(monkeypatch: pytest.MonkeyPatch, stack: Stack) -> None:
+def test_the_environment_is_what_the_settings_read(monkeypatch: pytest.MonkeyPatch, stack: Plan) -> None:
     for name, value in stack.environment().items():
         monkeypatch.setenv(name, str(value))
     read = Settings()
@@ -191,9 +132,10 @@ def test_the_environment_is_what_the_settings_read(monkeypatch: pytest.MonkeyPat
     assert read.queues.keys() == set(QUEUES)
     assert read.dead_letters.keys() == set(Stage)
     assert read.openai_dimensions == 1536
+    assert (read.provider_requests_per_minute, read.provider_tokens_per_minute) == (None, None)
 
 
-def test_a_key_is_never_written_into_an_environment(stack: Stack) -> None:
+def test_a_key_is_never_written_into_an_environment(stack: Plan) -> None:
     assert not any("API_KEY" in name for name in stack.environment())
 
 
@@ -224,45 +166,31 @@ def test_layers_that_stand_together_agree() -> None:
 # Roles
 
 
-def _statements(stack: Stack) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for name, role in stack.of("AWS::IAM::Role").items():
-        for policy in role.get("Policies", []):
-            for each in policy["PolicyDocument"]["Statement"]:
-                yield name, each
-    for name, policy in stack.of("AWS::IAM::Policy").items():
-        for each in policy["PolicyDocument"]["Statement"]:
-            yield name, each
-
-
-def _listed(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
-
-
-def test_each_function_has_a_role_of_its_own(stack: Stack) -> None:
+def test_each_function_has_a_role_of_its_own(stack: Plan) -> None:
     roles = {name: each["Role"] for name, each in stack.of("AWS::Serverless::Function").items()}
     assert roles == {name: f"{name.removesuffix('Function')}Role.Arn" for name in roles}
     assert {each.removesuffix(".Arn") for each in roles.values()} <= stack.of("AWS::IAM::Role").keys()
 
 
-def test_a_role_names_what_it_may_do_and_on_what(stack: Stack) -> None:
-    for name, statement in _statements(stack):
-        actions = _listed(statement["Action"])
+def test_a_role_names_what_it_may_do_and_on_what(stack: Plan) -> None:
+    for name, statement in statements(stack):
+        actions = listed(statement["Action"])
         assert not any("*" in action for action in actions), name
         if not set(actions) <= NAMELESS:
-            assert "*" not in _listed(statement["Resource"]), (name, actions)
+            assert "*" not in listed(statement["Resource"]), (name, actions)
 
 
-def test_no_role_brings_along_what_aws_thinks_fit(stack: Stack) -> None:
+def test_no_role_brings_along_what_aws_thinks_fit(stack: Plan) -> None:
     assert not any("ManagedPolicyArns" in each for each in stack.of("AWS::IAM::Role").values())
     assert not any("Policies" in each for each in stack.of("AWS::Serverless::Function").values())
 
 
-def _may(stack: Stack, action: str) -> dict[str, set[str]]:
+def _may(stack: Plan, action: str) -> dict[str, set[str]]:
     """Who may do it, and on what."""
     found: dict[str, set[str]] = {}
-    for name, statement in _statements(stack):
-        if action in _listed(statement["Action"]):
-            found.setdefault(name, set()).update(_listed(statement["Resource"]))
+    for name, statement in statements(stack):
+        if action in listed(statement["Action"]):
+            found.setdefault(name, set()).update(listed(statement["Resource"]))
     return found
 
 
@@ -276,12 +204,19 @@ def test_only_what_consumes_a_queue_may_receive_from_it() -> None:
     assert _may(LAMBDA, "sqs:DeleteMessage") == consumed
 
 
+def test_dead_letters_may_be_asked_for_again_and_dead_arrivals_taken_in(stack: Plan) -> None:
+    """I4: a removal and what only waited are sent again; an arrival needs all that it needs the first time."""
+    assert _may(stack, "sqs:SendMessage")["DeadLettersRole"] >= {f"{name}.Arn" for name in _queues(stack)}
+    for action in ("s3:ListBucket", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObjectVersion"):
+        assert _may(stack, action)["DeadLettersRole"] >= _may(stack, action)["ArrivalsRole"], action
+
+
 def test_only_what_opens_files_may_read_originals_beside_the_doors() -> None:
-    readers = {name for name, where in _may(LAMBDA, "s3:GetObject").items() if "Bucket.Arn/drop/*" in where}
+    readers = {name for name, where in _may(LAMBDA, "s3:GetObjectVersion").items() if "Bucket.Arn/drop/*" in where}
     assert readers == {"ApiRole", "ExtractRole"}
 
 
-def test_the_provider_key_is_for_those_who_embed(stack: Stack) -> None:
+def test_the_provider_key_is_for_those_who_embed(stack: Plan) -> None:
     keys = stack.of("AWS::IAM::Policy").get("KeyPolicy")
     if stack is STACKS["plain"]:
         assert keys is None
@@ -292,10 +227,74 @@ def test_the_provider_key_is_for_those_who_embed(stack: Stack) -> None:
     assert keys["PolicyDocument"]["Statement"][0]["Resource"].endswith(":parameter/penstock/key")
 
 
+def test_a_worker_may_what_the_functions_of_the_stages_may() -> None:
+    """What these may is compared with what they were seen to call, end to end. ECS writes the worker's log."""
+
+    def rights(plan: Plan, *roles: str) -> set[tuple[str, str]]:
+        return {
+            (action, resource)
+            for name, statement in statements(plan)
+            if name in roles
+            for action in listed(statement["Action"])
+            for resource in listed(statement["Resource"])
+            if not action.startswith("logs:")
+        }
+
+    assert rights(STACKS["ecs"], "WorkerRole") == rights(LAMBDA, "ExtractRole", "EmbedRole", "DeleteRole")
+
+
+# The API
+
+
+def test_the_api_is_throttled_and_writes_down_each_request(stack: Plan) -> None:
+    (stage,) = stack.of("AWS::ApiGatewayV2::Stage").values()
+    assert stage["DefaultRouteSettings"] == {"ThrottlingRateLimit": "50", "ThrottlingBurstLimit": "100"}
+    assert stage["AccessLogSettings"]["DestinationArn"] == "AccessLog.Arn"
+    told = json.loads(stage["AccessLogSettings"]["Format"])
+    assert {"request", "time", "ip", "method", "path", "status", "milliseconds"} <= told.keys()
+
+
+def test_the_api_is_handed_bodies_as_they_came(stack: Plan) -> None:
+    (integration,) = stack.of("AWS::ApiGatewayV2::Integration").values()
+    assert (integration["IntegrationType"], integration["PayloadFormatVersion"]) == ("AWS_PROXY", "2.0")
+
+
+def test_the_api_says_itself_what_lambda_would_not_take(stack: Plan) -> None:
+    """An event of 6 MB (AWS Lambda, "Lambda quotas"), in Base64."""
+    api = stack.of("AWS::Serverless::Function")["ApiFunction"]
+    assert int(api["Environment"]["Variables"]["PENSTOCK_MAX_DIRECT_BYTES"]) * 4 / 3 < 6_291_456
+
+
+# What all have in common
+
+
+def test_everything_runs_on_arm64(stack: Plan) -> None:
+    assert stack.globals["Architectures"] == ["arm64"]
+    assert not any("Architectures" in each for each in stack.of("AWS::Serverless::Function").values())
+    for layer in stack.of("AWS::Serverless::LayerVersion").values():
+        assert layer["CompatibleArchitectures"] == ["arm64"]
+    for task in stack.of("AWS::ECS::TaskDefinition").values():
+        assert task["RuntimePlatform"]["CpuArchitecture"] == "ARM64"
+
+
+def test_logs_are_not_kept_for_ever(stack: Plan) -> None:
+    groups = stack.of("AWS::Logs::LogGroup")
+    assert {name: each["RetentionInDays"] for name, each in groups.items()} == {"AccessLog": "30", "Log": "30"}
+    assert stack.globals["LoggingConfig"] == {"LogGroup": "Log"}
+
+
+def test_whoever_waits_for_leases_waits_as_long_as_one_may_be() -> None:
+    """On Lambda it is the whole run and a margin; on ECS it is renewed."""
+    functions = LAMBDA.of("AWS::Serverless::Function")
+    longest = max(functions[f"{stage.capitalize()}Function"]["Timeout"] for stage in Stage)
+    assert int(LAMBDA.environment()["PENSTOCK_LEASE_SECONDS"]) == longest + MARGIN.total_seconds()
+    assert STACKS["ecs"].environment()["PENSTOCK_LEASE_SECONDS"] == "120"
+
+
 # Alarms
 
 
-def _watched(stack: Stack, metric: str) -> set[str]:
+def _watched(stack: Plan, metric: str) -> set[str]:
     return {
         dimension["Value"]
         for alarm in stack.of("AWS::CloudWatch::Alarm").values()
@@ -304,24 +303,26 @@ def _watched(stack: Stack, metric: str) -> set[str]:
     }
 
 
-def test_whoever_waits_too_long_is_heard(stack: Stack) -> None:
+def test_whoever_waits_too_long_is_heard(stack: Plan) -> None:
     waiting = {name for name in stack.of("AWS::SQS::Queue") if not name.endswith("Dead")}
     assert _watched(stack, AGE) == {f"{name}.QueueName" for name in waiting}
 
 
-def test_whatever_is_given_up_is_heard(stack: Stack) -> None:
+def test_whatever_is_given_up_is_heard(stack: Plan) -> None:
+    """By what is received: the handler takes letters away as they come, and SQS counts as sent only what was sent, not
+    what it moved itself."""
     dead = {name for name in stack.of("AWS::SQS::Queue") if name.endswith("Dead")}
     assert _watched(stack, "NumberOfMessagesReceived") == {f"{name}.QueueName" for name in dead}
 
 
-def test_a_function_that_fails_or_may_not_run_is_heard(stack: Stack) -> None:
+def test_a_function_that_fails_or_may_not_run_is_heard(stack: Plan) -> None:
     functions = set(stack.of("AWS::Serverless::Function"))
     assert _watched(stack, "Errors") == functions
     assert _watched(stack, "Throttles") == functions
 
 
 def test_alarms_tell_the_topic_they_are_given() -> None:
-    quiet, loud = LAMBDA, Stack(AlarmTopic="arn:aws:sns:eu-west-1:111122223333:night")
+    quiet, loud = LAMBDA, Plan(AlarmTopic="arn:aws:sns:eu-west-1:111122223333:night")
     assert not any("AlarmActions" in each for each in quiet.of("AWS::CloudWatch::Alarm").values())
     told = [each["AlarmActions"] for each in loud.of("AWS::CloudWatch::Alarm").values()]
     assert told == [["arn:aws:sns:eu-west-1:111122223333:night"]] * len(told)
@@ -342,10 +343,24 @@ def test_workers_are_steered_by_every_stage_queue_within_what_an_alarm_takes() -
     lists.append(stack.of("AWS::CloudWatch::Alarm")["WorkerWanted"]["Metrics"])
     assert len(lists) == 3
     for metrics in lists:
-        stats = [each["MetricStat"]["Metric"] for each in metrics if "MetricStat" in each]
-        seen = {each["Dimensions"][0]["Value"] for each in stats if each["Namespace"] == "AWS/SQS"}
-        assert seen == {f"{name}.QueueName" for name in _queues(stack)}
-        assert len(stats) <= 10
+        watched = {each["Id"]: each["MetricStat"]["Metric"] for each in metrics if "MetricStat" in each}
+        assert len(watched) <= 10
+        queues = {
+            id_: each["Dimensions"][0]["Value"] for id_, each in watched.items() if each["Namespace"] == "AWS/SQS"
+        }
+        assert sorted(queues.values()) == sorted(f"{name}.QueueName" for name in _queues(stack))
+        (steering,) = (each["Expression"] for each in metrics if each.get("ReturnData", True))
+        total = " + ".join(f"FILL({id_}, 0)" for id_ in queues)
+        assert total in steering, "SQS tells nothing of a queue that nobody has used for hours"
+
+
+def test_a_worker_ends_before_it_is_killed_and_writes_what_cloudwatch_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes as long as an answer to its receive requests may, or those take messages that nobody works on."""
+    for name, value in _told(STACKS["ecs"]).items():
+        monkeypatch.setenv(name, value)
+    read = Settings()
+    assert read.wait_seconds <= read.stop_seconds < _container(STACKS["ecs"])["StopTimeout"]
+    assert read.log_json
 
 
 def test_no_worker_runs_while_there_is_no_work() -> None:
@@ -359,7 +374,7 @@ def test_no_worker_runs_while_there_is_no_work() -> None:
 
 def test_a_domain_is_made_only_where_none_is_given() -> None:
     domain = "AWS::OpenSearchService::Domain"
-    given = Stack(SearchEndpoint="https://there", SearchDomainArn="arn:aws:es:eu-west-1:111122223333:domain/there")
+    given = Plan(SearchEndpoint="https://there", SearchDomainArn="arn:aws:es:eu-west-1:111122223333:domain/there")
     assert LAMBDA.of(domain).keys() == {"Domain"}
     assert not given.of(domain)
     assert not STACKS["plain"].of(domain)

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from penstock.errors import Misconfigured
+from penstock.adapters.aws.pace import DynamoPaceTable
+from penstock.adapters.openai_embedder import REQUEST_TOKENS, OpenAIEmbedder
+from penstock.errors import BadSetting, Misconfigured
+from penstock.pace import UNLIMITED, Amount
 from penstock.settings import Settings
+from penstock.turnstile import OwnPace, Turnstile
 from penstock.wiring import services
 
 NEEDED = {
@@ -35,6 +39,100 @@ def test_without_a_key_the_embedder_is_local_and_with_one_it_is_openai(monkeypat
     space = services(Settings(**NEEDED, openai_model="m", openai_dimensions=64)).embedder.space
     assert (space.model, space.dimensions) == ("m", 64)
     assert services(Settings(**NEEDED, embedder="wordllama")).embedder.space.model.startswith("wordllama")
+
+
+def test_a_stored_key_makes_the_embedder_openai_and_is_not_read_before_it_is_needed() -> None:
+    """I9: no store answers here."""
+    embedder = services(Settings(**NEEDED, provider_key="/penstock/key", openai_model="m")).embedder
+    assert embedder.space.model == "m"
+
+
+def turnstile(**settings: object) -> Turnstile:
+    embedder = services(Settings(**NEEDED, embedder="openai", **settings)).embedder
+    assert isinstance(embedder, OpenAIEmbedder)
+    return embedder.texts
+
+
+def test_without_a_budget_the_provider_s_pace_is_kept_in_the_process() -> None:
+    """And nothing is written."""
+    alone = turnstile()
+    assert (type(alone.table), alone.limit) == (OwnPace, UNLIMITED)
+
+
+@pytest.mark.parametrize(
+    ("settings", "limit"),
+    [
+        ({"provider_requests_per_minute": 500, "provider_tokens_per_minute": 1_000_000}, Amount(500, 1_000_000)),
+        ({"provider_requests_per_minute": 500}, Amount(500, 500 * REQUEST_TOKENS)),
+        ({"provider_tokens_per_minute": 1_000_000}, Amount(1_000_000, 1_000_000)),
+    ],
+    ids=["both", "requests", "tokens"],
+)
+def test_a_budget_is_shared_through_the_table(settings: dict[str, int], limit: Amount) -> None:
+    shared = turnstile(**settings)
+    assert (type(shared.table), shared.limit) == (DynamoPaceTable, limit)
+
+
+def test_an_empty_budget_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a stack's parameter says it."""
+    monkeypatch.setenv("PENSTOCK_PROVIDER_REQUESTS_PER_MINUTE", "")
+    monkeypatch.setenv("PENSTOCK_PROVIDER_TOKENS_PER_MINUTE", "")
+    read = Settings()
+    assert (read.provider_requests_per_minute, read.provider_tokens_per_minute) == (None, None)
+
+
+def test_an_index_that_is_not_there_yet_says_which_one_is_and_what_it_needs() -> None:
+    with pytest.raises(Misconfigured, match=r"'opensearch'.* is sqlite.*one disk"):
+        services(Settings(**NEEDED, index="opensearch"))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("PENSTOCK_SHARD_CHUNKS", "0", "Expected `int` >= 1"),
+        ("PENSTOCK_API_PORT", "many", "Expected `int`"),
+        ("PENSTOCK_LOG_JSON", "perhaps", "Expected `bool`"),
+        ("PENSTOCK_QUEUES", "http://127.0.0.1/q", "JSON is malformed"),
+        ("PENSTOCK_QUEUES", '{"delete": 1}', "Expected `str`, got `int`"),
+        ("PENSTOCK_MAX_DIRECT_BYTES", "0", "Expected `int` >= 1"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named_with_what_was_expected(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("PENSTOCK_ATTEMPTS", "-1")
+    with pytest.raises(BadSetting) as refused:
+        Settings()
+    assert f"{variable} is {value!r}: {said}" in str(refused.value)
+    assert "PENSTOCK_ATTEMPTS is '-1'" in str(refused.value), "all are named at once"
+
+
+def test_settings_are_read_from_the_environment_as_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {
+        "PENSTOCK_INDEX_PATH": "/there",
+        "PENSTOCK_QUEUES": '{"delete": "http://q"}',
+        "PENSTOCK_ACCEPTED_TYPES": '["text/plain"]',
+        "PENSTOCK_MAX_DIRECT_BYTES": "4500000",
+        "PENSTOCK_EXTRACT_SECONDS": "0.5",
+        "PENSTOCK_LOG_JSON": "true",
+        "PENSTOCK_LEASE_SECONDS": "930",
+    }
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    read = Settings(lease_seconds=7)
+    assert (read.index_path, read.queues, read.accepted_types) == (
+        Path("/there"),
+        {"delete": "http://q"},
+        frozenset({"text/plain"}),
+    )
+    assert (read.max_direct_bytes, read.extract_seconds, read.log_json) == (4_500_000, 0.5, True)
+    assert read.lease_seconds == 7, "what is given stands before the environment"
+
+
+def test_a_setting_that_there_is_not_is_no_setting() -> None:
+    with pytest.raises(TypeError, match="leese_seconds"):
+        Settings(leese_seconds=7)
 
 
 @pytest.mark.parametrize("setting", ["index", "embedder"])

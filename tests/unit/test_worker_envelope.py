@@ -42,6 +42,11 @@ def test_whatever_is_in_an_envelope_only_ids_come_out(task: object, arguments: o
     assert found is None or found.arguments == IDS
 
 
+def test_a_sweep_has_no_arguments() -> None:
+    assert read(message("penstock.sweep", {})).arguments == {}
+    assert read_or_poison(message("penstock.sweep", IDS)) is None
+
+
 def test_nesting_without_end_is_poison() -> None:
     with pytest.raises(Poison):
         read("[" * 200_000)

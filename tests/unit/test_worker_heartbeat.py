@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from threading import Condition
 from typing import Any
@@ -9,7 +12,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from penstock.worker.heartbeat import LONGEST, Heartbeat
+from penstock.worker.envelope import LONGEST
+from penstock.worker.heartbeat import Heartbeat
+from tests.meter import Answer, Deed, Request, Sender, Watcher, metered
 
 
 class FakeSqs:
@@ -21,6 +26,7 @@ class FakeSqs:
         self._set: list[tuple[str, str, int]] = []
         self._changed = Condition()
         self.largest = 0
+        self.deleted: list[list[str]] = []
 
     def change_message_visibility_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
         with self._changed:
@@ -31,7 +37,18 @@ class FakeSqs:
             self._set += [(QueueUrl, each["ReceiptHandle"], each["VisibilityTimeout"]) for each in taken]
             self._changed.notify_all()
             refused = [each for each in Entries if each not in taken]
-            return {"Failed": [{"Id": each["Id"], "Code": "ReceiptHandleIsInvalid"} for each in refused]}
+            return {
+                "Successful": [{"Id": each["Id"]} for each in taken],
+                "Failed": [{"Id": each["Id"], "Code": "ReceiptHandleIsInvalid"} for each in refused],
+            }
+
+    def delete_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        with self._changed:
+            if self.failures:
+                raise self.failures.pop()
+            self.deleted.append([each["ReceiptHandle"] for each in Entries])
+            self._changed.notify_all()
+            return {"Successful": [{"Id": each["Id"]} for each in Entries]}
 
     def told(self, receipt: str) -> list[int]:
         """The visibilities that were set for it, in order."""
@@ -101,7 +118,7 @@ def test_a_beat_that_fails_is_made_up_for_by_the_next(heartbeat: Heartbeat, sqs:
 
 
 def test_a_delay_is_told_again_where_it_was_not_heard(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
-    sqs.failures = [ClientError({"Error": {"Code": "ServiceUnavailable"}}, "ChangeMessageVisibilityBatch")] * 2
+    sqs.failures = [ClientError({"Error": {"Code": "ServiceUnavailable"}}, "ChangeMessageVisibilityBatch")]
     heartbeat.hold("a", "queue")
     heartbeat.hand_back("a", 5)
     sqs.until(lambda: sqs.told("a") == [5])
@@ -130,3 +147,83 @@ def test_the_end_hands_back_all_that_is_held(sqs: FakeSqs) -> None:
         heartbeat.hold(f"a{number}", "queue")
     heartbeat.end()
     assert [sqs.told(f"a{number}") for number in range(12)] == [[0]] * 12
+
+
+def test_one_whose_task_should_have_been_ended_is_extended_no_more(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
+    heartbeat.hold("stuck", "queue")
+    heartbeat.hold("a", "queue")
+    heartbeat.begin("stuck", 0)
+    heartbeat.begin("a", 600)
+    sqs.until(lambda: len(sqs.told("a")) >= 3)
+    seen = len(sqs.told("stuck"))
+    assert seen <= 1  # a beat may have been on its way
+    sqs.until(lambda: len(sqs.told("a")) >= 6)
+    assert len(sqs.told("stuck")) == seen
+
+
+def test_what_waits_is_handed_back_and_what_has_begun_is_kept(sqs: FakeSqs) -> None:
+    heartbeat = Heartbeat(sqs, 600)  # type: ignore[arg-type]
+    heartbeat.start()
+    heartbeat.hold("waits", "queue")
+    heartbeat.hold("runs", "queue")
+    heartbeat.begin("runs", 600)
+    heartbeat.hand_back_waiting()
+    sqs.until(lambda: sqs.told("waits") == [0])
+    assert sqs.told("runs") == []
+    heartbeat.end()
+    assert sqs.told("runs") == [0]
+
+
+def test_what_is_done_meanwhile_is_deleted_in_one_request(sqs: FakeSqs) -> None:
+    heartbeat = Heartbeat(sqs, 600)  # type: ignore[arg-type]
+    for number in range(12):
+        heartbeat.hold(f"a{number}", "queue")
+        heartbeat.delete(f"a{number}")
+    heartbeat.start()
+    heartbeat.end()
+    assert [len(batch) for batch in sqs.deleted] == [10, 2]
+
+
+def test_a_deletion_is_told_again_where_it_was_not_heard(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
+    sqs.failures = [ClientError({"Error": {"Code": "ServiceUnavailable"}}, "DeleteMessageBatch")]
+    heartbeat.hold("a", "queue")
+    heartbeat.delete("a")
+    sqs.until(lambda: sqs.deleted == [["a"]])
+
+
+ALONE = """
+import sys, boto3
+from penstock.worker.heartbeat import Heartbeat
+from tests.meter import Answer, Deed, Request, Sender, Watcher, metered
+heartbeat = Heartbeat(boto3.client("sqs"), visibility=60)
+before = set(sys.modules)
+heartbeat.start()
+heartbeat.hold("receipt", sys.argv[1])
+heartbeat.delete("receipt")
+heartbeat.end()
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+class Deleted(Watcher):
+    """SQS, as it answers when all went well."""
+
+    def came(self, request: Request, sender: Sender) -> Deed | None:
+        return lambda _: Answer(200, {"x-amzn-requestid": "1"}, b'{"Successful": [{"Id": "0"}], "Failed": []}')
+
+
+def test_its_thread_imports_nothing() -> None:
+    """A pool process that is forked meanwhile would find that module locked, by a thread that it does not have: its
+    task would stand still until its hard limit."""
+    with metered("http://127.0.0.1:1", Deleted()) as sqs:
+        own = {"AWS_ENDPOINT_URL": sqs.url, "AWS_DEFAULT_REGION": "eu-central-1", "PATH": os.environ["PATH"]}
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+        told = subprocess.run(
+            [sys.executable, "-c", ALONE, f"{sqs.url}/queue"],
+            env=own | keys,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert sqs.reset()["SQS.DeleteMessageBatch"] == 1
+    assert told.stdout.split() == []

@@ -11,7 +11,7 @@ import pytest
 from kombu.asynchronous.hub import Hub
 
 from penstock.document import TenantId
-from penstock.errors import BadRequest
+from penstock.errors import BadRequest, Transient
 from penstock.pipeline import Done, HandBack, Keep, Outcome
 from penstock.ports import Services
 from penstock.settings import Settings
@@ -67,6 +67,27 @@ def test_a_ping_is_answered_in_its_tenants_name() -> None:
     assert services.pings.answered(TenantId("acme"), "one")
 
 
+def test_the_sweep_sees_to_what_is_due() -> None:
+    """I6."""
+    world = World()
+    world.upload("The weir was opened.")
+    world.queue.sent.clear()
+    world.clock.pass_time(world.limits.resend)
+    make_app(SETTINGS, lambda: world.services).tasks["penstock.sweep"]()
+    assert len(world.queue.sent) == 1
+
+
+def test_a_sweep_that_fails_for_now_leaves_it_to_the_next_turn(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+
+    def down(*_: object) -> None:
+        raise Transient(why="the table is down")
+
+    world.documents.due = down  # type: ignore[method-assign,assignment]
+    make_app(SETTINGS, lambda: world.services).tasks["penstock.sweep"]()
+    assert "the table is down" in caplog.text
+
+
 def test_making_an_app_connects_to_nothing_and_makes_no_services() -> None:
     """I9."""
 
@@ -76,6 +97,7 @@ def test_making_an_app_connects_to_nothing_and_makes_no_services() -> None:
     app = make_app(SETTINGS, never)
     assert {name for name in app.tasks if name.startswith("penstock.")} == {
         *(f"penstock.{stage}" for stage in Stage),
+        "penstock.sweep",
         "penstock.ping",
     }
 

@@ -4,113 +4,189 @@ from __future__ import annotations
 
 import base64
 import os
-import time
-from collections.abc import Sequence
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from penstock.adapters.openai_rates import retry_after, until_room
 from penstock.chunk import Space, Vector
 from penstock.document import TenantId
 from penstock.errors import EmbeddingMisconfigured, Transient
+from penstock.estimate import BYTES_PER_TOKEN
+from penstock.pace import Amount
+from penstock.turnstile import OwnPace, Turnstile
 
 if TYPE_CHECKING:  # takes 0.7 s to import, and only this embedder needs it
     import openai
+    from openai.types import CreateEmbeddingResponse
 
 WINDOW_BYTES = 8191
 """OpenAI's models take 8,192 tokens (API reference, "Create embeddings", `input`; 8,191 in earlier editions). A token
 is of one byte or more, so a text of so many bytes of UTF-8 fits, and need not be tokenized here to know."""
-REQUEST_BYTES = 600_000
-"""A request takes 300,000 tokens (same place). Most languages have less than one token in two bytes; a batch that has
-more is refused whole, and halved."""
+REQUEST_TOKENS = 300_000
+"""The most that a request takes (same place)."""
+REQUEST_BYTES = 2 * REQUEST_TOKENS
+"""Most languages have less than one token in two bytes; a batch that has more is refused whole, and halved."""
 CONNECT_SECONDS = 5.0
 EMBED_SECONDS = 60.0
 QUERY_SECONDS = 15.0
+PAUSE_SECONDS = 5.0
+"""After a 429 that does not say how long."""
 MESSAGE_CHARS = 300
 _REFUSED = {400, 413, 422}
-_PASSING = {408, 409, 425, 429}
+_PASSING = {408, 409, 425}
+_TOO_MUCH = 429
+_NO_CREDIT = "insufficient_quota"
+"""A 429 that no waiting mends (OpenAI, "Error codes"): somebody has to pay first."""
 _PLAIN = "word"
 """A text that no provider can object to."""
 
 
 class OpenAIEmbedder:
-    """An Embedder. Key and address are OPENAI_API_KEY and OPENAI_BASE_URL, read by the openai package at first use.
+    """An Embedder. The address, and the key where none is told, are OPENAI_BASE_URL and OPENAI_API_KEY, read by the
+    openai package at first use.
 
-    It never tries again by itself: the queue redelivers (I4), and what it waits for is the provider's Retry-After.
+    It never tries again by itself: the queue redelivers (I4). Each request passes a turnstile, which knows when the
+    provider is not to be asked, and is told what it answers.
     """
 
     weight = 0.4
     """Measured as the best for models not known to be as good as all-MiniLM-L6-v2, for which it is 0.5."""
 
-    def __init__(self, model: str, dimensions: int, batch: int = 128) -> None:
+    def __init__(
+        self,
+        model: str,
+        dimensions: int,
+        batch: int = 128,
+        key: Callable[[], str] | None = None,
+        *,
+        texts: Turnstile | None = None,
+        questions: Turnstile | None = None,
+    ) -> None:
+        """`key` is asked at first use, in each process. `texts` and `questions` are passed by what is embedded to be
+        found and to find: a reader does not wait for the budget that a backlog uses up."""
         self.space = Space(model, dimensions)
         self._most = batch
+        self._key = key
+        self.texts = texts or Turnstile(OwnPace(), model, _now)
+        self.questions = questions or Turnstile(OwnPace(), model, _now, slows=False)
         self._clients: dict[int, openai.OpenAI] = {}
 
     def fits(self, text: str) -> bool:
-        return len(text.encode("utf-8", "replace")) <= WINDOW_BYTES
+        return _bytes(text) <= WINDOW_BYTES
 
     def embed(self, tenant: TenantId, texts: Sequence[str]) -> Sequence[Vector | None]:  # noqa: ARG002 - one account
-        first = _first_request(texts, self._most)
-        return self._batch(first, EMBED_SECONDS) if first else []
+        size = min(REQUEST_BYTES, self.texts.limit.tokens * BYTES_PER_TOKEN)
+        first = _first_request(texts, self._most, size)
+        return self._batch(_Call(first, EMBED_SECONDS, self.texts)) if first else []
 
     def embed_query(self, tenant: TenantId, text: str) -> Vector | None:  # noqa: ARG002 - one account
         if not text.strip() or not self.fits(text):
             return None
-        return self._batch([text], QUERY_SECONDS)[0]
+        return self._batch(_Call([text], QUERY_SECONDS, self.questions))[0]
 
-    def _batch(self, texts: Sequence[str], seconds: float) -> Sequence[Vector | None]:
+    def _batch(self, call: _Call) -> Sequence[Vector | None]:
         try:
-            return self._request(texts, seconds)
+            return self._request(call)
         except _Refused:
-            self._probe(seconds)
-            return self._divided(texts, seconds)
+            self._probe(call)
+            return self._divided(call)
 
-    def _divided(self, refused: Sequence[str], seconds: float) -> Sequence[Vector | None]:
-        """Halves of what was refused as a whole, until the texts that cause it stand alone."""
-        if len(refused) == 1:
+    def _divided(self, refused: _Call) -> Sequence[Vector | None]:
+        """Halves of what was refused as a whole, until the texts that cause it stand alone. Where the provider is not
+        to be asked on, or stops to answer, what was paid for so far."""
+        if len(refused.texts) == 1:
             return [None]
         vectors: list[Vector | None] = []
-        for half in (refused[: len(refused) // 2], refused[len(refused) // 2 :]):
+        for half in refused.halves():
             try:
-                vectors += self._request(half, seconds)
-            except _Refused:
-                vectors += self._divided(half, seconds)
+                found = self._half(half)
+            except Transient:
+                if not vectors:
+                    raise
+                break
+            vectors += found
+            if len(found) < len(half.texts):
+                break
         return vectors
 
-    def _probe(self, seconds: float) -> None:
+    def _half(self, call: _Call) -> Sequence[Vector | None]:
+        try:
+            return self._request(call)
+        except _Refused:
+            return self._divided(call)
+
+    def _probe(self, call: _Call) -> None:
         """Tells by a plain word whether a refusal is of the texts or of the call.
 
         Raises:
             EmbeddingMisconfigured: it is of the call.
         """
         try:
-            self._request([_PLAIN], seconds)
+            self._request(call.plain())
         except _Refused as refusal:
             raise EmbeddingMisconfigured(why=str(refusal)) from refusal
 
-    def _request(self, texts: Sequence[str], seconds: float) -> Sequence[Vector | None]:
+    def _request(self, call: _Call) -> Sequence[Vector | None]:
+        """One request, once it may be made. After a silence a plain word goes first: a text that ends the provider's
+        answer each time is then found out, and not taken for an outage for ever.
+
+        Raises:
+            NotYet: the provider is not to be asked now, or asks for a pause, or is out.
+            Transient: it did not answer.
+            EmbeddingMisconfigured: it refuses whatever it is asked.
+        """
+        self._client()  # what it lacks, such as a key, tells nothing of the provider
+        with call.turnstile.turn(call.seconds):
+            if call.turnstile.enter(call.need):
+                self._answer(call.plain())
+            return self._answer(call)
+
+    def _answer(self, call: _Call) -> Sequence[Vector | None]:
+        turnstile = call.turnstile
+        try:
+            headers, answer = self._asked(call)
+            vectors = self._read(answer, len(call.texts))
+        except _Silent as silence:
+            raise turnstile.failed(f"the embedding provider {silence}", silence.pause) from silence
+        except _TooMuch as refusal:
+            pause = _retry_after(refusal.headers, turnstile)
+            if pause is None:
+                pause = until_room(refusal.headers, call.need) or PAUSE_SECONDS
+            raise turnstile.refused(f"it answered with {refusal}", call.need, pause) from refusal
+        except (_Refused, Transient, EmbeddingMisconfigured):
+            turnstile.answered()
+            raise
+        used = _used(answer) or call.need.tokens
+        turnstile.answered(call.need.tokens - used, until_room(headers, Amount(1, used)))
+        return vectors
+
+    def _asked(self, call: _Call) -> tuple[Mapping[str, str], CreateEmbeddingResponse]:
         import openai  # noqa: PLC0415 - see above
 
         try:
-            answer = self._client().embeddings.create(
+            raw = self._client().embeddings.with_raw_response.create(
                 model=self.space.model,
-                input=list(texts),
+                input=list(call.texts),
                 dimensions=self.space.dimensions,
                 encoding_format="base64",
-                timeout=openai.Timeout(seconds, connect=CONNECT_SECONDS),
+                timeout=openai.Timeout(call.seconds, connect=CONNECT_SECONDS),
             )
+            return raw.headers, raw.parse()
+        except openai.APIStatusError as error:
+            raise _translated(error, call.turnstile) from error
+        except (openai.OpenAIError, ValueError) as error:  # the package hands on what it cannot make sense of
+            raise _Silent(f"did not answer ({error})") from error
+
+    def _read(self, answer: CreateEmbeddingResponse, texts: int) -> Sequence[Vector | None]:
+        try:
             data = sorted(answer.data, key=lambda each: each.index)
             vectors = [_decoded(each.embedding) for each in data]
-        except openai.APIStatusError as error:
-            raise _translated(error) from error
-        except openai.OpenAIError as error:
-            raise Transient(why=f"the embedding provider did not answer ({error})") from error
-        except (AttributeError, TypeError, ValueError) as error:  # the package hands on what it cannot make sense of
-            raise Transient(why=f"the embedding provider's answer cannot be read ({error})") from error
-        if [each.index for each in data] != list(range(len(texts))):
-            raise Transient(why=f"the embedding provider gave {len(data)} vectors for {len(texts)} texts")
+        except (AttributeError, TypeError, ValueError) as error:
+            raise _Silent(f"gave an answer that cannot be read ({error})") from error
+        if [each.index for each in data] != list(range(texts)):
+            raise _Silent(f"gave {len(data)} vectors for {texts} texts")
         for vector in vectors:
             if vector.shape != (self.space.dimensions,):
                 raise EmbeddingMisconfigured(
@@ -124,24 +200,78 @@ class OpenAIEmbedder:
 
         client = self._clients.get(os.getpid())
         if client is None:
+            key = self._key() if self._key else None
             try:
-                client = openai.OpenAI(max_retries=0)
+                client = openai.OpenAI(api_key=key, max_retries=0)
             except openai.OpenAIError as error:
                 raise EmbeddingMisconfigured(why="there is no API key") from error
             client = self._clients.setdefault(os.getpid(), client)
         return client
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """Texts of one request, how long its answer may take, and what it has to pass."""
+
+    texts: Sequence[str]
+    seconds: float
+    turnstile: Turnstile
+
+    @property
+    def need(self) -> Amount:
+        return Amount(1, sum(_bytes(text) // BYTES_PER_TOKEN + 1 for text in self.texts))
+
+    def halves(self) -> tuple[_Call, _Call]:
+        middle = len(self.texts) // 2
+        return (
+            _Call(self.texts[:middle], self.seconds, self.turnstile),
+            _Call(self.texts[middle:], self.seconds, self.turnstile),
+        )
+
+    def plain(self) -> _Call:
+        return _Call([_PLAIN], QUERY_SECONDS, self.turnstile)
+
+
 class _Refused(Exception):
     """The provider has nothing against the caller, but does not take this request."""
 
 
-def _first_request(texts: Sequence[str], most: int) -> Sequence[str]:
-    """The first of these texts that one request takes."""
+class _Silent(Exception):
+    """The provider did not answer, or not sensibly."""
+
+    def __init__(self, why: str, pause: float | None = None) -> None:
+        super().__init__(why)
+        self.pause = pause
+
+
+class _TooMuch(Exception):
+    """The provider takes no more for now."""
+
+    def __init__(self, why: str, headers: Mapping[str, str]) -> None:
+        super().__init__(why)
+        self.headers = headers
+
+
+def _used(answer: CreateEmbeddingResponse) -> int | None:
+    """Tokens, where the server tells: not all do."""
+    told = getattr(getattr(answer, "usage", None), "total_tokens", None)
+    return told if isinstance(told, int) else None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
+
+
+def _first_request(texts: Sequence[str], most: int, largest: float) -> Sequence[str]:
+    """The first of these texts that one request takes, of so many bytes."""
     size = 0
     for number, text in enumerate(texts[:most]):
-        size += len(text.encode("utf-8", "replace"))
-        if number and size > REQUEST_BYTES:
+        size += _bytes(text)
+        if number and size > largest:
             return texts[:number]
     return texts[:most]
 
@@ -152,6 +282,8 @@ def _decoded(embedding: str | Sequence[float]) -> Vector:
     Raises:
         TypeError, ValueError: it is no vector.
     """
+    import numpy as np  # noqa: PLC0415 - takes 0.2 s to import, and nothing needs it before the first vector comes
+
     if isinstance(embedding, str):
         vector: Vector = np.frombuffer(base64.b64decode(embedding, validate=True), "<f4").astype(np.float32)
     else:
@@ -163,33 +295,28 @@ def _decoded(embedding: str | Sequence[float]) -> Vector:
 
 def _unit(vector: Vector) -> Vector | None:
     """None for one that has no direction."""
+    import numpy as np  # noqa: PLC0415 - see above
+
     length = float(np.linalg.norm(vector))
     return vector / np.float32(length) if np.isfinite(length) and length > 0 else None
 
 
-def _translated(error: openai.APIStatusError) -> Exception:
-    status = error.status_code
+def _translated(error: openai.APIStatusError, turnstile: Turnstile) -> Exception:
+    status, headers = error.status_code, error.response.headers
     why = f"status {status}: {error.code or 'no code'}"
     if status != 401:  # noqa: PLR2004 - Unauthorized, which may quote the key
         why += f", {error.message[:MESSAGE_CHARS]}"
     if status in _REFUSED:
         return _Refused(why)
-    if status in _PASSING or status >= 500:  # noqa: PLR2004 - HTTP's server errors
-        headers = error.response.headers
-        after = _seconds(headers.get("retry-after-ms"), headers.get("retry-after"))
+    if status == _TOO_MUCH and error.code != _NO_CREDIT:
+        return _TooMuch(why, headers)
+    if status >= 500:  # noqa: PLR2004 - HTTP's server errors
+        return _Silent(f"answered with {why}", _retry_after(headers, turnstile))
+    if status in _PASSING or status == _TOO_MUCH:
+        after = _retry_after(headers, turnstile)
         return Transient(why=f"the embedding provider answered with {why}", retry_after=after)
     return EmbeddingMisconfigured(why=why)
 
 
-def _seconds(milliseconds: str | None, after: str | None) -> float | None:
-    """What Retry-After says: seconds or a date; `retry-after-ms` is finer. None where neither can be read."""
-    try:
-        if milliseconds is not None:
-            return max(0.0, float(milliseconds) / 1000)
-        if after is None:
-            return None
-        if after.strip().isdigit():
-            return float(after)
-        return max(0.0, parsedate_to_datetime(after).timestamp() - time.time())
-    except ValueError:
-        return None
+def _retry_after(headers: Mapping[str, str], turnstile: Turnstile) -> float | None:
+    return retry_after(headers, turnstile.clock().timestamp())

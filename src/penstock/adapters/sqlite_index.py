@@ -10,9 +10,6 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from penstock.adapters.sqlite.arms import nearest, worded
 from penstock.adapters.sqlite.file import TenantFile
 from penstock.chunk import Candidate, Candidates, Chunk, Count, Entry, IndexQuery, Space, TextHash, Vector
 from penstock.document import DocumentId, Pair, TenantId, tenant_id
@@ -38,6 +35,13 @@ _CLEAR = """
         LIMIT :limit
     )
 """
+_PAIRS_AT_ONCE = 500
+_PAIRS = """
+    SELECT document, generation, build, count(*), count(vector) FROM entries
+    WHERE {} GROUP BY document, generation, build ORDER BY document, generation, build LIMIT ?
+"""
+_PAIRS_OF_ALL = _PAIRS.format("(document, generation, build) > (?, ?, ?)")
+_PAIRS_OF_ONE = _PAIRS.format("document = ? AND (generation, build) > (?, ?)")
 _KNOWN = """
     SELECT value, (SELECT vector FROM entries WHERE hash = value AND vector IS NOT NULL LIMIT 1)
     FROM json_each(?)
@@ -90,6 +94,18 @@ class SqliteIndex:
             found = [] if db is None else db.execute(statement, (document, pair.generation, pair.build, limit))
             return [ordinal for (ordinal,) in found]
 
+    def pairs(self, tenant: TenantId, document: DocumentId | None = None) -> Iterator[tuple[DocumentId, Pair, Count]]:
+        statement = _PAIRS_OF_ALL if document is None else _PAIRS_OF_ONE
+        after: tuple[str, int, int] = (document or "", 0, 0)
+        while True:
+            with self._file(tenant).reading() as db:
+                found = [] if db is None else db.execute(statement, (*after, _PAIRS_AT_ONCE)).fetchall()
+            for each in found:
+                yield DocumentId(each[0]), Pair(each[1], each[2]), Count(each[3], each[4])
+            if len(found) < _PAIRS_AT_ONCE:
+                return
+            after = found[-1][:3]
+
     def clear(
         self, tenant: TenantId, document: DocumentId, *, older_than: Pair | None = None, but: Pair | None = None
     ) -> int:
@@ -113,6 +129,8 @@ class SqliteIndex:
 
     def candidates(self, tenant: TenantId, query: IndexQuery) -> Candidates:
         """One transaction, so that words, vectors and entries are of one state of the file."""
+        from penstock.adapters.sqlite.arms import nearest, worded  # noqa: PLC0415 - brings numpy, which searches need
+
         with self._file(tenant).searching() as state:
             if state is None:
                 return Candidates((), 0.0)
@@ -123,7 +141,7 @@ class SqliteIndex:
             cosines: dict[int, float] = {}
             mean = 0.0
             if query.vector is not None:
-                places = matrix.places_of(np.array(rows, np.int64))
+                places = matrix.places_of(rows)
                 measured = matrix.cosines(places, query.vector)
                 cosines = dict(zip(matrix.rows[places].tolist(), measured.tolist(), strict=True))
                 mean = matrix.mean_cosine(query.vector)
@@ -202,4 +220,6 @@ def _entries(db: sqlite3.Connection, rows: Collection[int]) -> Iterator[tuple[in
 
 
 def _vector(blob: bytes) -> Vector:
+    import numpy as np  # noqa: PLC0415 - what only puts, counts and clears does without
+
     return np.frombuffer(blob, "<f4")

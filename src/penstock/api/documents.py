@@ -1,4 +1,4 @@
-"""Documents: list them, look at one, get its original, delete it."""
+"""Documents: list them, look at one, get its original, delete it; stop the work on it, or begin it anew."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ from penstock.api.models import (
 )
 from penstock.api.told import answers, invalid, moment, together
 from penstock.browse import Place, list_documents
+from penstock.cancel import request_cancel
 from penstock.document import Document, DocumentId, Original, Status, TenantId, document_id
-from penstock.errors import BadRequest, NotFound
+from penstock.errors import BadRequest, BeingDeleted, Deleted, NotFound, NothingToCancel, NothingToRetry
 from penstock.follow import progress, whole
 from penstock.ports import Services
 from penstock.remove import request_removal
+from penstock.retry import request_retry
 from penstock.task import Lane, Operation, TaskId
 
 router = APIRouter(tags=["documents"])
@@ -68,6 +70,7 @@ _DETAIL = DocumentDetail(
         seconds=0.84,
     ),
     error=None,
+    history=[],
     active=Active(generation=1772357400000, build=1, name="handbook.pdf", chunks=31),
     task_id="ingest-1772357400000-handbook",
 )
@@ -86,6 +89,10 @@ _SUMMARY = DocumentSummary(
 )
 Id = Annotated[str, Path(description="The document's id.", examples=["handbook"])]
 _ABSENT = NotFound(what="document", id="handbook")
+_INGEST = TaskStarted(
+    task_id="ingest-1772357400000-handbook",
+    status_url="https://penstock.example/v1/tasks/ingest-1772357400000-handbook",
+)
 
 
 @router.get(
@@ -201,10 +208,53 @@ def get_file(
 )
 def delete_document(document: Id, request: Request, response: Response, tenant: Caller, services: Given) -> TaskStarted:
     """Hide a document from readers at once, then remove it from the index, the bucket and the table."""
-    task = str(request_removal(services, tenant, _known_id(document)))
-    url = str(request.url_for("get_task", task=task))
+    return _started(request, response, request_removal(services, tenant, _known_id(document)))
+
+
+@router.post(
+    "/documents/{document}/retry",
+    status_code=HTTPStatus.ACCEPTED,
+    summary="Retry a document",
+    responses=answers(
+        HTTPStatus.ACCEPTED,
+        "A new attempt is under way, by this task.",
+        _INGEST,
+        _ABSENT,
+        NothingToRetry(document="handbook", status=Status.INDEXED),
+        BeingDeleted(document="handbook"),
+        Deleted(document="handbook"),
+    ),
+)
+def retry_document(document: Id, request: Request, response: Response, tenant: Caller, services: Given) -> TaskStarted:
+    """Begin anew with a document that failed or was cancelled: its attempts are counted from zero, and texts that have
+    a vector by now are not paid for again. One that is under way already goes on: asked twice, it is the same."""
+    return _started(request, response, request_retry(services, tenant, _known_id(document)))
+
+
+@router.post(
+    "/documents/{document}/cancel",
+    status_code=HTTPStatus.ACCEPTED,
+    summary="Cancel a document",
+    responses=answers(
+        HTTPStatus.ACCEPTED,
+        "It stops: at once, or at the next checkpoint of whoever works on it. Then its task says REVOKED.",
+        _INGEST,
+        _ABSENT,
+        NothingToCancel(document="handbook", status=Status.INDEXED),
+        BeingDeleted(document="handbook"),
+        Deleted(document="handbook"),
+    ),
+)
+def cancel_document(document: Id, request: Request, response: Response, tenant: Caller, services: Given) -> TaskStarted:
+    """Stop the work on a document's newest bytes, and its cost; what it wrote is removed. What readers found before
+    stays found. The bytes are kept: it can be retried."""
+    return _started(request, response, request_cancel(services, tenant, _known_id(document)))
+
+
+def _started(request: Request, response: Response, task: TaskId) -> TaskStarted:
+    url = str(request.url_for("get_task", task=str(task)))
     response.headers["Location"] = url
-    return TaskStarted(task_id=task, status_url=url)
+    return TaskStarted(task_id=str(task), status_url=url)
 
 
 def _read(services: Services, tenant: TenantId, text: str) -> Document:

@@ -31,10 +31,14 @@ class Failure(BaseModel):
 
     code: str
     message: str
+    attempt: int | None = Field(description="Which try of its stage it was, from 1; null where that is not known.")
+    at: datetime | None
 
     @classmethod
     def of(cls, failure: record.Failure | None) -> Self | None:
-        return None if failure is None else cls(code=failure.code, message=failure.message)
+        if failure is None:
+            return None
+        return cls(code=failure.code, message=failure.message, attempt=failure.attempt or None, at=failure.at)
 
 
 class Receipt(BaseModel):
@@ -136,6 +140,7 @@ class DocumentDetail(BaseModel):
     chunks: int = Field(description="Of the newest generation, indexed so far.")
     receipt: Receipt | None = Field(description="Of the newest generation, once it is published.")
     error: Failure | None
+    history: list[Failure] = Field(description="What the last few attempts before, on the same bytes, ended with.")
     active: Active | None = Field(description="What readers find now; null where nothing is found.")
     task_id: str = Field(description="The task that makes the newest generation searchable.")
 
@@ -157,6 +162,7 @@ class DocumentDetail(BaseModel):
             chunks=come.chunks,
             receipt=Receipt.of(document.receipt),
             error=Failure.of(document.failure),
+            history=[each for each in map(Failure.of, document.history) if each is not None],
             active=Active.of(document),
             task_id=task_id,
         )
@@ -211,12 +217,25 @@ class TaskStarted(BaseModel):
     status_url: str
 
 
+class Removed(BaseModel):
+    """What a removal found of its document; none of it was left when it ended, which was counted too."""
+
+    chunks: int = Field(description="Of the index.")
+    objects: int = Field(description="Of the bucket: the original, and what was derived from it.")
+    versions: int = Field(description="Of these objects.")
+
+    @classmethod
+    def of(cls, removal: record.Removal | None) -> Self | None:
+        return None if removal is None else cls.model_validate(removal, from_attributes=True)
+
+
 class TaskResult(BaseModel):
     """What a task that succeeded has left."""
 
     document_id: str
     generation: int | None
     receipt: Receipt | None = Field(description="Of an ingest; null for a removal.")
+    removed: Removed | None = Field(description="Of a removal, until the document is there again; null for an ingest.")
 
 
 class Task(BaseModel):
@@ -230,12 +249,19 @@ class Task(BaseModel):
     progress: Progress
     result: TaskResult | None
     error: Failure | None = Field(description="Why it failed; while it goes on, what its last try ran into.")
-    reason: str | None = Field(description="Why it was revoked: cancelled, deleted or superseded.")
+    reason: str | None = Field(
+        description="Why it was revoked: cancelled, deleted or superseded; cancelling, while that is on its way."
+    )
     next_steps: list[str] = Field(description="For a failed one: what to do.")
 
     @classmethod
     def of(cls, view: follow.TaskView) -> Self:
-        done = TaskResult(document_id=view.document, generation=view.generation, receipt=Receipt.of(view.receipt))
+        done = TaskResult(
+            document_id=view.document,
+            generation=view.generation,
+            receipt=Receipt.of(view.receipt),
+            removed=Removed.of(view.removal),
+        )
         return cls(
             task_id=str(view.id),
             operation=view.id.operation,

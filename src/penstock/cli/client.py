@@ -127,6 +127,12 @@ class Api:
     def remove(self, document: str) -> Json:
         return self._ask(lambda: self._client.delete(f"/v1/documents/{_quoted(document)}"))
 
+    def retry(self, document: str) -> Json:
+        return self._ask(lambda: self._client.post(f"/v1/documents/{_quoted(document)}/retry"))
+
+    def cancel(self, document: str) -> Json:
+        return self._ask(lambda: self._client.post(f"/v1/documents/{_quoted(document)}/cancel"))
+
     def search(self, query: str, **asked: object) -> Json:
         return self._get("/v1/search", q=query, **asked)
 

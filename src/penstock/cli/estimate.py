@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from penstock.cli.add import DIRECT, files_in
+from penstock.cli.estimated import report
 from penstock.cli.printing import JSON_HELP, out, print_json
 from penstock.cli.stop import Exit, Stop
 
@@ -29,8 +30,6 @@ def estimate(
     Dollars are by the prices that came with this version. Texts that the index knows cost less: they are not embedded
     again. What stands by, as an OpenSearch domain does, is not a file's.
     """
-    from penstock.cli.estimated import report  # noqa: PLC0415 - numpy, pydantic: not for --help
-
     files = list(files_in(paths))
     if not files:
         raise Stop("There is no file in what was named.")

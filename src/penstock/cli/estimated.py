@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,8 +80,7 @@ def report(paths: Iterable[Path], *, model: str | None, direct: int) -> dict[str
 
 
 def _configured(settings: Settings) -> str:
-    openai = settings.embedder == "openai" or (settings.embedder == "auto" and os.environ.get("OPENAI_API_KEY"))
-    return settings.openai_model if openai else LOCAL
+    return settings.openai_model if settings.chosen_embedder == "openai" else LOCAL
 
 
 def _estimate(settings: Settings, path: Path, model: str) -> Estimate:

@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 from penstock.cli.printing import JSON_HELP, aside, print_json
+from penstock.extract.reader import ChildReader
+from penstock.extract.report import report
+from penstock.settings import Settings
 
 
 def extract(
@@ -18,10 +21,6 @@ def extract(
 
     Needs no server. The limits are the settings PENSTOCK_EXTRACT_….
     """
-    from penstock.extract.reader import ChildReader  # noqa: PLC0415
-    from penstock.extract.report import report  # noqa: PLC0415
-    from penstock.settings import Settings  # noqa: PLC0415 - pydantic: not for --help
-
     settings, recognizer = Settings(), None
     if settings.recognizer != "none":
         from penstock.wiring import recognizer as chosen  # noqa: PLC0415 - imports boto3

@@ -12,6 +12,8 @@ from penstock.cli.local_run import tenant_or_local
 from penstock.cli.printing import JSON_HELP, out, print_json
 from penstock.cli.stop import EXIT_CODES, Stop
 from penstock.document import TenantId, tenant_id
+from penstock.keys import create_key
+from penstock.settings import Settings
 
 if TYPE_CHECKING:
     from penstock.ports import Services
@@ -35,8 +37,6 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a key, and show it: this once, as only its hash is stored."""
-    from penstock.keys import create_key  # noqa: PLC0415 - numpy: not for --help
-
     services, whose = _services(tenant)
     key = create_key(services, whose, label)
     if as_json:
@@ -74,7 +74,6 @@ def revoke(
 
 def _services(tenant: str | None) -> tuple[Services, TenantId]:
     whose = tenant_id(tenant_or_local(tenant))
-    from penstock.settings import Settings  # noqa: PLC0415 - pydantic, and boto3: not for --help
-    from penstock.wiring import services  # noqa: PLC0415
+    from penstock.wiring import services  # noqa: PLC0415 - boto3: not for --help
 
     return services(Settings()), whose

@@ -12,6 +12,9 @@ from typer.core import TyperGroup
 
 from penstock import errors
 from penstock.cli.add import add
+from penstock.cli.again import cancel, retry
+from penstock.cli.dead_letters import dead_letters
+from penstock.cli.doctor import doctor
 from penstock.cli.drop import drop
 from penstock.cli.estimate import estimate
 from penstock.cli.extract import extract
@@ -19,7 +22,7 @@ from penstock.cli.keys import keys
 from penstock.cli.list import list_documents
 from penstock.cli.rm import rm
 from penstock.cli.search import search
-from penstock.cli.serve import serve, worker
+from penstock.cli.serve import beat, serve, worker
 from penstock.cli.status import status
 from penstock.cli.stop import EXIT_CODES, Exit, Stop
 from penstock.cli.up import demo, provision, up
@@ -39,26 +42,14 @@ class Program(TyperGroup):
             # Typer's own ways to end carry an exit code; a reader that closed the pipe is not our business.
             if hasattr(error, "exit_code") or isinstance(error, typer.Abort | BrokenPipeError):
                 raise
-            if (setting := _setting_refused(error)) is not None:
-                _end(setting, Exit.USAGE, error)
             _end(f"{type(error).__name__}: {error}", _exit_of(error), error)
 
 
-def _setting_refused(error: Exception) -> str | None:
-    """What is wrong with which environment variable, where that is what the error says."""
-    from pydantic import ValidationError  # noqa: PLC0415 - only where something went wrong
-
-    if not isinstance(error, ValidationError) or error.title != "Settings":
-        return None
-    wrong = (f"PENSTOCK_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors())
-    return f"A setting cannot be used. {'; '.join(wrong)}."
-
-
 def _exit_of(error: Exception) -> Exit:
+    if isinstance(error, errors.BadRequest | errors.BadSetting):
+        return Exit.USAGE
     if isinstance(error, errors.Transient | errors.Misconfigured | errors.EmbedderChanged):
         return Exit.UNREACHABLE
-    if isinstance(error, errors.BadRequest):
-        return Exit.USAGE
     return Exit.FAILED if isinstance(error, errors.Permanent | OSError) else Exit.BUG
 
 
@@ -87,11 +78,15 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_documents,
     "search": search,
     "rm": rm,
+    "retry": retry,
+    "cancel": cancel,
+    "doctor": doctor,
     "drop": drop,
     "extract": extract,
     "estimate": estimate,
     "serve": serve,
     "worker": worker,
+    "beat": beat,
     "up": up,
     "demo": demo,
     "provision": provision,
@@ -99,6 +94,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 for name, command in _COMMANDS.items():
     app.command(name, epilog=EXIT_CODES)(command)
 app.add_typer(keys, name="keys")
+app.add_typer(dead_letters, name="dead-letters")
 
 
 @app.command()

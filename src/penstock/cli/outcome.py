@@ -23,10 +23,18 @@ _WORDS = {
     "revoked": "given up",
     "waiting": "still on the way",
     "deleted": "deleted",
+    "cancelled": "cancelled",
 }
 """In the order in which they are counted."""
 _PUBLISHED = {"indexed", "partial", "no_text"}
-_GOOD = {"indexed": "green", "partial": "yellow", "no_text": "yellow", "accepted": "cyan", "deleted": "green"}
+_GOOD = {
+    "indexed": "green",
+    "partial": "yellow",
+    "no_text": "yellow",
+    "accepted": "cyan",
+    "deleted": "green",
+    "cancelled": "green",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +74,23 @@ def of_task(file: str, task: Mapping[str, Any], *, already_here: bool = False) -
     )
 
 
-def of_removal(document: str, task: Mapping[str, Any], *, waited: bool) -> Outcome:
-    """From a removal's task; one that nobody waited for is accepted."""
-    status = "deleted" if task["state"] == "SUCCESS" else "waiting" if waited else "accepted"
+def of_removal(document: str, task: Mapping[str, Any]) -> Outcome:
+    """From a removal's task."""
+    status = "deleted" if task["state"] == "SUCCESS" else "waiting"
     error = task.get("error") or {}
     return Outcome(document, status, document, task["task_id"], code=error.get("code"), message=error.get("message"))
+
+
+def of_cancel(document: str, task: Mapping[str, Any]) -> Outcome:
+    """From the task of the ingest that was to be cancelled; a later wish may have come first."""
+    if task["state"] == "REVOKED" and task["reason"] == "cancelled":
+        return Outcome(document, "cancelled", document, task["task_id"])
+    return of_task(document, task)
+
+
+def of_request(document: str, task: Mapping[str, Any]) -> Outcome:
+    """What nobody waited for."""
+    return Outcome(document, "accepted", document, task["task_id"])
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> Exit:

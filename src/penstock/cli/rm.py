@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli.client import Refused, connected
-from penstock.cli.local_run import address
-from penstock.cli.outcome import Outcome, as_json, exit_code, of_removal, print_outcomes
-from penstock.cli.printing import JSON_HELP, out, print_json
-from penstock.cli.wait import wait_for
+from penstock.cli.client import Api
+from penstock.cli.each import ask_each
+from penstock.cli.outcome import of_removal
+from penstock.cli.printing import JSON_HELP
 
 
 def rm(
@@ -20,21 +19,4 @@ def rm(
     json_out: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Delete documents: they are found no more at once; then index, bucket and table are cleared of them."""
-    outcomes: dict[str, Outcome] = {}
-    tasks: dict[str, str] = {}
-    with connected(address()) as api:
-        for document in document_ids:
-            try:
-                tasks[api.remove(document)["task_id"]] = document
-            except Refused as error:
-                outcomes[document] = Outcome(
-                    document, "refused", document, code=error.problem.get("code"), message=str(error)
-                )
-        for task, seen in wait_for(api, tasks, timeout if wait else 0, lambda _task, _seen: None).items():
-            outcomes[tasks[task]] = of_removal(tasks[task], seen, waited=wait)
-    ordered = [outcomes[document] for document in dict.fromkeys(document_ids)]
-    if json_out:
-        print_json(as_json(ordered))
-    else:
-        print_outcomes(out(), ordered)
-    raise typer.Exit(exit_code(ordered))
+    ask_each(document_ids, Api.remove, of_removal, timeout if wait else None, as_json_out=json_out)

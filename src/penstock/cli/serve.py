@@ -1,4 +1,4 @@
-"""`penstock serve` and `penstock worker`: the two processes, configured by the environment."""
+"""`penstock serve`, `penstock worker` and `penstock beat`: the processes, configured by the environment."""
 
 from __future__ import annotations
 
@@ -30,13 +30,24 @@ def worker(
         Lane
     ),
 ) -> None:
-    """A Celery worker, until SIGINT or SIGTERM. In the folder of a local run, of its settings."""
+    """A Celery worker, until SIGINT or SIGTERM; then running tasks finish or hand back. In the folder of a local run,
+    of its settings: PENSTOCK_WORKER_CONCURRENCY, PENSTOCK_TASK_TIME_LIMIT and others, under Celery's names."""
     chosen = [_lane(name.strip()) for name in lanes.split(",")]
     load_environment()
     from penstock.settings import Settings  # noqa: PLC0415 - Celery and boto3: not for --help
     from penstock.worker.main import run_worker  # noqa: PLC0415
 
     run_worker(Settings(), list(dict.fromkeys(chosen)))
+
+
+def beat() -> None:
+    """Asks the workers for a sweep every PENSTOCK_SWEEP_SECONDS, until SIGINT or SIGTERM: what was lost is sent again.
+    One for all workers; none where the template's functions run."""
+    load_environment()
+    from penstock.settings import Settings  # noqa: PLC0415 - Celery and boto3: not for --help
+    from penstock.worker.beat import run_beat  # noqa: PLC0415
+
+    run_beat(Settings())
 
 
 def _lane(name: str) -> Lane:

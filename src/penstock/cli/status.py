@@ -81,6 +81,7 @@ def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     if document["error"]:
         lines.append(("error", f"{document['error']['message']} ({document['error']['code']})"))
+    lines += ((f"failed {each['at'][:19]}", f"{each['message']} ({each['code']})") for each in document["history"])
     return lines
 
 

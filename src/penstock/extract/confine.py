@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import resource
@@ -10,8 +9,12 @@ import signal
 import struct
 import sys
 from functools import cache
+from typing import TYPE_CHECKING
 
 from penstock.extract.limits import ReadLimits
+
+if TYPE_CHECKING:
+    from ctypes import CDLL
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -78,6 +81,8 @@ def refuse_calls() -> bool:
     known = _MACHINES.get(os.uname().machine)
     if sys.platform != "linux" or known is None:
         return False
+    import ctypes  # noqa: PLC0415
+
     program = _program(*known)
     code = ctypes.create_string_buffer(program)
     # struct sock_fprog: the count of instructions, and where they are.
@@ -90,7 +95,9 @@ def refuse_calls() -> bool:
 
 
 @cache
-def _libc() -> ctypes.CDLL:
+def _libc() -> CDLL:
+    import ctypes  # noqa: PLC0415 - only who reads files hides, and all who run stages import this
+
     return ctypes.CDLL(None)
 
 

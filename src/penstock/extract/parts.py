@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from penstock.errors import EmptyFile, LimitHit, PasswordRequired, Permanent, Unreadable, UnsupportedType
 from penstock.extract.archive import look_into

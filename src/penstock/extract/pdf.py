@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import math
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
-from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol, Self
+
+from msgspec.structs import replace
 
 from penstock.errors import PasswordRequired, Permanent, Unreadable
 from penstock.extract.characters import label, legible
@@ -280,7 +280,7 @@ class _Pdfium:
                 kept = b"".join(
                     bytes(lines[line * stride : line * stride + bitmap.width]) for line in range(bitmap.height)
                 )
-                return Scan(number, bitmap.width, bitmap.height, base64.b64encode(kept).decode())
+                return Scan(number, bitmap.width, bitmap.height, kept)
 
     def close(self) -> None:
         self._document.close()

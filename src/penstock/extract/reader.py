@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
 import os
@@ -21,6 +20,8 @@ from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
 
+import msgspec
+
 from penstock.chunk import Page, Section
 from penstock.errors import (
     EmptyFile,
@@ -33,19 +34,22 @@ from penstock.errors import (
     UnsupportedType,
 )
 from penstock.extract.characters import legible
-from penstock.extract.frames import LENGTH_BYTES, LONGEST_FRAME, Done, Failed, Frame, Opened, Scan, Text, Warned, parse
+from penstock.extract.frames import LENGTH_BYTES, LONGEST_FRAME, Done, Failed, Frame, Opened, Scan, Text, Warned
 from penstock.extract.limits import ReadLimits
 from penstock.ports import Picture, Recognizer
 
 _log = logging.getLogger(__name__)
 
+_FRAMES: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
 _ERRORS: dict[str, type[Permanent]] = {
     kind.code: kind for kind in (EmptyFile, LimitHit, PasswordRequired, Unreadable, UnsupportedType)
 }
 _START = "import sys; sys.path += sys.argv[3:]; from penstock.extract.warm import main; main(*map(int, sys.argv[1:3]))"
-"""The import path is told, as neither PYTHONPATH nor the working directory reach an isolated interpreter."""
-_LOADER = "LD_LIBRARY_PATH"
-"""All of the environment that is handed on, where there is one: without it Lambda's Python does not start."""
+"""The import path is told, as neither PYTHONPATH nor the working directory reach an isolated interpreter. So the warm
+process finds what its parent does, wherever it lies: in Lambda under /var/task, /opt/python and /var/runtime."""
+_ENVIRONMENT = ("LD_LIBRARY_PATH",)
+"""What of the parent's environment it is given: where the interpreter itself finds its libraries. Lambda sets it
+(AWS Lambda, "Defined runtime environment variables"), and its images put there the folder that has libpython."""
 _LAST_WORDS = 2000
 """Bytes of the child's stderr that are kept for the log."""
 _WARNINGS = 100
@@ -157,14 +161,10 @@ class ChildReading:
             ReaderDied: it is no picture.
             Transient: the recognizer does not answer.
         """
-        try:
-            pixels = base64.b64decode(scan.pixels, validate=True)
-        except ValueError:
-            pixels = b""
-        if self._recognizer is None or not pixels or scan.width < 1 or len(pixels) != scan.width * scan.height:
+        if self._recognizer is None or scan.width < 1 or not 0 < len(scan.pixels) == scan.width * scan.height:
             raise ReaderDied(why="its answer made no sense")
         try:
-            text = legible(self._recognizer.recognize(Picture(scan.width, scan.height, pixels))).strip()
+            text = legible(self._recognizer.recognize(Picture(scan.width, scan.height, scan.pixels))).strip()
         except Permanent as error:
             return Page(scan.number, "", problem=f"it has no text, and none was recognized: {error}".rstrip("."))
         if text:
@@ -179,12 +179,12 @@ class ChildReading:
 def frame_of(body: bytes) -> Frame:
     """
     Raises:
-        ReaderDied: it is no frame.
+        ReaderDied: it is no frame. What the child says is not trusted: the file may have taken it over.
     """
-    frame = parse(body)
-    if frame is None:
-        raise ReaderDied(why="its answer made no sense")
-    return frame
+    try:
+        return _FRAMES.decode(body)
+    except ValueError as error:
+        raise ReaderDied(why="its answer made no sense") from error
 
 
 def error_of(failed: Failed) -> Permanent:
@@ -210,7 +210,7 @@ class _Warm:
                     [sys.executable, "-I", "-c", _START, str(theirs.fileno()), str(self._owner), *own_path],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    env={name: os.environ[name] for name in (_LOADER,) if name in os.environ},
+                    env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
                     pass_fds=(theirs.fileno(),),
                     start_new_session=True,
                 )

@@ -15,15 +15,15 @@ from tempfile import TemporaryDirectory
 from penstock.backoff import backoff
 from penstock.build import Build
 from penstock.chunk import Chunk, Cut, Page
-from penstock.claim import Claim, HandedOn, check, hand_on, held, tell
+from penstock.claim import Claim, HandedOn, hand_on, held, tell
 from penstock.document import Document, Receipt, Status, Work
 from penstock.embed import Paid, embed_chunks
-from penstock.errors import EmptyFile, Fenced, OriginalMissing, OutOfTime, TooLarge, Transient, Unreadable
-from penstock.ports import Change, Reading, Services
-from penstock.publish import keep_edition, publish_build, publish_held
+from penstock.errors import EmptyFile, Fenced, NotYet, OriginalMissing, OutOfTime, TooLarge, Transient, Unreadable
+from penstock.ports import Reading, Services
+from penstock.publish import keep_edition, publish_build, publish_held, still_whole
 from penstock.ranges import numbers, ranges
 from penstock.remove import remove_missing
-from penstock.revise import revise_both, revise_build
+from penstock.revise import revise_both
 from penstock.shards import embed_message, save_shard
 from penstock.split import cuts
 
@@ -45,7 +45,7 @@ def extract(services: Services, claim: Claim) -> None:
         raise TooLarge(limit=services.limits.file)
     try:
         with _on_disk(services, claim.document) as (path, sha256):
-            if _is_shown(claim.document, sha256):
+            if _is_shown(claim.document, sha256) and still_whole(services, claim.document):
                 keep_edition(services, claim, sha256=sha256)
             else:
                 _read_and_cut(services, claim, path, sha256)
@@ -97,7 +97,8 @@ def _finish_here(services: Services, claim: Claim, chunks: list[Chunk], receipt:
         publish_held(services, claim, replace(receipt, chunks=len(chunks), embedded=paid.texts), sha256=sha256)
     except Transient as error:
         delay = backoff(services.limits, 1, error.retry_after)
-        rested = Work(attempts=1, rest=services.clock() + delay)
+        waits = isinstance(error, NotYet)
+        rested = Work(attempts=int(not waits), waits=int(waits), rest=services.clock() + delay)
         save_shard(services, claim.document, 0, chunks, paged=receipt.paged)
         build = _new_build(services, claim.document, receipt.pages, receipt.pages)
         build = replace(build, total=1, draft=receipt, work={0: rested}, embedded=paid.texts)
@@ -116,29 +117,33 @@ def _send_shards(
     """
     document = claim.document
     while shard := list(islice(found, services.limits.shard)):
-        check(services, claim)
         chunks = [chunk for chunk, _ in shard]
         save_shard(services, document, written, chunks, paged=tally.reading.paged)
-        _count_written(services, document, written + 1, chunks[-1].last_page, tally.reading.pages)
+        _count_written(services, claim, written + 1, chunks[-1].last_page, tally.reading.pages)
         services.queue.send(embed_message(document, written), document.lane)
         written += 1
-        if services.deadline is not None and services.clock() >= services.deadline:
-            if not tally.reading.seeks:
-                raise OutOfTime(kind=tally.reading.kind)
+        halt = services.halt()
+        if halt is not None and tally.reading.seeks:
             hand_on(services, claim, shard[-1][1], tally.receipt())
             raise HandedOn
+        if halt is not None and halt.limit is not None:
+            raise OutOfTime(limit=halt.limit, kind=tally.reading.kind, way_out=halt.way_out)
     return written
 
 
-def _count_written(services: Services, document: Document, written: int, read: int, pages: int) -> None:
-    if written == 1:
-        services.documents.write(document.tenant, Change(None, _new_build(services, document, read, pages)))
-        return
+def _count_written(services: Services, claim: Claim, written: int, read: int, pages: int) -> None:
+    """So many shards are saved. A checkpoint as well.
 
-    def decide(build: Build) -> Build:
-        return replace(build, written=written, pages_read=read)
+    Raises:
+        Fenced: the work is no longer wanted, or no longer this claim's.
+    """
 
-    revise_build(services, document.tenant, document.id, document.pair, decide)
+    def decide(record: Document | None, build: Build | None) -> tuple[Document, Build]:
+        record = held(record, claim)
+        build = build or _new_build(services, record, read, pages)
+        return record, replace(build, written=written, pages_read=read)
+
+    revise_both(services, claim.tenant, claim.document.id, claim.pair, decide)
 
 
 def _declare(services: Services, claim: Claim, total: int, receipt: Receipt, sha256: str) -> None:

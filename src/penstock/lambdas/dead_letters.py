@@ -1,14 +1,18 @@
-"""The dead-letter queues: no document may wait for a message that its queue gave up."""
+"""The dead-letter queues: no document may wait for a message that its queue gave up, and each letter is filed."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import cache
 
+from penstock.document import milliseconds, moment
 from penstock.errors import PenstockError
 from penstock.lambdas.arrivals import make_handler as arrivals_handler
+from penstock.lambdas.arrivals import object_events
 from penstock.lambdas.batch import Event, Failures, LambdaContext, Record, each_record
+from penstock.letters import POISON, Letter, file_letter
 from penstock.log_context import about
 from penstock.observe import log_json
 from penstock.ports import Services
@@ -16,15 +20,15 @@ from penstock.settings import Settings
 from penstock.settle import settle
 from penstock.task import Message
 from penstock.wiring import services
-from penstock.worker.envelope import PING_TASK, STAGE_TASKS, Poison, read
+from penstock.worker.envelope import STAGE_TASKS, Poison, read
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[Event, LambdaContext], Failures]
+Handler = Callable[[Event, LambdaContext | None], Failures]
 
 _UNTOLD = "it was received too often"
-_SHOWN = 1000
-"""Characters of a message that nobody can read, in the log: it is all that is left of it."""
+_UNREAD = "it is no event of S3"
+_ARRIVALS = "arrivals"
 
 
 @cache
@@ -42,32 +46,67 @@ def make_handler(services: Services) -> Handler:
     """The handler over these services. What cannot be settled now stays in its queue and comes again."""
     receive = arrivals_handler(services)
 
-    def handler(event: Event, context: LambdaContext) -> Failures:
+    def handler(event: Event, context: LambdaContext | None) -> Failures:
         def settled(record: Record) -> bool:
-            if record["eventSourceARN"].endswith("-arrivals-dead"):
-                # It tells of bytes that lie in the bucket: nobody but this message knows of them.
-                return not receive({"Records": [record]}, context)["batchItemFailures"]
-            return _settled(services, record)
+            try:
+                if _queue(record) != _ARRIVALS:
+                    _settle(services, record)
+                elif _tells_nothing(record["body"]):
+                    _file(services, record, _UNREAD, POISON)
+                else:
+                    # It tells of bytes that lie in the bucket: nobody but this message knows of them.
+                    return not receive({"Records": [record]}, context)["batchItemFailures"]
+            except Exception as error:
+                log.warning("not settled, comes again: %s", error, exc_info=not isinstance(error, PenstockError))
+                return False
+            return True
 
         return each_record(event, settled)
 
     return handler
 
 
-def _settled(services: Services, record: Record) -> bool:
+def _settle(services: Services, record: Record) -> None:
     try:
         envelope = read(record["body"])
     except Poison as poison:
-        log.error("dropped a dead letter (%s): %s", poison, record["body"][:_SHOWN])  # noqa: TRY400 - no bug
-        return True
-    if envelope.task == PING_TASK:
-        return True
+        log.error("dead letter that nobody can read: %s", poison)  # noqa: TRY400 - no bug
+        _file(services, record, str(poison), POISON)
+        return
+    if envelope.task not in STAGE_TASKS:
+        return  # nobody waits for a ping any more, and the next sweep comes by itself
     message = Message.of(STAGE_TASKS[envelope.task], envelope.arguments)
     reason = record.get("messageAttributes", {}).get("reason", {}).get("stringValue", _UNTOLD)
     with about(stage=message.stage.value, **message.arguments()):
-        try:
-            log.warning("dead letter %s: %s", settle(services, message, reason), reason)
-        except Exception as error:
-            log.warning("not settled, comes again: %s", error, exc_info=not isinstance(error, PenstockError))
-            return False
-    return True
+        fate = settle(services, message, reason, sent=_sent(record))
+        log.warning("dead letter %s: %s", fate, reason)
+        _file(services, record, reason, fate, message.arguments())
+
+
+def _file(
+    services: Services, record: Record, reason: str, fate: str, arguments: Mapping[str, str | int] | None = None
+) -> None:
+    """Before its queue forgets it."""
+    sent = _sent(record)
+    id_ = f"{milliseconds(sent)}-{record['messageId']}"
+    filed = services.clock()
+    letter = Letter(id_, _queue(record), reason, fate, sent, filed, record["body"], arguments or {})
+    file_letter(services, letter)
+
+
+def _queue(record: Record) -> str:
+    """A stage, or arrivals: what stands between the stack's name and "-dead"."""
+    name: str = record["eventSourceARN"].removesuffix("-dead").rpartition("-")[2]
+    return name
+
+
+def _sent(record: Record) -> datetime:
+    return moment(int(record["attributes"]["SentTimestamp"]))
+
+
+def _tells_nothing(body: str) -> bool:
+    try:
+        list(object_events(body))
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return True
+    return False

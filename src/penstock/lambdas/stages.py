@@ -25,13 +25,12 @@ from penstock.lambdas.batch import Event, Failures, LambdaContext, Record, each_
 from penstock.log_context import about
 from penstock.observe import log_json
 from penstock.pipeline import Keep, Outcome, Run
-from penstock.ports import Limits, Services
+from penstock.ports import Halt, Limits, Services
 from penstock.settings import Settings
 from penstock.task import QUEUES, Message
 from penstock.wiring import services
 from penstock.worker.app import make_app
-from penstock.worker.envelope import Envelope, Poison, read
-from penstock.worker.heartbeat import LONGEST
+from penstock.worker.envelope import LONGEST, Envelope, Poison, dead_letter, read, sayable
 from penstock.worker.measured import measured
 from penstock.worker.request import HandedBack
 
@@ -46,7 +45,7 @@ MARGIN = timedelta(seconds=30)
 """A lease ends so long after the invocation does, whose writes are all out by then."""
 _TOO_LATE = timedelta(seconds=10)
 """With less time than this left, no message of the batch is begun."""
-_REASON = 1000
+_LIMIT = Halt("one run of a Lambda function may", "Let workers without that limit read it (deploy with Workers=ecs)")
 
 
 @cache
@@ -54,8 +53,10 @@ def consumer() -> Consumer:
     """One per container: made at its first event, not at import (I9)."""
     log_json()
     undumpable()
-    settings, clients = Settings(), aws_clients()
-    return Consumer(settings, lambda: services(settings, clients=clients), clients.sqs, measured(pipeline.run))
+    settings = Settings()
+    clients = aws_clients(publish_retries=settings.publish_retries)
+    made = services(settings, clients=clients)
+    return Consumer(settings, lambda: made, clients.sqs, measured(pipeline.run))
 
 
 def handler(event: Event, context: LambdaContext) -> Failures:
@@ -66,15 +67,24 @@ class Consumer:
     """Runs the messages of a batch, one after the other.
 
     The lease of a claim lasts as long as the invocation may, so nothing need renew it; and what was not finished by
-    then is handed on (see `Services.deadline`).
+    then is handed on (see `Services.halt`).
     """
 
     def __init__(
-        self, settings: Settings, services: Callable[[], Services], sqs: SQSClient, run: Run = pipeline.run
+        self,
+        settings: Settings,
+        services: Callable[[], Services],
+        sqs: SQSClient,
+        run: Run = pipeline.run,
+        *,
+        hand_on: timedelta = HAND_ON,
+        margin: timedelta = MARGIN,
     ) -> None:
         self._app = make_app(settings, services, run=self._bounded)
         self._sqs = sqs
         self._run = run
+        self._hand_on = hand_on
+        self._margin = margin
         # An event names its queue by an ARN, which ends as the queue's URL does.
         self._stages = {url.rsplit("/", 1)[-1]: (name, url) for name, url in settings.queues.items() if name in QUEUES}
         self._dead_letters = settings.dead_letters
@@ -86,13 +96,11 @@ class Consumer:
             return each_record(event, self._done)
 
     def _bounded(self, services: Services, message: Message, keep: Keep) -> Outcome:  # noqa: ARG002 - nothing to renew
-        left = self._left()
-        bounded = replace(
-            services,
-            limits=replace(services.limits, lease=left + MARGIN),
-            deadline=services.clock() + left - HAND_ON,
-        )
+        bounded = replace(services, limits=replace(services.limits, lease=self._left() + self._margin), halt=self._halt)
         return self._run(bounded, message, _kept)
+
+    def _halt(self) -> Halt | None:
+        return _LIMIT if self._left() <= self._hand_on else None
 
     def _left(self) -> timedelta:
         assert self._context is not None, "tasks run within an invocation"
@@ -146,14 +154,10 @@ class Consumer:
 
     def _buried(self, queue: str, record: Record, reason: str) -> bool:
         """To the dead-letter queue as it came, with the reason. Where that fails it comes again, and is tried again."""
-        text = reason.encode("ascii", "backslashreplace").decode()[:_REASON]
-        log.error("message %s of %s is dead: %s", record["messageId"], queue, text)
+        log.error("message %s of %s is dead: %s", record["messageId"], queue, sayable(reason))
         try:
-            self._sqs.send_message(
-                QueueUrl=self._dead_letters[queue.partition("-")[0]],
-                MessageBody=record["body"],
-                MessageAttributes={"reason": {"DataType": "String", "StringValue": text}},
-            )
+            dead = self._dead_letters[queue.partition("-")[0]]
+            self._sqs.send_message(**dead_letter(dead, record["body"], reason))
         except (BotoCoreError, ClientError) as failure:
             log.warning("it could not be moved: %s", failure)
             return False

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,13 +30,17 @@ from penstock.wiring import services
 TENANT = TenantId("local")
 STACK = "penstock"
 _ARTIFACTS = "penstock-artifacts"
-_WITHOUT_KEY = {"layers/openai/": "layers/wordllama"}
+WITHOUT_KEY = {"layers/openai/": "layers/wordllama"}
 """On the machine at hand, the embedder that needs no provider takes the place of the one that does."""
 _ENFORCED = {"AUTH": "true"}
 """A function may do what its role says, and nothing else."""
 _STACK_SECONDS = 120.0
 _READY_SECONDS = 60.0
 _FINAL = ("_COMPLETE", "_FAILED")
+_FUNCTION = "AWS::Serverless::Function"
+
+Environment = Callable[[str, str], Mapping[str, str]]
+"""What the function of this logical name is told beside what the template says; the emulator's URL is the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +69,22 @@ def deployed(
     *,
     port: int | None = None,
     parameters: Mapping[str, str] | None = None,
+    environment: Environment = lambda *_: {},
 ) -> Iterator[Deployed]:
     """The template, deployed to an emulator that lives as long as the context.
 
     Sets this process's environment, which says where AWS is.
 
     Args:
-        state: a folder for the packages, which are kept for the next time, the log and the index.
+        state: a folder for the packages, which are kept for the next time, the log, and the index, which is not.
         emulator_python: of the environment that has ministack and SAM's translator.
         parameters: of the template.
+        environment: of each function, beside what the template says.
 
     Raises:
         Misconfigured: what could not be built, deployed or reached, and why.
     """
-    made = package(template, state / "package", python=emulator_python, instead=_WITHOUT_KEY)
+    made = package(template, state / "package", python=emulator_python, instead=WITHOUT_KEY)
     log = state / "emulator.log"
     with emulator(emulator_python, port or free_port(), log, settings=_ENFORCED) as running:
         os.environ.update(
@@ -87,8 +94,10 @@ def deployed(
             AWS_SECRET_ACCESS_KEY="test",  # noqa: S106 - the one that the emulator knows
         )
         began = time.monotonic()
-        asked = {"Index": "sqlite", "IndexPath": str((state / "index").absolute()), "Embedder": "wordllama"}
-        outputs = create_stack(template, made, asked | dict(parameters or {}))
+        index = (state / "index").absolute()
+        shutil.rmtree(index, ignore_errors=True)
+        asked = {"Index": "sqlite", "IndexPath": str(index), "Embedder": "wordllama", **(parameters or {})}
+        outputs = create_stack(template, made, asked, lambda function: environment(function, running.url))
         took = time.monotonic() - began
         there = Deployed(running.url, outputs, _url(running.url, outputs), _first_key(outputs), took)
         _await_ready(there)
@@ -97,10 +106,12 @@ def deployed(
 
 def instead_of(uri: str) -> Path:
     """The folder that a layer is made from here, where the template says `uri`."""
-    return Path(_WITHOUT_KEY.get(uri, uri))
+    return Path(WITHOUT_KEY.get(uri, uri))
 
 
-def create_stack(template: Path, made: Package, parameters: Mapping[str, str]) -> Mapping[str, str]:
+def create_stack(
+    template: Path, made: Package, parameters: Mapping[str, str], told: Callable[[str], Mapping[str, str]]
+) -> Mapping[str, str]:
     """Deploy; the stack's outputs.
 
     Raises:
@@ -111,6 +122,7 @@ def create_stack(template: Path, made: Package, parameters: Mapping[str, str]) -
     packaged = _with_archives(template, made, s3)
     _allow_plain_http(packaged)
     _write_out_numbers(packaged, parameters)
+    _tell(packaged, told)
     body = json.dumps(packaged).encode()
     s3.put_object(Bucket=_ARTIFACTS, Key="template.json", Body=body)
     formation.create_stack(
@@ -177,6 +189,13 @@ def _write_out_numbers(packaged: dict[str, Any], parameters: Mapping[str, str]) 
         if resource["Type"] == "AWS::Lambda::EventSourceMapping" and scaling:
             name = scaling["MaximumConcurrency"]["Ref"]
             scaling["MaximumConcurrency"] = int(parameters.get(name, packaged["Parameters"][name]["Default"]))
+
+
+def _tell(packaged: dict[str, Any], told: Callable[[str], Mapping[str, str]]) -> None:
+    for name, resource in packaged["Resources"].items():
+        if resource["Type"] == _FUNCTION:
+            environment = resource["Properties"].setdefault("Environment", {"Variables": {}})
+            environment["Variables"] |= told(name)
 
 
 def _ended(formation: Any, stack: str) -> Any:

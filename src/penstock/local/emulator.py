@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 import urllib.error
@@ -55,10 +56,12 @@ def emulator(
     """
     check_free(port, user="the AWS emulator", setting="PENSTOCK_EMULATOR_PORT")
     log.parent.mkdir(parents=True, exist_ok=True)
+    scratch = log.with_suffix(".tmp").absolute()
+    _emptied(scratch)  # one that was killed left its own
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - no shell, and nothing a user typed
             [python, "-m", "ministack"],
-            env={**_environment(port, state), **(settings or {})},
+            env={**_environment(port, state), "TMPDIR": str(scratch), **(settings or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -72,6 +75,13 @@ def emulator(
         yield Emulator(url, process)
     finally:
         end(process, patience)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _emptied(scratch: Path) -> None:
+    """The emulator unpacks each function for each of its processes, hundreds of megabytes each, and leaves them."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
 
 
 def _environment(port: int, state: Path | None) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""What Lambda does in AWS, in a loop: feed the arrivals queue to its handler, and run the sweep on its schedule."""
+"""What Lambda does in AWS, in a loop: feed the arrivals queue and the dead-letter queues to their handlers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.adapters.aws.clients import aws_clients
-from penstock.errors import Transient
 from penstock.lambdas.arrivals import Handler, make_handler
-from penstock.ports import Services
+from penstock.lambdas.dead_letters import make_handler as dead_letter_handler
+from penstock.local.record import record_of
 from penstock.settings import Settings
-from penstock.sweep import sweep
 from penstock.wiring import services
 
 if TYPE_CHECKING:
@@ -25,12 +24,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SWEEP_SECONDS = 15
 _VISIBILITY_SECONDS = 30
 _AGAIN_SECONDS = 2
 _LONGEST_AGAIN_SECONDS = 60
 """So that the hundred times which a message is received outlast every removal that it waits for."""
 _PAUSE_SECONDS = 1
+_LETTERS_SECONDS = 5
+"""Nobody waits for a dead letter."""
 
 
 def main() -> None:
@@ -41,61 +41,48 @@ def main() -> None:
         signal.signal(number, lambda *_: stopped.set())
     settings = Settings()
     wired = services(settings)
-    handler, sqs, swept = make_handler(wired), aws_clients().sqs, 0.0
+    handler, settler, sqs, looked = make_handler(wired), dead_letter_handler(wired), aws_clients().sqs, 0.0
     while not stopped.is_set():
-        if time.monotonic() - swept >= _SWEEP_SECONDS:
-            swept = time.monotonic()
-            _sweep(wired)
-        try:
-            _one_batch(sqs, settings, handler)
-        except (BotoCoreError, ClientError) as error:
-            log.warning("the arrivals queue does not answer: %s", error)
+        if time.monotonic() - looked >= _LETTERS_SECONDS:
+            looked = time.monotonic()
+            for url in settings.dead_letters.values():
+                _tried(sqs, url, settler, wait=0)
+        if not _tried(sqs, settings.arrivals, handler, wait=min(settings.wait_seconds, 1)):
             stopped.wait(_PAUSE_SECONDS)
 
 
-def _one_batch(sqs: SQSClient, settings: Settings, handler: Handler) -> None:
+def _tried(sqs: SQSClient, url: str, handler: Handler, *, wait: int) -> bool:
+    """Whether the queue answered."""
+    try:
+        _one_batch(sqs, url, handler, wait)
+    except (BotoCoreError, ClientError) as error:
+        log.warning("%s does not answer: %s", url, error)
+        return False
+    return True
+
+
+def _one_batch(sqs: SQSClient, url: str, handler: Handler, wait: int) -> None:
     """One receive request; what the handler does not name as failed is deleted, what it does comes again soon."""
     received: Sequence[MessageTypeDef] = sqs.receive_message(
-        QueueUrl=settings.arrivals,
+        QueueUrl=url,
         MaxNumberOfMessages=10,
-        WaitTimeSeconds=min(settings.wait_seconds, 1),
+        WaitTimeSeconds=wait,
         VisibilityTimeout=_VISIBILITY_SECONDS,
-        MessageSystemAttributeNames=["ApproximateReceiveCount"],
+        MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+        MessageAttributeNames=["All"],
     ).get("Messages", [])
     if not received:
         return
-    answer = handler({"Records": [_record(message) for message in received]}, None)
+    answer = handler({"Records": [record_of(url, message) for message in received]}, None)
     failed = {each["itemIdentifier"] for each in answer["batchItemFailures"]}
     for message in received:
-        receipt = {"QueueUrl": settings.arrivals, "ReceiptHandle": message["ReceiptHandle"]}
+        receipt = {"QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"]}
         if message["MessageId"] in failed:
             times = int(message["Attributes"]["ApproximateReceiveCount"])
             again = min(times * _AGAIN_SECONDS, _LONGEST_AGAIN_SECONDS)
             sqs.change_message_visibility(**receipt, VisibilityTimeout=again)
         else:
             sqs.delete_message(**receipt)
-
-
-def _record(message: MessageTypeDef) -> dict[str, Any]:
-    """As Lambda hands a message of SQS to its function."""
-    return {
-        "messageId": message["MessageId"],
-        "receiptHandle": message["ReceiptHandle"],
-        "body": message["Body"],
-        "attributes": message.get("Attributes", {}),
-        "messageAttributes": {},
-        "eventSource": "aws:sqs",
-    }
-
-
-def _sweep(wired: Services) -> None:
-    try:
-        found = sweep(wired)
-    except Transient as error:
-        log.warning("not swept: %s", error)
-    else:
-        if found:
-            log.info("swept %d", found)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,8 @@ class _Stack:
         needed = resource.get("DependsOn", [])
         for each in [needed] if isinstance(needed, str) else needed:
             self.make(each)
-        made = maker(self.clients, self.resolve(resource["Properties"]))
+        kept = {each: value for each, value in resource["Properties"].items() if each not in _NOT_ON_A_LAPTOP}
+        made = maker(self.clients, self.resolve(kept))
         self._made[name] = made
         return made
 
@@ -120,6 +121,15 @@ class _Stack:
             raise Misconfigured(why=f"The local stack does not know {name}.{attribute}.")
         return made.attributes[attribute]
 
+
+# What guards a bucket in an account that others use, whom it lets in, and what tidies it over the months.
+_NOT_ON_A_LAPTOP = {
+    "BucketEncryption",
+    "CorsConfiguration",
+    "LifecycleConfiguration",
+    "OwnershipControls",
+    "PublicAccessBlockConfiguration",
+}
 
 # Each maker takes out of the properties what it does; what is left over is something that would be silently different
 # here, and so is refused.
@@ -148,10 +158,6 @@ def _queue_policy(clients: Clients, properties: dict[str, Any]) -> _Made:
     return _Made("", {})
 
 
-# What guards a bucket in an account that others use, and what tidies it over the months.
-_NOT_ON_A_LAPTOP = {"BucketEncryption", "LifecycleConfiguration", "OwnershipControls", "PublicAccessBlockConfiguration"}
-
-
 def _bucket(clients: Clients, properties: dict[str, Any]) -> _Made:
     s3 = clients.s3
     name = properties.pop("BucketName")
@@ -163,7 +169,7 @@ def _bucket(clients: Clients, properties: dict[str, Any]) -> _Made:
             s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})  # type: ignore[typeddict-item]
     s3.put_bucket_versioning(Bucket=name, VersioningConfiguration=properties.pop("VersioningConfiguration"))
     _notify(clients, name, properties.pop("NotificationConfiguration"))
-    _nothing_left(properties, besides=_NOT_ON_A_LAPTOP)
+    _nothing_left(properties)
     return _Made(name, {"Arn": f"arn:aws:s3:::{name}"})
 
 
@@ -232,10 +238,9 @@ def _check_same(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> None:
         )
 
 
-def _nothing_left(properties: Mapping[str, Any], besides: set[str] | None = None) -> None:
-    left = properties.keys() - (besides or set())
-    if left:
-        raise Misconfigured(why=f"The local stack does not know the property {', '.join(sorted(left))}.")
+def _nothing_left(properties: Mapping[str, Any]) -> None:
+    if properties:
+        raise Misconfigured(why=f"The local stack does not know the property {', '.join(sorted(properties))}.")
 
 
 _MAKERS: Mapping[str, Callable[[Clients, dict[str, Any]], _Made]] = {

@@ -1,4 +1,4 @@
-"""The whole stack on one machine: emulator, API, worker and poller, started in order and ended in order."""
+"""The whole stack on one machine: emulator, API, worker, beat and poller, started in order and ended in order."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ _WATCH_SECONDS = 0.5
 
 _PROGRAMS: Mapping[str, list[str]] = {
     "worker": ["-m", "penstock.worker"],
+    "beat": ["-m", "penstock.cli.main", "beat"],
     "poller": ["-m", "penstock.local.poller"],
     "api": ["-m", "penstock.cli.main", "serve"],
 }
@@ -137,6 +138,7 @@ def _environment(place: Place, endpoint: str) -> dict[str, str]:
         "PENSTOCK_LEASE_SECONDS": "30",
         "PENSTOCK_VISIBILITY_SECONDS": "30",
         "PENSTOCK_WAIT_SECONDS": "1",
+        "PENSTOCK_SWEEP_SECONDS": "15",
     }
     chosen = {name: os.environ.get(name, value) for name, value in suits_a_laptop.items()}
     return chosen | {

@@ -12,12 +12,12 @@ from penstock.pipeline import Run, run
 from penstock.ports import Services
 from penstock.settings import Settings
 from penstock.task import Lane, Stage, queue_name
-from penstock.worker.heartbeat import HeartbeatStep
+from penstock.worker.envelope import SWEEP_TASK
 from penstock.worker.options import WorkerOptions
 from penstock.worker.tasks import OnePerProcess, register
 
-TASK_LIMIT = 10 * 60 * 60
-"""Seconds after which a pool process is killed: SQS ends a message's invisibility at twelve hours."""
+_HEARTBEAT = "penstock.worker.heartbeat:HeartbeatStep"
+"""By name, as Celery names its own steps: a Lambda function has no consumer, and need not import one."""
 
 
 def make_app(
@@ -26,8 +26,8 @@ def make_app(
     """The app whose worker consumes the stage queues. `services` is called once in each pool process."""
     app = Celery("penstock", set_as_current=False)
     app.conf.update(_configuration(settings, options or WorkerOptions()))
-    app.steps["consumer"].add(HeartbeatStep)
-    register(app, OnePerProcess(services), run)
+    app.steps["consumer"].add(_HEARTBEAT)
+    register(app, OnePerProcess(services), run, settings.time_limit)
     return app
 
 
@@ -40,11 +40,13 @@ def _configuration(settings: Settings, options: WorkerOptions) -> dict[str, obje
             "predefined_queues": {name: {"url": url} for name, url in settings.queues.items()},
             "polling_interval": 0 if options.wait else options.pause,  # a long poll waits long enough
             "wait_time_seconds": options.wait,
+            "body_encoding": None,  # what beat sends is plain JSON too
+            "sqs_base64_encoding": False,
             "region": os.environ.get("AWS_REGION"),  # boto3 itself knows AWS_DEFAULT_REGION only
             "client-config": {
                 "connect_timeout": options.answer,
                 "read_timeout": options.answer,
-                "retries": {"mode": "standard", "total_max_attempts": 3},
+                "retries": {"mode": "standard", "total_max_attempts": 2},
             },
             "visibility": settings.visibility_seconds,
             "answer": options.answer,
@@ -58,16 +60,25 @@ def _configuration(settings: Settings, options: WorkerOptions) -> dict[str, obje
         },
         "task_queues": [Queue(name, exchange="", routing_key=name) for name in settings.queues],
         "task_create_missing_queues": False,
+        # Every worker takes from the delete queue, whatever its lanes, and no backlog of documents stands in it.
+        "beat_schedule": {
+            SWEEP_TASK: {
+                "task": SWEEP_TASK,
+                "schedule": settings.sweep_seconds,
+                "options": {"queue": queue_name(Stage.DELETE, Lane.STANDARD)},
+            }
+        },
         "task_ignore_result": True,
         "task_serializer": "json",
         "accept_content": ["json"],
         "task_acks_late": True,
         "task_acks_on_failure_or_timeout": False,
         "task_reject_on_worker_lost": True,
-        "task_time_limit": TASK_LIMIT,
         "worker_pool": "prefork",
         "worker_concurrency": settings.worker_concurrency,
         "worker_prefetch_multiplier": settings.worker_prefetch_multiplier,
+        "worker_max_tasks_per_child": settings.worker_max_tasks_per_child,
+        "worker_max_memory_per_child": settings.worker_max_memory_per_child,
         "worker_proc_alive_timeout": 30,
         "worker_enable_remote_control": False,
         "worker_send_task_events": False,

@@ -4,8 +4,9 @@ task and its ids ever reaches Celery, so no header of a stranger (callbacks, tim
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from penstock.document import document_id, tenant_id
@@ -13,7 +14,24 @@ from penstock.errors import BadRequest, Permanent
 from penstock.task import Message, Stage
 
 STAGE_TASKS: Mapping[str, Stage] = {f"penstock.{stage}": stage for stage in Stage}
+SWEEP_TASK = "penstock.sweep"
 PING_TASK = "penstock.ping"
+LONGEST = 12 * 60 * 60
+"""Seconds that SQS allows a message to be invisible."""
+
+
+_REASON = 1000
+
+
+def sayable(reason: str) -> str:
+    """In a log's line, and in what SQS takes: a reason may quote what a stranger sent."""
+    return reason.encode("ascii", "backslashreplace").decode()[:_REASON]
+
+
+def dead_letter(url: str, body: str, reason: str) -> dict[str, Any]:
+    """What SQS is asked to send to the dead-letter queue at `url`: the body as it came, with the reason."""
+    attributes = {"reason": {"DataType": "String", "StringValue": sayable(reason)}}
+    return {"QueueUrl": url, "MessageBody": body, "MessageAttributes": attributes}
 
 
 class Poison(Permanent):
@@ -52,7 +70,7 @@ def read(text: str) -> Envelope:
     envelope = _mapping(_json(text, "the message"), "the message")
     headers = _mapping(envelope.get("headers"), "headers")
     task, ident = headers.get("task"), headers.get("id")
-    if not isinstance(task, str) or (task not in STAGE_TASKS and task != PING_TASK):
+    if not isinstance(task, str) or task not in _ARGUMENTS:
         raise Poison(why=f"no task {task!r} is known here")
     if not isinstance(ident, str) or not ident:
         raise Poison(why="headers have no id")
@@ -65,7 +83,7 @@ def _arguments(task: str, body: object) -> Mapping[str, str | int]:
         raise Poison(why="the body is not [[], arguments, options]")
     given = _mapping(parts[1], "arguments")
     try:
-        return _ping(given) if task == PING_TASK else _ids(STAGE_TASKS[task], given)
+        return _ARGUMENTS[task](given)
     except BadRequest as wrong:
         raise Poison(why=str(wrong)) from None
 
@@ -82,6 +100,20 @@ def _ping(given: Mapping[str, object]) -> Mapping[str, str | int]:
     if not isinstance(tenant, str) or not isinstance(ping, str) or given.keys() != {"tenant", "ping"}:
         raise BadRequest(why=f"A ping has exactly tenant, ping; got {dict(given)!r}.")
     return {"tenant": tenant_id(tenant), "ping": ping}
+
+
+def _none(given: Mapping[str, object]) -> Mapping[str, str | int]:
+    if given:
+        raise BadRequest(why=f"A sweep has no arguments; got {dict(given)!r}.")
+    return {}
+
+
+_ARGUMENTS: Mapping[str, Callable[[Mapping[str, object]], Mapping[str, str | int]]] = {
+    **{name: partial(_ids, stage) for name, stage in STAGE_TASKS.items()},
+    SWEEP_TASK: _none,
+    PING_TASK: _ping,
+}
+"""Every task that is known here, and what makes sure of its arguments."""
 
 
 def _json(text: object, what: str) -> object:

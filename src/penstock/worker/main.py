@@ -12,6 +12,7 @@ from penstock.settings import Settings
 from penstock.task import Lane
 from penstock.wiring import check_given, services
 from penstock.worker.app import make_app
+from penstock.worker.halting import bounded
 from penstock.worker.measured import measured
 from penstock.worker.options import WorkerOptions
 from penstock.worker.program import queues_of, start
@@ -25,5 +26,6 @@ def run_worker(settings: Settings, lanes: Sequence[Lane] = tuple(Lane)) -> None:
     options = WorkerOptions(wait=settings.wait_seconds, stop=settings.stop_seconds)
     if settings.log_json:
         log_json()
-    app = make_app(settings, lambda: services(settings), options, measured(run) if settings.log_json else run)
+    work = bounded(measured(run) if settings.log_json else run, settings.soft_time_limit, options.stop)
+    app = make_app(settings, lambda: services(settings), options, work)
     sys.exit(start(app, queues_of(lanes), options.stop))

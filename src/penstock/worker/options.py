@@ -17,4 +17,5 @@ class WorkerOptions:
     pause: float = 1
     """Before the next receive request to a queue whose last one failed."""
     stop: float = 25
-    """How long running tasks may go on after SIGTERM. Less than what the supervisor allows: 30 on ECS."""
+    """How long the worker may take to end after SIGTERM. Less than what the supervisor allows, which is 30 on ECS, and
+    not less than `wait`, for the answers to its receive requests."""

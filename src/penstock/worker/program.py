@@ -8,6 +8,7 @@ import signal
 import time
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from threading import Thread
 from typing import Any
 
@@ -25,15 +26,15 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(processName)s %(message)s"
 
 
 class Worker(worker.Worker):
-    """Celery's worker, which ends in bounded time: on SIGTERM or SIGINT it receives no more and lets its running tasks
-    finish, with their messages kept invisible. What has not ended when the time is up, or when a second signal comes,
-    is killed and its message handed back."""
+    """Celery's worker, which ends in bounded time: on SIGTERM or SIGINT it receives no more, hands back what waits, and
+    tells its running tasks, which finish or hand back (see `Shutdown`), with their messages kept invisible until then.
+    What has not ended when the time is up, or when a second signal comes, is killed and its message handed back."""
 
     hub: Any
     consumer: Any
 
     def __init__(self, stop: float, **options: Any) -> None:
-        """`stop`: seconds that running tasks are given."""
+        """`stop`: seconds that all of that may take."""
         self._stop = stop
         self._stopping = False
         super().__init__(**options)
@@ -54,16 +55,24 @@ class Worker(worker.Worker):
         logger.info("stopping: running tasks have %.0f s", seconds)
         if self.hub is not None:
             self.hub.call_soon(lambda: None)  # the loop looks for signals when it wakes
-        time.sleep(seconds)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            _tell_children(signal.SIGTERM)  # again and again: one whose first task is on its way hears it only then
+            time.sleep(min(left, 1))
         logger.warning("stopping: tasks that still run are killed, their messages handed back")
         try:
-            for child in active_children():
-                if child.pid is not None:
-                    os.kill(child.pid, signal.SIGKILL)
+            _tell_children(signal.SIGKILL)
             if self.consumer.task_consumer is not None:
                 self.consumer.task_consumer.channel.heartbeat.end()
         finally:
             os._exit(0)
+
+
+def _tell_children(number: signal.Signals) -> None:
+    for child in active_children():
+        with suppress(ProcessLookupError):
+            if child.pid is not None:
+                os.kill(child.pid, number)
 
 
 def queues_of(lanes: Iterable[Lane]) -> list[str]:
@@ -72,14 +81,19 @@ def queues_of(lanes: Iterable[Lane]) -> list[str]:
     return list(dict.fromkeys(queue_name(stage, lane) for stage in Stage for lane in lanes))
 
 
+def log_text() -> None:
+    """Log lines to read, unless a log was set up before."""
+    logging.basicConfig(format=LOG_FORMAT, level=logging.INFO)
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    logging.getLogger("celery").setLevel(logging.WARNING)
+
+
 def _keep_log(**_: object) -> None: ...
 
 
 def start(app: Celery, queues: Sequence[str], stop: float) -> int:
     """Work on these queues in this process until SIGTERM or SIGINT; the exit status."""
-    logging.basicConfig(format=LOG_FORMAT, level=logging.INFO)
-    logging.getLogger("botocore").setLevel(logging.WARNING)
-    logging.getLogger("celery").setLevel(logging.WARNING)
+    log_text()
     logging.getLogger("celery.app.trace").setLevel(logging.ERROR)  # the tasks say themselves how they went
     warnings.simplefilter("ignore", SecurityWarning)  # root is dangerous with pickle, and JSON alone is accepted
     signals.setup_logging.connect(_keep_log)  # else Celery sets up one of its own
@@ -91,7 +105,12 @@ def start(app: Celery, queues: Sequence[str], stop: float) -> int:
         if os.getppid() != parent:
             os._exit(1)
 
+    def ignore_until_busy(**_: object) -> None:
+        """Without a task it is the pool that ends a process; with one, see `Shutdown`."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
     signals.worker_process_init.connect(die_with_parent)
+    signals.worker_process_init.connect(ignore_until_busy)
     program = Worker(app=app, stop=stop, queues=queues, quiet=True)
     program.start()
     return program.exitcode or 0

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 from threading import Event, Thread
+from time import monotonic
 
 from penstock.claim import Claim, renew
 from penstock.errors import Fenced, Transient
@@ -17,11 +19,12 @@ Renew = Callable[[Services, Claim], None]
 
 
 @contextmanager
-def renewing(services: Services, claim: Claim, renew: Renew = renew) -> Iterator[None]:
-    """Renew the claim's lease every third of its length, in a thread, until the context is left. A lease that is lost
-    ends the renewal quietly: the next write of its former holder is refused, and so finds out."""
+def renewing(services: Services, claim: Claim, renew: Renew = renew, most: float = inf) -> Iterator[None]:
+    """Renew the claim's lease every third of its length, in a thread, until the context is left, or so many seconds
+    have passed: a process that should have been killed by then holds on to nothing. A lease that is lost ends the
+    renewal quietly: the next write of its former holder is refused, and so finds out."""
     over = Event()
-    thread = Thread(target=_renew, args=(services, claim, renew, over), name="renewal", daemon=True)
+    thread = Thread(target=_renew, args=(services, claim, renew, over, monotonic() + most), name="renewal", daemon=True)
     thread.start()
     try:
         yield
@@ -30,10 +33,10 @@ def renewing(services: Services, claim: Claim, renew: Renew = renew) -> Iterator
         thread.join()
 
 
-def _renew(services: Services, claim: Claim, renew: Renew, over: Event) -> None:
+def _renew(services: Services, claim: Claim, renew: Renew, over: Event, end: float) -> None:
     third = services.limits.lease.total_seconds() / 3
     wait = third
-    while not over.wait(wait):
+    while not over.wait(wait) and monotonic() < end:
         try:
             renew(services, claim)
         except Fenced:

@@ -9,6 +9,9 @@ from celery.exceptions import Reject
 from celery.worker import request
 from celery.worker.state import task_ready
 
+_TO_DIE = 60
+"""Seconds after its hard limit within which a process is gone."""
+
 
 class HandedBack(Reject):
     """The task wants its message back after a delay. It crosses the pool as an exception, because a result cannot say
@@ -25,7 +28,12 @@ class HandedBack(Reject):
 
 
 class Request(request.Request):
-    """A task whose message can be handed back with a delay of its own."""
+    """A task whose message can be handed back with a delay of its own, and is held for its time limit only."""
+
+    def on_accepted(self, pid: Any, time_accepted: float) -> None:
+        limit: Any = self.task.time_limit
+        self.message.channel.heartbeat.begin(self.message.delivery_tag, limit + _TO_DIE)
+        super().on_accepted(pid, time_accepted)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         error = exc_info.exception

@@ -1,24 +1,31 @@
-"""The Celery tasks: one per stage, and the ping."""
+"""The Celery tasks: one per stage, the sweep and the ping."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 from celery import Celery
 
 from penstock.document import tenant_id
+from penstock.errors import Transient
 from penstock.log_context import about
-from penstock.pipeline import HandBack, Run
+from penstock.pipeline import HandBack, Keep, Run
 from penstock.ports import Services
+from penstock.sweep import sweep
 from penstock.task import Message, Stage
-from penstock.worker.envelope import PING_TASK, STAGE_TASKS
+from penstock.worker.envelope import PING_TASK, STAGE_TASKS, SWEEP_TASK
 from penstock.worker.renewal import renewing
 from penstock.worker.request import HandedBack, Request
 
 logger = logging.getLogger(__name__)
+
+_PING_LIMIT = 60
+_SWEEP_LIMIT = 15 * 60
+"""Seconds."""
 
 
 class OnePerProcess:
@@ -34,14 +41,17 @@ class OnePerProcess:
         return self._made[1]
 
 
-def register(app: Celery, services: Callable[[], Services], run: Run) -> None:
-    """Give the app its tasks."""
+def register(app: Celery, services: Callable[[], Services], run: Run, time_limit: Callable[[Stage], int]) -> None:
+    """Give the app its tasks. A process whose task is not done within its limit, in seconds, is killed."""
     for name, stage in STAGE_TASKS.items():
-        app.task(name=name, Request=Request, shared=False)(_stage_task(stage, services, run))
-    app.task(name=PING_TASK, Request=Request, shared=False)(_ping_task(services))
+        limit = time_limit(stage)
+        task = _stage_task(stage, services, run, partial(renewing, most=limit))
+        app.task(name=name, Request=Request, shared=False, time_limit=limit)(task)
+    app.task(name=SWEEP_TASK, Request=Request, shared=False, time_limit=_SWEEP_LIMIT)(_sweep_task(services))
+    app.task(name=PING_TASK, Request=Request, shared=False, time_limit=_PING_LIMIT)(_ping_task(services))
 
 
-def _stage_task(stage: Stage, services: Callable[[], Services], run: Run) -> Callable[..., None]:
+def _stage_task(stage: Stage, services: Callable[[], Services], run: Run, keep: Keep) -> Callable[..., None]:
     def work(**arguments: object) -> None:
         message = Message.of(stage, arguments)
         with about(stage=stage.value, **message.arguments()):
@@ -49,7 +59,7 @@ def _stage_task(stage: Stage, services: Callable[[], Services], run: Run) -> Cal
 
     def work_on(message: Message) -> None:
         began = monotonic()
-        outcome = run(services(), message, renewing)
+        outcome = run(services(), message, keep)
         name = f"{stage} {message.tenant}/{message.document} {message.generation}"
         if message.shard is not None:
             name += f" shard {message.shard}"
@@ -59,6 +69,19 @@ def _stage_task(stage: Stage, services: Callable[[], Services], run: Run) -> Cal
         logger.info("%s: done in %.2f s", name, monotonic() - began)
 
     return work
+
+
+def _sweep_task(services: Callable[[], Services]) -> Callable[[], None]:
+    def see_to_what_is_due() -> None:
+        try:
+            found = sweep(services())
+        except Transient as error:
+            logger.warning("not swept; the next turn comes soon: %s", error)
+        else:
+            if found:
+                logger.info("swept %d", found)
+
+    return see_to_what_is_due
 
 
 def _ping_task(services: Callable[[], Services]) -> Callable[..., None]:

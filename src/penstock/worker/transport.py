@@ -17,13 +17,17 @@ from kombu.transport import SQS
 
 from penstock.backoff import backoff
 from penstock.ports import Limits
-from penstock.worker.envelope import Poison, read
+from penstock.worker.appetite import Appetite
+from penstock.worker.envelope import Poison, dead_letter, read, sayable
 from penstock.worker.heartbeat import Heartbeat
 
 logger = logging.getLogger(__name__)
 
 _FAILED = -1
-_REASON = 1000
+_AFTER = 0.01
+"""Seconds between the end of a task and the request for more: first the process gets one of those that wait."""
+_LOOK = 0.05
+"""Seconds between looks at what is on its way."""
 
 
 class HttpClient(CurlClient):
@@ -33,6 +37,14 @@ class HttpClient(CurlClient):
     def _set_timeout(self, msecs: int) -> None:
         if 0 <= msecs < 1000:  # noqa: PLR2004 - a second
             self.hub.call_later(msecs / 1000, self._timeout_check)  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        """The hub closes, as the last task is done: wait for the requests that are on their way, each of which has a
+        time limit. SQS may give messages even to a connection that nobody listens to any more."""
+        while not self._closed and len(self._free_list) < len(self._curls):  # type: ignore[attr-defined]
+            self._multi.select(_LOOK)
+            self._timeout_check()  # type: ignore[attr-defined]
+        super().close()
 
 
 class HttpConnection(AsyncHTTPSConnection):
@@ -84,6 +96,8 @@ class Channel(SQS.Channel):
     Transport options, beside kombu's: `visibility`, `answer` and `pause` in seconds, and `dead_letters`, the URL of the
     dead-letter queue of each queue.
     """
+
+    QoS = Appetite  # type: ignore[assignment]  # the stubs have it the base class itself
 
     hub: Any
     do_restore = False  # the heartbeat hands back what is left
@@ -178,25 +192,19 @@ class Channel(SQS.Channel):
 
     def _bury(self, url: str, queue: str, message: dict[str, Any], reason: str) -> None:
         """To the dead-letter queue as it came, with the reason. Where that fails it comes again, and is tried again."""
-        text = reason.encode("ascii", "backslashreplace").decode()[:_REASON]
-        logger.error("Message %s of %s is dead: %s", message.get("MessageId"), queue, text)
+        logger.error("Message %s of %s is dead: %s", message.get("MessageId"), queue, sayable(reason))
         try:
-            self.sqs().send_message(
-                QueueUrl=self.transport_options["dead_letters"][queue],
-                MessageBody=message["Body"],
-                MessageAttributes={"reason": {"DataType": "String", "StringValue": text}},
-            )
+            dead = self.transport_options["dead_letters"][queue]
+            self.sqs().send_message(**dead_letter(dead, message["Body"], reason))
             self.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         except (BotoCoreError, ClientError) as failure:
             logger.warning("It could not be moved: %s", failure)
 
-    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
-        """Delete the message. Where that fails it comes again, and its stage is found done."""
-        self.heartbeat.let_go(delivery_tag)
-        try:
-            super().basic_ack(delivery_tag, multiple)
-        finally:
-            self._has_room()
+    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:  # noqa: ARG002
+        """Delete the message."""
+        self.qos.ack(delivery_tag)
+        self.heartbeat.delete(delivery_tag)
+        self._has_room()
 
     def basic_reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Leave the message in its queue: visible at once where `requeue` (its process died), else after a back-off
@@ -214,7 +222,7 @@ class Channel(SQS.Channel):
     def _has_room(self) -> None:
         full, self._full = self._full, []
         for queue in full:
-            self.hub.call_soon(self._schedule_queue, queue)
+            self.hub.call_later(_AFTER, self._schedule_queue, queue)
 
 
 class Transport(SQS.Transport):

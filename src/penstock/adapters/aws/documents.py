@@ -56,6 +56,12 @@ class DynamoDocumentTable:
         item = self._get(key_of(tenant, document, pair))
         return None if item is None else build_in(item)
 
+    def read_both(self, tenant: TenantId, document: DocumentId, pair: Pair) -> tuple[Document | None, Build | None]:
+        keys = [key_of(tenant, document), key_of(tenant, document, pair)]
+        items = {item["sk"]["S"]: item for item in self._read_batch(keys)}
+        record, build = (items.get(key["sk"]["S"]) for key in keys)
+        return None if record is None else document_in(record), None if build is None else build_in(build)
+
     def _get(self, key: dict[str, Attribute]) -> Mapping[str, Any] | None:
         with translated("DynamoDB"):
             return self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
@@ -65,17 +71,16 @@ class DynamoDocumentTable:
         found: dict[DocumentId, Document] = {}
         for start in range(0, len(distinct), _BATCH):
             keys = [key_of(tenant, document) for document in distinct[start : start + _BATCH]]
-            found |= {document.id: document for document in self._read_batch(keys)}
+            found |= {document.id: document for document in map(document_in, self._read_batch(keys))}
         return found
 
-    def _read_batch(self, keys: Sequence[dict[str, Attribute]]) -> list[Document]:
+    def _read_batch(self, keys: Sequence[dict[str, Attribute]]) -> list[Mapping[str, Any]]:
         asked: Any = {self._table: {"Keys": keys, "ConsistentRead": True}}
-        found: list[Document] = []
+        found: list[Mapping[str, Any]] = []
         for again in range(_TRIES):
             with translated("DynamoDB"):
                 answer = self._client.batch_get_item(RequestItems=asked)
-            items: list[Any] = answer["Responses"].get(self._table, [])
-            found += map(document_in, items)
+            found += answer["Responses"].get(self._table, [])
             asked = answer.get("UnprocessedKeys")
             if not asked:
                 return found

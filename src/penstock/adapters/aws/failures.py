@@ -47,6 +47,7 @@ _NOT_THERE_OR_NOT_ALLOWED = frozenset(
         "InvalidAccessKeyId",
         "InvalidClientTokenId",
         "NoSuchBucket",
+        "ParameterNotFound",
         "QueueDoesNotExist",
         "ResourceNotFoundException",
         "SignatureDoesNotMatch",

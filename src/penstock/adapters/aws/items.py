@@ -8,6 +8,7 @@ of one shard stays under 1 KB, the unit that a write is paid by.
 | API key | tenant | key/id |
 | ping | tenant | ping/id |
 | awaited upload | tenant | upload/id |
+| pace of the provider | ~provider/model | pace |
 
 A record has, besides its own attributes, `t` and `l` for the index `list` unless it is a tombstone, `ds` for the index
 `due` while it has `d`, and `ttl` once it is a tombstone.
@@ -44,6 +45,7 @@ from penstock.document import (
     Original,
     Pair,
     Receipt,
+    Removal,
     Status,
     TenantId,
     Work,
@@ -72,8 +74,11 @@ ORIGINAL = Form(
     c=("content_type", TEXT),
     q=("sequencer", TEXT),
 )
-WORK = Form(Work, e=("epoch", WHOLE), u=("until", MOMENT), a=("attempts", WHOLE), r=("rest", MOMENT))
-FAILURE = Form(Failure, c=("code", TEXT), m=("message", TEXT))
+WORK = Form(
+    Work, e=("epoch", WHOLE), u=("until", MOMENT), a=("attempts", WHOLE), r=("rest", MOMENT), w=("waits", WHOLE)
+)
+FAILURE = Form(Failure, c=("code", TEXT), m=("message", TEXT), a=("attempt", WHOLE), t=("at", MOMENT))
+REMOVAL = Form(Removal, c=("chunks", WHOLE), o=("objects", WHOLE), v=("versions", WHOLE))
 RECEIPT = Form(
     Receipt,
     k=("kind", TEXT),
@@ -109,6 +114,8 @@ DOCUMENT = Form(
     p=("pages", WHOLE),
     rc=("receipt", RECEIPT.kind),
     x=("failure", FAILURE.kind),
+    xh=("history", listed(FAILURE.kind)),
+    rm=("removal", REMOVAL.kind),
     c=("cancel", FLAG),
     y=("stray", FLAG),
     q=("quiet", MOMENT),

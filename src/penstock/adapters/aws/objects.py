@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from heapq import merge
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ from botocore.exceptions import ClientError
 from penstock.adapters.aws.failures import code_of, translated
 from penstock.document import TenantId
 from penstock.errors import ForeignKey, Misconfigured, OriginalMissing, PenstockError, Transient
-from penstock.ports import PostPolicy, Stored
+from penstock.ports import Listed, PostPolicy, Stored
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -163,6 +164,13 @@ class S3ObjectStore:
                 self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=each["VersionId"])
         return len(going)
 
+    def listed(self, tenant: TenantId, prefix: str) -> Iterator[Listed]:
+        _check_owner(tenant, prefix)
+        for page in self._listed(prefix):
+            versions = (_listed(each, marker=False) for each in page.get("Versions", []))
+            markers = (_listed(each, marker=True) for each in page.get("DeleteMarkers", []))
+            yield from merge(versions, markers, key=lambda each: each.key.encode())
+
     def remove_all(self, tenant: TenantId, prefix: str) -> int:
         _check_owner(tenant, prefix)
         if not prefix.endswith("/"):
@@ -226,6 +234,13 @@ def _part(content: BinaryIO) -> bytes:
 def _blocks(body: Any) -> Iterator[bytes]:
     with translated("S3"):
         yield from body.iter_chunks(_BLOCK)
+
+
+def _listed(each: Any, *, marker: bool) -> Listed:
+    etag = each.get("ETag", "").strip('"')
+    return Listed(
+        each["Key"], each["VersionId"], each.get("Size", 0), etag, each["LastModified"], each["IsLatest"], marker
+    )
 
 
 def _older(marker: Any, version: Any) -> bool:

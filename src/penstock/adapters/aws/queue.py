@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
 from penstock.adapters.aws.failures import translated
@@ -51,6 +51,14 @@ class SqsTaskQueue:
                 MessageGroupId=message.tenant,
                 MessageAttributes={"reason": {"DataType": "String", "StringValue": _sendable(reason)}},
             )
+
+    def buried(self) -> Mapping[Stage, int]:
+        with translated("SQS"):
+            return {stage: self._waiting(self._dead_letters[stage]) for stage in Stage}
+
+    def _waiting(self, url: str) -> int:
+        name: Literal["ApproximateNumberOfMessages"] = "ApproximateNumberOfMessages"
+        return int(self._client.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
 
     def ping(self, tenant: TenantId, ping: str, lane: Lane) -> None:
         queue = queue_name(Stage.EXTRACT, lane)

@@ -7,13 +7,19 @@ import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from penstock.adapters.sqlite.matrix import REMOVALS_KEPT, Matrix, VectorCache
 from penstock.chunk import Space
 from penstock.errors import EmbedderChanged, Misconfigured, Transient
 
+if TYPE_CHECKING:  # brings numpy, and only a search needs it
+    from penstock.adapters.sqlite.matrix import Matrix, VectorCache
+
 FORMAT = 1
+REMOVALS_KEPT = 100_000
+"""For those who have to catch up; who is further behind reads all vectors anew."""
 BUSY_SECONDS = 10.0
 MOST_IDLE = 8
 """Connections kept open for the next caller."""
@@ -79,7 +85,6 @@ class TenantFile:
 
     def __init__(self, path: Path, space: Space, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.path = path
-        self._vectors = VectorCache(space.dimensions)
         self._space = space
         self._idle: list[sqlite3.Connection] = []
         self._busy_seconds = busy_seconds
@@ -99,6 +104,12 @@ class TenantFile:
                 db.execute("BEGIN")
                 yield db
                 db.execute("COMMIT")
+
+    @cached_property
+    def _vectors(self) -> VectorCache:
+        from penstock.adapters.sqlite.matrix import VectorCache  # noqa: PLC0415 - see above
+
+        return VectorCache(self._space.dimensions)
 
     @contextmanager
     def searching(self) -> Iterator[tuple[sqlite3.Connection, Matrix] | None]:

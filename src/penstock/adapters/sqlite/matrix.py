@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
+from penstock.adapters.sqlite.file import REMOVALS_KEPT
 from penstock.chunk import Vector
 
 Rows = npt.NDArray[np.int64]
@@ -20,8 +22,6 @@ Vectors = npt.NDArray[np.float32]
 QUICK_ERROR = 1e-4
 """By how much `Matrix.quick_cosines` may be off; in truth it is less for any number of dimensions that models have."""
 READ_AT_ONCE = 2000
-REMOVALS_KEPT = 100_000
-"""In the file, for those who have to catch up; who is further behind reads all vectors anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,9 @@ class Matrix:
         living = int(np.count_nonzero(self.alive))
         return float(self.total @ vector) / living if living else 0.0
 
-    def places_of(self, rows: Rows) -> Places:
+    def places_of(self, rows: Sequence[int]) -> Places:
         """Where those of these rows stand that have a vector."""
-        return np.flatnonzero(np.isin(self.rows, rows) & self.alive)
+        return np.flatnonzero(np.isin(self.rows, np.array(rows, np.int64)) & self.alive)
 
     def without(self, db: sqlite3.Connection, removed: int) -> Self:
         """This, as it is after removals: marked as dead or, once those are more than half, left out."""

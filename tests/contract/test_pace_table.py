@@ -1,0 +1,78 @@
+"""What every table of paces promises."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from penstock.errors import Conflict, NotYet
+from penstock.pace import Amount, Pace
+from penstock.ports import PaceTable
+from penstock.turnstile import Turnstile
+from tests.world import FakeClock
+
+FULL = Pace(
+    minute=29_000_000,
+    spent=Amount(3, 4000.5),
+    before=Amount(5, 6000),
+    known=Amount(7, 8000),
+    level=45,
+    slowed=28_999_999,
+    failures=4,
+    closed=datetime(2026, 1, 1, 12, 30, 0, 125_000, UTC),
+    probing=True,
+)
+
+
+@pytest.fixture
+def model() -> str:
+    return f"text-embedding/{uuid4().hex}"
+
+
+def test_a_pace_is_read_as_it_was_written(paces: PaceTable, model: str) -> None:
+    assert paces.read(model) is None
+    written = paces.write(model, None, FULL)
+    assert written == replace(FULL, revision=1)
+    assert paces.read(model) == written
+    emptied = paces.write(model, written, Pace())
+    assert paces.read(model) == emptied == Pace(revision=2)
+
+
+def test_of_two_that_believe_in_the_same_pace_one_writes(paces: PaceTable, model: str) -> None:
+    """I2: one conditional write, and the loser reads again."""
+    paces.write(model, None, FULL)
+    with pytest.raises(Conflict):
+        paces.write(model, None, FULL)
+    before = paces.read(model)
+    after = paces.write(model, before, replace(FULL, level=90))
+    with pytest.raises(Conflict):
+        paces.write(model, before, replace(FULL, level=10))
+    assert paces.read(model) == after
+
+
+def test_models_have_paces_of_their_own(paces: PaceTable, model: str) -> None:
+    paces.write(model, None, FULL)
+    assert paces.read(f"{model}-large") is None
+
+
+def test_processes_that_lease_at_once_keep_within_one_budget(paces: PaceTable, model: str) -> None:
+    clock = FakeClock()
+    turnstiles = [Turnstile(paces, model, clock, limit=Amount(200, 1_000_000)) for _ in range(6)]
+
+    def calls(turnstile: Turnstile) -> int:
+        for number in range(1000):
+            try:
+                turnstile.enter(Amount(1, 10))
+            except NotYet:
+                return number
+        raise AssertionError("no end")
+
+    with ThreadPoolExecutor(6) as threads:
+        assert sum(threads.map(calls, turnstiles)) == 200
+    held = paces.read(model)
+    assert held is not None
+    assert held.spent.requests == 200

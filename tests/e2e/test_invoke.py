@@ -1,0 +1,71 @@
+"""Every sample event through Lambda's runtime interface, each on an emulator that holds what it speaks of."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from penstock.document import Status
+from penstock.errors import Misconfigured
+from penstock.local.function import FunctionFailed, container, function
+from penstock.local.invoke import invoke, packaged, place_of
+from penstock.local.package import Package
+from penstock.local.sampled import SAMPLES, Sample
+from penstock.local.template import read_template
+from tests.e2e.stack import ROOT
+
+pytestmark = [
+    pytest.mark.usefixtures("at_the_root"),
+    pytest.mark.timeout(600),  # the first time, the layers are made
+    pytest.mark.skipif(sys.platform != "linux", reason="the runtime interface emulator is a program for Linux"),
+]
+PLACE = place_of(ROOT)
+
+
+@pytest.fixture(scope="module")
+def made() -> Package:
+    return packaged(PLACE)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.event)
+def test_a_sample_event_is_answered_and_leaves_what_it_is_to(made: Package, sample: Sample) -> None:
+    """Cold and warm: the second time it is a redelivery, which changes nothing (I4)."""
+    done = invoke(PLACE, sample, made)
+    assert not done.differs
+    assert done.memory > 20e6, "an interpreter with a handler holds more than that"
+
+
+def test_an_answer_and_a_world_that_are_not_as_they_should_be_are_told(made: Package) -> None:
+    """The check can fail: in what is answered, cold or warm, and in what is left."""
+    (removal,) = [sample for sample in SAMPLES if sample.event == "stages-delete"]
+    done = invoke(PLACE, removal, made)
+    for wrong, told in {
+        "answered": replace(removal, answer="kept this-one"),
+        "not ('kept none', 'kept this-one')": replace(removal, again="kept this-one"),
+        "left nothing, not weir.pdf deleting": replace(removal, leaves={"weir.pdf": Status.DELETING}),
+    }.items():
+        assert wrong in replace(done, sample=told).differs
+
+
+def test_a_function_has_nothing_but_its_package_and_its_layers(made: Package, tmp_path: Path) -> None:
+    """Without the layer that holds Celery it does not start, though the environment of these tests has it."""
+    whole = function(read_template(PLACE.template), "DeleteFunction", made, PLACE.unpacked)
+    package, common, _ = whole.folders
+    without = replace(whole, folders=[package, common])
+    with (
+        container(without, PLACE.runtime, {}, tmp_path / "log") as started,
+        pytest.raises(FunctionFailed, match="No module named 'celery'"),
+    ):
+        started.invoke({"Records": []})
+
+
+def test_an_event_without_a_sample_is_told(tmp_path: Path) -> None:
+    events = tmp_path / "events"
+    shutil.copytree(PLACE.events, events)
+    (events / "stages-unheard-of.json").write_text("{}")
+    with pytest.raises(Misconfigured, match="stages-unheard-of"):
+        packaged(replace(PLACE, events=events))

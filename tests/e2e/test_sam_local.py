@@ -1,0 +1,139 @@
+"""`sam local invoke`, as docs/deploy.md has it, with podman in the place of Docker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import platform
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from penstock.local.function import unpacked
+from penstock.local.invoke import packaged, place_of, world
+from penstock.local.package import CODE, Package
+from penstock.local.sampled import MOMENT, SAMPLES, Sample, documents, shown
+from penstock.local.template import written
+from tests.e2e.podman import Podman, needs
+from tests.e2e.stack import ROOT
+
+pytestmark = [pytest.mark.usefixtures("at_the_root"), needs("podman", "mmdebstrap", "sam"), pytest.mark.timeout(900)]
+PLACE = replace(place_of(ROOT), state=ROOT / ".penstock/sam")
+DEBIAN = (
+    f"--platform=manylinux_2_28_{platform.machine()}",
+    f"--platform=manylinux_2_17_{platform.machine()}",
+    f"--platform=manylinux2014_{platform.machine()}",
+    "--python-version=3.11",
+    "--implementation=cp",
+    "--only-binary=:all:",
+)
+"""What pip has to be told to install for the Python of the image."""
+_ARCHITECTURES = {"aarch64": "arm64"}
+INVOKED = {"api-alive", "stages-extract"}
+"""Each takes tens of seconds: sam makes an image of all layers first."""
+
+
+@pytest.fixture(scope="module")
+def image(podman: Podman) -> str:
+    requirements = f"requirements={ROOT / 'requirements'}"
+    folder = ROOT / "tests/e2e/lambda_image"
+    return podman.build("localhost/penstock-lambda-python", folder, "--build-context", requirements)
+
+
+@pytest.fixture(scope="module")
+def made() -> Package:
+    return packaged(PLACE, DEBIAN)
+
+
+@pytest.mark.parametrize("sample", [each for each in SAMPLES if each.event in INVOKED], ids=lambda each: each.event)
+def test_a_sample_event_is_answered_in_sams_container(
+    podman: Podman, image: str, made: Package, tmp_path: Path, sample: Sample
+) -> None:
+    with (
+        world(PLACE, tmp_path / "emulator.log") as (environment, own),
+        reachable_from_containers(podman, environment["AWS_ENDPOINT_URL"]) as endpoint,
+        podman.service(tmp_path) as docker_host,
+    ):
+        sample.before(replace(own, clock=lambda: MOMENT))
+        told = {**environment, "AWS_ENDPOINT_URL": endpoint, "PENSTOCK_INDEX_PATH": "/tmp/index"}
+        done = subprocess.run(
+            [
+                *("sam", "local", "invoke", sample.function, "--event", PLACE.events / f"{sample.event}.json"),
+                *("--template", built(made, tmp_path, told), "--region", "us-east-1"),
+                *("--skip-pull-image", "--invoke-image", image),
+            ],
+            # sam would take variables of the function from its own environment, if it had them.
+            env={**podman.environment, **told, "DOCKER_HOST": docker_host, "SAM_CLI_TELEMETRY": "0"},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert shown(json.loads(done.stdout)) == sample.answer, done.stderr
+        assert documents(own) == sample.leaves
+
+
+def built(made: Package, folder: Path, told: Mapping[str, str]) -> Path:
+    """What `sam build` would leave, but for this machine and for the Python of the image."""
+    template = written(PLACE.template)
+    function = template["Globals"]["Function"]
+    function["CodeUri"] = str(unpacked(made.archives[CODE], PLACE.unpacked))
+    function["Architectures"] = [_ARCHITECTURES.get(platform.machine(), platform.machine())]
+    function["Environment"]["Variables"] |= told
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::LayerVersion":
+            layer = resource["Properties"]
+            layer["ContentUri"] = str(unpacked(made.archives[layer["ContentUri"]], PLACE.unpacked))
+            layer["CompatibleArchitectures"] = function["Architectures"]
+            del resource["Metadata"]
+    path = folder / "template.yaml"
+    path.write_text(json.dumps(template))
+    return path
+
+
+_IP_FREEBIND = 15
+"""Linux: podman's bridge, whose address it is, is there only while a container runs."""
+
+
+@contextmanager
+def reachable_from_containers(podman: Podman, url: str) -> Iterator[str]:
+    """127.0.0.1 is the container itself, in a container: what comes to the address that it has for this machine is
+    passed on to `url`."""
+    there = urlsplit(url)
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, asked = await asyncio.open_connection(there.hostname, there.port)
+        await asyncio.gather(_pass_on(reader, asked), _pass_on(answers, writer))
+
+    with socket.socket() as listener:
+        listener.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        listener.bind((podman.gateway(), 0))
+        address, port = listener.getsockname()
+        loop = asyncio.new_event_loop()
+        server = loop.run_until_complete(asyncio.start_server(relay, sock=listener))
+        thread = threading.Thread(target=loop.run_forever)
+        thread.start()
+        try:
+            yield f"http://{address}:{port}"
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            server.close()
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while content := await reader.read(65_536):
+            writer.write(content)
+            await writer.drain()
+    writer.close()

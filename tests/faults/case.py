@@ -1,0 +1,203 @@
+"""A case: what is done to one document's way, by whom, and how it may end. Running it proves that it was done."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from penstock.document import DocumentId, Status, derived_id
+from penstock.task import Lane, Message, Stage
+from tests.faults.proof import Proven, prove
+from tests.faults.proxy import FAULTS, KILLS, Held, Trap
+from tests.faults.stack import TENANT, Stack, until
+
+ALONE = "alone"
+"""The turn of cases that run when all others of their group have ended."""
+INDEXED = frozenset({Status.INDEXED})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A fault, and from which requests on it is done: numbers of which a case takes one by chance."""
+
+    fault: str
+    process: str
+    operation: str
+    skip: tuple[int, int] = (0, 0)
+    times: tuple[int, int] = (1, 1)
+    marked: bool = True
+    """Only requests that name the case's document; of a queue, those that delete and delay messages do not."""
+    least: int = 1
+    """So often it has to be done, or the case has proven nothing."""
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    group: str
+    act: Callable[[Run], object]
+    plans: tuple[Plan, ...] = ()
+    ends: frozenset[Status] = INDEXED
+    batches: int = 0
+    """How many batches may be in flight, and paid for in vain, when work is broken off."""
+    lane: str = "standard"
+    paragraphs: int = 12
+    turn: str = ""
+    """Cases with the same word here run one after the other."""
+    quick: bool = False
+    """Runs in CI, too."""
+
+    @property
+    def mark(self) -> str:
+        return re.sub(r"[^a-z0-9]+", "-", f"{self.group} {self.name}".lower()).strip("-")
+
+
+@dataclass
+class Run:
+    """A case under way."""
+
+    case: Case
+    stack: Stack
+    chance: random.Random
+    traps: list[Trap] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+    """What was done beside the faults, in words."""
+    document: DocumentId = field(init=False)
+    ends: frozenset[Status] = INDEXED
+    paid_from: int = 0
+    """Of the texts that the provider was sent: those before were paid for by an attempt that was cancelled, which
+    leaves nothing behind, its vectors neither."""
+
+    def __post_init__(self) -> None:
+        self.mark, self.ends = f"{self.case.mark}-", self.case.ends
+        self.document = DocumentId(self.case.mark)
+
+    def text(self) -> str:
+        """The next bytes, which have the mark in every chunk."""
+        self.texts.append(_text(f"{self.mark}{len(self.texts)}", self.case.paragraphs))
+        return self.texts[-1]
+
+    def trap(self, plan: Plan) -> Trap:
+        marks = (self.case.mark, self.document) if plan.marked else ()
+        skip, times = self.chance.randint(*plan.skip), self.chance.randint(*plan.times)
+        trap = Trap(FAULTS[plan.fault], plan.process, plan.operation, marks, skip, times)
+        self.traps.append(self.stack.traps.set(trap))
+        return trap
+
+    def hold(self, process: str, operation: str, word: str = "", skip: int = 0) -> Held:
+        """The next request of this kind that names the document waits. `word`: and has this pattern in its body."""
+        held = Held()
+        trap = Trap(held.fault, process, operation, (self.case.mark,), skip, 1, word=word)
+        self.traps.append(self.stack.traps.set(trap))
+        return held
+
+    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """As a client that asks again when it gets no answer: what was not accepted, nobody promised to keep."""
+
+        def ask() -> httpx.Response | None:
+            try:
+                answer = self.stack.client.request(method, path, **options)
+            except httpx.TransportError:
+                return None
+            return answer if answer.status_code < 500 and answer.status_code != 429 else None
+
+        return until(f"{method} {path} is answered", ask)
+
+    def upload(self, text: str | None = None) -> None:
+        body = (text or self.text()).encode()
+        answer = self.call(
+            "POST",
+            "/v1/documents",
+            files={"files": (f"{self.case.mark}.txt", body)},
+            data={"document_id": self.document, "lane": self.case.lane},
+        )
+        assert answer.status_code == 202, answer.text
+
+    def drop(self) -> None:
+        """Into the drop folder."""
+        key = f"drop/{TENANT}/cases/{self.case.mark}.txt"
+        self.document = derived_id(TENANT, key)
+        for plan in self.case.plans:
+            self.trap(plan)
+        bucket = self.stack.made.bucket
+        self.stack.clients.s3.put_object(Bucket=bucket, Key=key, Body=self.text().encode(), ContentType="text/plain")
+
+    def send(self, lane: str) -> None:
+        """A copy of the document's first message."""
+        record = self.stack.services.documents.read(TENANT, self.document)
+        assert record is not None
+        self.stack.services.queue.send(Message(Stage.EXTRACT, TENANT, record.id, record.generation), Lane(lane))
+
+    def embedding(self) -> bool:
+        """Whether the provider was paid for some of it."""
+        return any(self.mark in text for text in list(self.stack.provider.texts))
+
+    def proven(self) -> Proven:
+        found = prove(
+            self.stack,
+            self.document,
+            self.mark,
+            tuple(self.texts),
+            self.ends,
+            batches=self.case.batches,
+            paid_from=self.paid_from,
+        )
+        for trap, plan in zip(self.traps, self.case.plans, strict=False):
+            if not plan.marked:  # requests of this kind go on after the document
+                until("the fault is done", lambda trap=trap, plan=plan: trap.fired >= plan.least, seconds=120)  # type: ignore[misc]
+            assert trap.fired >= plan.least, f"the fault was done {trap.fired} times: nothing is proven"
+        return found
+
+
+def _text(mark: str, paragraphs: int) -> str:
+    """No two chunks of it are alike, and each has the mark."""
+    return "\n\n".join(
+        " ".join(
+            f"Line {line} of {mark} is {hashlib.sha256(f'{mark} {number} {line}'.encode()).hexdigest()[:16]}."
+            for line in range(4)
+        )
+        for number in range(paragraphs)
+    )
+
+
+@dataclass(frozen=True)
+class Result:
+    case: Case
+    done: str
+    seen: str
+    seconds: float
+    failed: bool
+    killed: int
+    """Processes that a supervisor had to start again."""
+
+
+def run_case(case: Case, stack: Stack, seed: int) -> Result:
+    run = Run(case, stack, random.Random(f"{seed} {case.mark}"))
+    began = time.monotonic()
+    try:
+        case.act(run)
+        seen, failed = str(run.proven()), False
+    except Exception as error:  # noqa: BLE001 - it is told with the case
+        seen, failed = f"{type(error).__name__}: {error}", True
+    finally:
+        for trap in run.traps:
+            stack.traps.drop(trap)
+    killed = sum(trap.fired for trap in run.traps if trap.fault in KILLS)
+    return Result(case, _told(run), seen, time.monotonic() - began, failed, killed)
+
+
+def _told(run: Run) -> str:
+    met: dict[tuple[str, str], int] = {}
+    for trap in run.traps:
+        for place in trap.met:
+            met[trap.fault.name, place] = met.get((trap.fault.name, place), 0) + 1
+    told = [f"{fault}: {place}" + (f" ×{times}" if times > 1 else "") for (fault, place), times in met.items()]
+    return "; ".join([*told, *run.done])

@@ -1,0 +1,235 @@
+"""All cases, and the stacks that they run on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from tests.faults.acts import (
+    HOLDS,
+    RACES,
+    add,
+    add_and_remove,
+    both_runtimes,
+    drop,
+    fill_disk,
+    fill_tmp,
+    lock_index,
+    race,
+    restart_all,
+    stall,
+    two_workers,
+    with_clock,
+)
+from tests.faults.case import ALONE, Case, Plan
+from tests.faults.stack import USUAL
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cases that share a stack, at most so many at a time."""
+
+    name: str
+    programs: Sequence[str] = USUAL
+    settings: dict[str, str] = field(default_factory=dict)
+    at_once: int = 14
+
+
+GROUPS = (
+    Group("matrix"),
+    Group("killed", (*USUAL, "express")),
+    Group("disorder", (*USUAL, "worker-2", "ahead"), {"PENSTOCK_ATTEMPTS": "40"}),
+    Group("races"),
+    Group("index", ("worker", "beat", "poller", "api"), at_once=1),
+    Group("small", ("worker", "small", "beat", "poller", "api"), at_once=1),
+    Group("behind", ("worker", "behind", "beat", "poller", "api"), at_once=4),
+    Group("restart", USUAL),
+)
+
+_FAULTS: dict[str, dict[str, tuple[int, int]]] = {
+    "500": {"times": (1, 6)},
+    "503": {"times": (1, 6)},
+    "throttle": {"times": (1, 6)},
+    "reset before the effect": {"times": (1, 6)},
+    "reset after the effect": {"times": (1, 3)},
+    "silence": {},
+    "garbage": {"times": (1, 3)},
+    "slow": {"times": (1, 3)},
+}
+"""How often each is done: once is for the client library to see to; more than four times, for the queue."""
+
+_PLACES: dict[str, list[tuple[str, tuple[int, int]]]] = {
+    "S3": [("S3.GetObject", (0, 2)), ("S3.PutObject", (0, 1))],
+    "SQS": [("SQS.SendMessage", (0, 1))],
+    "DynamoDB": [("DynamoDB.(GetItem|BatchGetItem)", (0, 3)), ("DynamoDB.(PutItem|TransactWriteItems)", (0, 5))],
+    "Provider": [("Provider.Embed", (0, 4))],
+}
+"""Requests that are made about a document of three shards, and from which of them on a fault is done."""
+
+_QUICK = {
+    ("S3", "500", "worker"),
+    ("S3", "503", "lambda.*"),
+    ("S3", "garbage", "worker"),
+    ("SQS", "reset after the effect", "worker"),
+    ("SQS", "slow", "lambda.*"),
+    ("DynamoDB", "reset before the effect", "lambda.*"),
+    ("DynamoDB", "silence", "worker"),
+    ("DynamoDB", "throttle", "worker"),
+    ("Provider", "throttle", "lambda.*"),
+    ("Provider", "garbage", "worker"),
+}
+
+
+def _matrix() -> Iterator[Case]:
+    for number, (service, places) in enumerate(_PLACES.items()):
+        for column, (fault, how) in enumerate(_FAULTS.items()):
+            for turn, (who, lane) in enumerate((("worker", "standard"), ("lambda.*", "bulk"))):
+                operation, skip = places[(number + column + turn) % len(places)]
+                name = f"{service}, {fault}, {who.removesuffix('.*')}"
+                yield Case(
+                    name,
+                    "matrix",
+                    add,
+                    (Plan(fault, who, operation, skip, **how),),
+                    batches=_in_vain(service, fault),
+                    lane=lane,
+                    quick=(service, fault, who) in _QUICK,
+                )
+    for operation in ("ReceiveMessage", "DeleteMessageBatch"):
+        for fault, how in _FAULTS.items():
+            plan = Plan(fault, "worker", f"SQS.{operation}", marked=False, **how)
+            yield Case(f"SQS {operation}, {fault}, worker", "matrix", add, (plan,), paragraphs=1)
+
+
+def _in_vain(service: str, fault: str) -> int:
+    """Batches: of a provider whose answer is lost, as many as were lost. A holder that waits for the table for longer
+    than its lease is overtaken, and both had batches in flight."""
+    if service == "Provider" and fault == "reset after the effect":
+        return 3
+    return 3 if service == "DynamoDB" and fault in {"silence", "slow"} else 0
+
+
+_WRITES: dict[str, tuple[int, int]] = {
+    "S3.PutObject": (0, 2),
+    "SQS.SendMessage": (0, 2),
+    "DynamoDB.PutItem": (0, 5),
+    "DynamoDB.TransactWriteItems": (0, 0),
+    "Provider.Embed": (0, 4),
+}
+
+
+def _killed() -> Iterator[Case]:
+    for when in ("before", "after"):
+        for operation, skip in _WRITES.items():
+            for kind, who, lane in (("SIGKILL", "worker", "standard"), ("SIGKILL of the child", "express", "express")):
+                yield Case(
+                    f"worker, {kind} {when} {operation}",
+                    "killed",
+                    add,
+                    (Plan(f"{kind} {when}", who, operation, skip),),
+                    batches=3,
+                    lane=lane,
+                    turn=who,
+                    quick=when == "after" and operation in {"SQS.SendMessage", "Provider.Embed"},
+                )
+            yield Case(
+                f"lambda, SIGKILL {when} {operation}",
+                "killed",
+                add,
+                (Plan(f"SIGKILL {when}", "lambda.*", operation, skip),),
+                batches=3,
+                lane="bulk",
+            )
+        plan = Plan(f"SIGKILL {when}", "worker", "SQS.DeleteMessageBatch", marked=False)
+        yield Case(f"worker, SIGKILL {when} SQS.DeleteMessageBatch", "killed", add, (plan,), batches=3, turn="worker")
+        for operation in ("S3.PutObject", "DynamoDB.PutItem", "SQS.SendMessage"):
+            plan = Plan(f"SIGKILL {when}", "api", operation)
+            yield Case(
+                f"API, SIGKILL {when} {operation}",
+                "killed",
+                add,
+                (plan,),
+                batches=3,
+                lane="bulk",
+                turn="api",
+                quick=when == "after",
+            )
+        for operation in ("DynamoDB.PutItem", "SQS.SendMessage"):
+            plan = Plan(f"SIGKILL {when}", "poller", operation)
+            yield Case(
+                f"drop folder, SIGKILL {when} {operation}", "killed", drop, (plan,), batches=3, quick=when == "after"
+            )
+        plan = Plan(f"SIGKILL {when}", "poller", "SQS.DeleteMessage", marked=False)
+        yield Case(f"drop folder, SIGKILL {when} SQS.DeleteMessage", "killed", drop, (plan,), batches=3)
+
+
+def _disorder() -> Iterator[Case]:
+    for who, lane in (("worker.*", "standard"), ("lambda.*", "bulk")):
+        name = who.removesuffix(".*")
+        copies = Plan("copies", f"{who}|api", "SQS.SendMessage", times=(20, 20))
+        yield Case(
+            f"copies of every message, {name}",
+            "disorder",
+            add,
+            (copies,),
+            batches=3,
+            lane=lane,
+            quick=lane == "standard",
+        )
+        reordered = Plan("reordered", f"{who}|api", "SQS.SendMessage", times=(20, 20))
+        yield Case(f"messages out of order, {name}", "disorder", add, (reordered,), batches=3, lane=lane)
+        storm = Plan("throttle", who, "Provider.Embed", times=(30, 30), least=30)
+        yield Case(f"a storm of 30 answers 429, {name}", "disorder", add, (storm,), lane=lane, paragraphs=24)
+    yield Case("both runtimes on one document", "disorder", both_runtimes, batches=3)
+    yield Case("two workers on one document", "disorder", two_workers, batches=3)
+    yield Case("a clock an hour ahead", "disorder", with_clock("an hour ahead"), lane="express")
+    slow = Plan("slow", "worker.*", "Provider.Embed", times=(6, 6))
+    refused = Plan("503", "worker.*", "SQS.ChangeMessageVisibility.*", times=(12, 12), marked=False)
+    yield Case("visibility ends in mid-task", "disorder", add, (slow, refused), batches=6)
+    for fault in ("500", "throttle", "reset after the effect", "garbage"):
+        for service, operation in (("S3", "S3.DeleteObjects?"), ("DynamoDB", "DynamoDB.PutItem")):
+            plan = Plan(fault, "worker.*|lambda.*|ahead", operation, times=(1, 5))
+            yield Case(f"{service}, {fault}, in a removal", "disorder", add_and_remove, (plan,), paragraphs=5)
+
+
+def _races() -> Iterator[Case]:
+    for lane in ("standard", "bulk"):
+        for operation in RACES:
+            for stage in HOLDS:
+                who = "lambda" if lane == "bulk" else "worker"
+                quick = (lane, operation, stage) in {
+                    ("standard", "cancel, retry", "embed"),
+                    ("standard", "delete", "publish"),
+                }
+                yield Case(
+                    f"{operation} against {stage}, {who}",
+                    "races",
+                    race(operation, stage),
+                    batches=2,
+                    lane=lane,
+                    quick=quick,
+                )
+
+
+_APART = (
+    Case("a worker stands still for longer than its lease", "disorder", stall, batches=3, turn=ALONE),
+    Case("the disk is full", "index", fill_disk, batches=3, turn=ALONE, quick=True),
+    Case("locked for 3 s (slow)", "index", lock_index(3)),
+    Case("locked for 25 s (silence)", "index", lock_index(25), batches=3),
+    Case("a full /tmp", "small", fill_tmp, lane="express"),
+    Case("a clock an hour behind", "behind", with_clock("an hour behind"), lane="express", batches=3),
+    Case("stop and restart of everything, worker", "restart", restart_all, batches=3, turn=ALONE),
+    Case("stop and restart of everything, lambda", "restart", restart_all, batches=3, lane="bulk", turn=ALONE),
+)
+
+CASES: tuple[Case, ...] = (*_matrix(), *_killed(), *_disorder(), *_races(), *_APART)
+
+
+def _selected() -> tuple[Case, ...]:
+    """Whoever kills does so alone: what the others have in flight is counted."""
+    quick = [case for case in CASES if case.quick]
+    return tuple(replace(case, turn=ALONE) if case.turn or case.group == "killed" else case for case in quick)
+
+
+SELECTION = Group("selection", (*USUAL, "express")), _selected()
+"""What CI runs of it, on one stack."""

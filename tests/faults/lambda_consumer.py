@@ -1,0 +1,87 @@
+"""A Lambda function and its event source mappings as a process: receives from the queues that it is given, calls the
+handler of the stage queues, and deletes what that does not name. Ended by a signal, as containers are.
+
+    python -m tests.faults.lambda_consumer ENDPOINT QUEUE ...     # where the mappings ask, past the function's proxy
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import timedelta
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from penstock import pipeline
+from penstock.adapters.aws.clients import aws_clients
+from penstock.lambdas.stages import Consumer
+from penstock.local.record import record_of
+from penstock.observe import log_json
+from penstock.settings import Settings
+from penstock.task import Stage
+from penstock.wiring import services
+from penstock.worker.measured import measured
+from tests.lambdas import Invocation
+
+SECONDS = 60.0
+"""Of an invocation: more than a service is waited for. What is left of a function that was killed waits for so long."""
+VISIBILITY = 65
+"""Of the queues: longer than the invocation, as AWS wants it."""
+HAND_ON, MARGIN = timedelta(seconds=10), timedelta(seconds=3)
+
+
+def main(endpoint: str, names: list[str]) -> None:
+    settings, clients = Settings(), aws_clients()
+    log_json()
+    handler = Consumer(
+        settings,
+        lambda: services(settings, clients=clients),
+        clients.sqs,
+        measured(pipeline.run),
+        hand_on=HAND_ON,
+        margin=MARGIN,
+    )
+    sqs = aws_clients(endpoint).sqs
+    print("ready", flush=True)
+    while True:
+        turns = [_turn(handler, sqs, settings.queues[name]) for name in names]
+        if not any(turns):
+            time.sleep(0.2)
+
+
+def _turn(handler: Consumer, sqs: Any, url: str) -> bool:
+    most = 1 if f"-{Stage.EXTRACT}-" in url else 10
+    try:
+        messages = sqs.receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=most,
+            MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All"],
+            VisibilityTimeout=VISIBILITY,
+        ).get("Messages", [])
+        if messages:
+            answer = handler({"Records": [record_of(url, each) for each in messages]}, Countdown(SECONDS))
+            failed = {each["itemIdentifier"] for each in answer["batchItemFailures"]}
+            for each in messages:
+                if each["MessageId"] not in failed:
+                    sqs.delete_message(QueueUrl=url, ReceiptHandle=each["ReceiptHandle"])
+    except (BotoCoreError, ClientError) as error:  # the emulator restarts
+        print(f"{url}: {error}", file=sys.stderr, flush=True)
+        return False
+    return bool(messages)
+
+
+class Countdown(Invocation):
+    """An invocation whose time runs."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self._end = time.monotonic() + seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int((self._end - time.monotonic()) * 1000))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

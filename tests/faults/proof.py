@@ -1,0 +1,154 @@
+"""What has to hold after each case, whatever was done: looked up in the real table, index, bucket and queues, and in
+what the provider was paid for."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import cache
+
+from penstock.claim import last_shard_lease
+from penstock.doctor import examine
+from penstock.document import FINAL, PUBLISHED, Document, DocumentId, Status
+from penstock.ports import Limits
+from penstock.wiring import now
+from tests.faults.stack import BATCH, TENANT, Stack, until
+from tests.world import World
+
+CLEARED = PUBLISHED | {Status.CANCELLED}
+"""Ends after which nothing is left but what readers see. What a failed attempt paid for stays for a day."""
+Row = tuple[int, int, int, str]
+_LIMITS = Limits(chunk=400, overlap=40, shard=4)
+_SETTLED = timedelta(hours=2)
+"""Later than the doctor takes for fresh."""
+
+
+@cache
+def reference(text: str) -> tuple[Row, ...]:
+    """The chunks that these bytes come to where nothing goes wrong: the same verbs, over services in memory."""
+    world = World(limits=_LIMITS)
+    world.reader.paged = False
+    received = world.upload(text)
+    world.drain()
+    assert world.record(received).status is Status.INDEXED
+    chunks = sorted((entry.chunk for entry in world.index.entries(TENANT)), key=lambda chunk: chunk.ordinal)
+    return tuple((chunk.ordinal, chunk.first_page, chunk.last_page, chunk.text) for chunk in chunks)
+
+
+@dataclass(frozen=True)
+class Proven:
+    """What a document came to."""
+
+    status: Status
+    code: str
+    chunks: int
+    paid: int
+    twice: int
+    epoch: int
+
+    def __str__(self) -> str:
+        reason = f" ({self.code})" if self.code else ""
+        return f"{self.status}{reason}, {self.chunks} chunks, {self.paid} texts paid for, {self.twice} of them twice"
+
+
+def ended(stack: Stack, document: DocumentId) -> Document:
+    """The record, once it is final, and nothing is left to be cleared."""
+
+    def look() -> Document | None:
+        found = stack.services.documents.read(TENANT, document)
+        if found is None or found.status not in FINAL or (found.stray and found.status in CLEARED):
+            return None
+        return found
+
+    return until(f"{document} is final", look)
+
+
+def prove(
+    stack: Stack,
+    document: DocumentId,
+    name: str,
+    texts: tuple[str, ...],
+    ends: frozenset[Status],
+    *,
+    batches: int,
+    paid_from: int,
+) -> Proven:
+    """
+    Args:
+        name: a word that all its texts have, and no other's.
+        texts: what it consisted of, the newest last.
+        ends: what it may come to.
+        paid_from: texts that were paid for before this one are not counted.
+        batches: so many may have been in flight when something was broken off.
+
+    Raises:
+        AssertionError: which promise is broken.
+    """
+    record = ended(stack, document)
+    assert record.status in ends, f"I5: it ended {record.status} ({record.failure}), not {sorted(ends)}"
+    if record.status is Status.FAILED:
+        assert record.failure, "a failed document says why"
+    _no_lease(stack, record)
+    rows = _rows(stack, document)
+    pairs = {(generation, build) for generation, build, *_ in rows}
+    shown = record.active.pair if record.active and record.status is not Status.DELETED else None
+    if record.status in CLEARED | {Status.DELETED}:
+        assert pairs <= ({(shown.generation, shown.build)} if shown else set()), f"stale chunks: {pairs}, shown {shown}"
+    chunks = 0
+    if shown is not None and record.active is not None:
+        seen = tuple(row[2:] for row in rows if row[:2] == (shown.generation, shown.build))
+        wanted = [reference(text) for text in texts]
+        held = tuple(sorted((ordinal, first, last, text) for ordinal, first, last, text, _ in seen))
+        assert held in (wanted[-1:] if record.status in PUBLISHED else wanted), (
+            "I3: its chunks are not those of the reference run"
+        )
+        receipt = record.active.receipt
+        vectors = sum(vector for *_, vector in seen)
+        assert receipt.chunks == receipt.vectors == len(seen) == vectors, (
+            f"the receipt is not true: {receipt}, {len(seen)} in the index"
+        )
+        chunks = len(seen)
+    paid = Counter(text for text in stack.provider.texts[paid_from:] if name in text)
+    twice = paid.total() - len(paid)
+    assert twice <= batches * BATCH, f"{twice} texts paid for twice; in flight were at most {batches * BATCH}"
+    code = record.failure.code if record.failure else ""
+    return Proven(record.status, code, chunks, paid.total(), twice, record.work.epoch)
+
+
+def _no_lease(stack: Stack, record: Document) -> None:
+    """Within a moment: a copy of a message may just be dropped by its claim."""
+
+    def none() -> bool:
+        found = stack.services.documents.read(TENANT, record.id)
+        assert found is not None
+        ends = (found.work.until, last_shard_lease(stack.services, found))
+        return all(each is None or each <= now() for each in ends)
+
+    until(f"no lease of {record.id} lives", none)
+
+
+def _rows(stack: Stack, document: DocumentId) -> list[tuple[int, int, int, int, int, str, bool]]:
+    path = stack.folder / "index" / f"{TENANT}.sqlite"
+    if not path.exists():
+        return []
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=60)
+    try:
+        return db.execute(
+            "SELECT generation, build, ordinal, first_page, last_page, text, vector IS NOT NULL FROM entries "
+            "WHERE document = ?",
+            (document,),
+        ).fetchall()
+    finally:
+        db.close()
+
+
+def prove_rest(stack: Stack) -> str:
+    """Of a stack whose documents have ended: its queues are empty, and the doctor finds nothing, though no finding is
+    too fresh for it."""
+    until("the queues are empty", lambda: not stack.waiting())
+    late = replace(stack.services, clock=lambda: now() + _SETTLED)
+    found = [f"{each.kind} {each.document}: {each.what}" for each in examine(late, TENANT)]
+    assert not found, f"the doctor finds {found}"
+    return "queues empty, doctor clean"

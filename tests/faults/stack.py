@@ -1,0 +1,310 @@
+"""The whole of Penstock in processes of its own, with a fault proxy between each of them and AWS, and one before the
+embedding provider. What is killed is started again, as a supervisor would."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event, RLock, Thread
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from penstock.adapters.aws.clients import Clients, aws_clients
+from penstock.document import TenantId
+from penstock.keys import create_key
+from penstock.local.emulator import Emulator, emulator
+from penstock.local.port import free_port
+from penstock.local.process import die_with_parent, end
+from penstock.local.provision import Provisioned, provision
+from penstock.ports import Services
+from penstock.settings import Settings
+from penstock.wiring import services
+from tests.environment import environment_as_it_was
+from tests.faults.proxy import Gate, Traps
+from tests.meter import metered
+from tests.stubs.openai_server import OpenAIServer
+
+ROOT = Path(__file__).parents[2]
+TENANT = TenantId("acme")
+BATCH = 2
+"""Texts that one request to the provider takes."""
+LEASE = 8
+PATIENCE = 300.0
+"""Seconds until what has not come to its end is taken for lost; no case is judged by its time."""
+_AWS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+_SHORT = {
+    "PENSTOCK_LEASE_SECONDS": str(LEASE),
+    "PENSTOCK_VISIBILITY_SECONDS": str(LEASE),
+    "PENSTOCK_RESEND_SECONDS": "5",
+    "PENSTOCK_SWEEP_SECONDS": "2",
+    "PENSTOCK_WAIT_SECONDS": "1",
+    "PENSTOCK_STOP_SECONDS": "10",
+    "PENSTOCK_CHUNK_CHARS": "400",
+    "PENSTOCK_OVERLAP_CHARS": "40",
+    "PENSTOCK_SHARD_CHUNKS": "4",
+    "PENSTOCK_OPENAI_BATCH": str(BATCH),
+    "PENSTOCK_OPENAI_DIMENSIONS": "16",
+    "PENSTOCK_WORKER_CONCURRENCY": "3",
+    "PENSTOCK_EMBEDDER": "openai",
+    "PENSTOCK_INDEX": "sqlite",
+}
+LAMBDAS_QUEUES = ("extract-bulk", "embed-bulk", "delete")
+PROGRAMS: Mapping[str, Sequence[str]] = {
+    "worker": ("-m", "penstock.cli.main", "worker", "--lanes", "standard"),
+    "worker-2": ("-m", "penstock.cli.main", "worker", "--lanes", "standard"),
+    "express": ("-m", "penstock.cli.main", "worker", "--lanes", "express"),
+    "small": ("-m", "penstock.cli.main", "worker", "--lanes", "express"),
+    "ahead": ("-m", "tests.faults.shifted_worker", "3600", "express"),
+    "behind": ("-m", "tests.faults.shifted_worker", "-3600", "express"),
+    "beat": ("-m", "penstock.cli.main", "beat"),
+    "poller": ("-m", "penstock.local.poller"),
+    "api": ("-m", "penstock.cli.main", "serve"),
+    "lambda": ("-m", "tests.faults.lambda_consumer", "{emulator}", *LAMBDAS_QUEUES),
+    "lambda-2": ("-m", "tests.faults.lambda_consumer", "{emulator}", *LAMBDAS_QUEUES),
+    "lambda-3": ("-m", "tests.faults.lambda_consumer", "{emulator}", *LAMBDAS_QUEUES),
+}
+USUAL = ("worker", "beat", "poller", "api", "lambda", "lambda-2", "lambda-3")
+SMALL_TMP = 'mkdir -p "$TMPDIR" && mount -t tmpfs -o size=64k none "$TMPDIR" && exec "$@"'
+BEFORE: Mapping[str, Sequence[str]] = {"small": ("unshare", "-rm", "sh", "-c", SMALL_TMP, "sh")}
+"""What a program is run by: a mount of its own, which any user may make."""
+_NAME = "penstock"
+_PARAMETERS = {"StageVisibility": "30", "ArrivalsVisibility": "30"}
+T = TypeVar("T")
+
+
+def until(what: str, ask: Callable[[], T | None], seconds: float = PATIENCE, pause: float = 0.1) -> T:
+    """What `ask` answers, once it is neither None nor False."""
+    deadline = time.monotonic() + seconds
+    while not (found := ask()):
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(pause)
+    return found
+
+
+@dataclass
+class Program:
+    """A process that is started again when it ends, until it is ended."""
+
+    name: str
+    start: Callable[[], subprocess.Popen[bytes]]
+    log: Path
+    process: subprocess.Popen[bytes]
+    ends: int = 0
+    """How often it ended by itself, or was killed."""
+    wanted: bool = True
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+@dataclass
+class Stack:
+    """What runs, and what it takes to look at it."""
+
+    folder: Path
+    chance: random.Random
+    traps: Traps
+    provider: OpenAIServer
+    clients: Clients
+    made: Provisioned
+    environment: dict[str, str]
+    """Of every process; each has another AWS_ENDPOINT_URL."""
+    emulator: Emulator
+    parts: ExitStack
+    services: Services
+    client: httpx.Client
+    programs: dict[str, Program] = field(default_factory=dict)
+    held: RLock = field(default_factory=RLock)
+    """Keeps the supervisor away."""
+
+    def begin(self, name: str, arguments: Sequence[str], before: Sequence[str]) -> Program:
+        """A program behind a proxy of its own. `before`: a command that runs it."""
+        current: list[Program] = []
+        gate = Gate(self.traps, name, self.emulator.url, lambda: current[0].pid, self.chance)
+        proxy = self.parts.enter_context(metered(self.emulator.url, gate))
+        asked = Gate(self.traps, name, self.provider.url, lambda: current[0].pid, self.chance)
+        provider = self.parts.enter_context(metered(self.provider.url, asked))
+        own = {"AWS_ENDPOINT_URL": proxy.url, "OPENAI_BASE_URL": f"{provider.url}/v1"}
+        log = self.folder / f"{name}.log"
+
+        def start() -> subprocess.Popen[bytes]:
+            with log.open("ab") as output:
+                return subprocess.Popen(
+                    [*before, sys.executable, *(each.format(emulator=self.emulator.url) for each in arguments)],
+                    env={**self.environment, **own},
+                    cwd=self.folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    preexec_fn=die_with_parent(),  # noqa: PLW1509 - sets one kernel flag and takes no lock
+                )
+
+        program = Program(name, start, log, start())
+        current.append(program)
+        self.programs[name] = program
+        return program
+
+    def end(self, name: str) -> None:
+        """As its supervisor asks it to."""
+        with self.held:
+            program = self.programs[name]
+            program.wanted = False
+        end(program.process, 40)
+
+    def again(self, name: str) -> None:
+        with self.held:
+            program = self.programs[name]
+            program.process, program.wanted = program.start(), True
+
+    def restart(self) -> None:
+        """Everything ends as it is asked to and begins again, on what the emulator has kept."""
+        names = list(self.programs)
+        for name in reversed(names):
+            self.end(name)
+        end(self.emulator.process, 40)
+        port = urlsplit(self.emulator.url).port
+        assert port is not None
+        self.emulator = self.parts.enter_context(_emulator(self.folder, port))
+        provision(self.clients, ROOT / "template.yaml", _NAME, _PARAMETERS)
+        for name in names:
+            self.again(name)
+
+    def supervise(self, closed: Event) -> None:
+        while not closed.wait(0.1):
+            with self.held:
+                for program in list(self.programs.values()):
+                    if program.wanted and program.process.poll() is not None:
+                        with_group(program.process)
+                        program.ends += 1
+                        program.process = program.start()
+
+    def ends(self) -> int:
+        """Of all programs."""
+        return sum(program.ends for program in self.programs.values())
+
+    def waiting(self) -> dict[str, int]:
+        """Messages in each queue that has some, visible or not."""
+        urls = {**self.made.queues, "arrivals": self.made.arrivals}
+        urls |= {f"{stage}-dead": url for stage, url in self.made.dead_letters.items()}
+        counts = {name: self._count(url) for name, url in urls.items()}
+        return {name: count for name, count in counts.items() if count}
+
+    def _count(self, url: str) -> int:
+        names: Any = [
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        ]
+        told = self.clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return sum(int(told.get(name, 0)) for name in names)
+
+
+def with_group(process: subprocess.Popen[bytes]) -> None:
+    """What is left of its process group ends too: the kernel has told its children already."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+@contextmanager
+def running(
+    folder: Path, chance: random.Random, *, programs: Sequence[str] = USUAL, **settings: str
+) -> Iterator[Stack]:
+    """A stack on an emulator of its own; whatever happens, nothing of it is left."""
+    (folder / "tmp").mkdir(parents=True, exist_ok=True)
+    with ExitStack() as parts:
+        provider = parts.enter_context(OpenAIServer())
+        port = free_port()
+        started = parts.enter_context(_emulator(folder, port))
+        port_of_api = free_port()
+        environment = {
+            **_AWS,
+            **_SHORT,
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "TMPDIR": str(folder / "tmp"),
+            "OPENAI_API_KEY": provider.key,
+            "OPENAI_BASE_URL": provider.url,
+            "AWS_ENDPOINT_URL": started.url,
+            "PENSTOCK_API_PORT": str(port_of_api),
+            "PENSTOCK_INDEX_PATH": str(folder / "index"),
+            **settings,
+        }
+        parts.enter_context(_environment(environment))
+        clients = aws_clients()
+        made = provision(clients, ROOT / "template.yaml", _NAME, _PARAMETERS)
+        environment |= made.environment()
+        os.environ.update(made.environment())
+        wired = services(Settings(), clients=clients)
+        key = create_key(wired, TENANT, "faults")
+        client = parts.enter_context(
+            httpx.Client(
+                base_url=f"http://127.0.0.1:{port_of_api}",
+                headers={"Authorization": f"Bearer {key}"},
+                timeout=60,
+                trust_env=False,
+            )
+        )
+        stack = Stack(folder, chance, Traps(), provider, clients, made, environment, started, parts, wired, client)
+        for name in programs:
+            stack.begin(name, PROGRAMS[name], BEFORE.get(name, ()))
+        closed = Event()
+        supervisor = Thread(target=stack.supervise, args=(closed,), daemon=True)
+        supervisor.start()
+        try:
+            for name, program in stack.programs.items():
+                if name.startswith(("worker", "lambda", "express", "small", "ahead", "behind")):
+                    until(f"{name} is ready", lambda program=program: "ready" in program.said())  # type: ignore[misc]
+            until("the API is ready", lambda: _answers(client))
+            yield stack
+        finally:
+            closed.set()
+            supervisor.join()
+            for program in reversed(list(stack.programs.values())):
+                end(program.process, 20)
+
+
+def _emulator(folder: Path, port: int) -> AbstractContextManager[Emulator]:
+    python = ROOT / ".venv-emulator/bin/python"
+    return emulator(python, port, folder / "emulator.log", state=folder / "state")
+
+
+def _answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/readyz").is_success
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def _environment(environment: Mapping[str, str]) -> Iterator[None]:
+    """Of this process, whose services look at what the others did."""
+    with environment_as_it_was():
+        for name in list(os.environ):
+            if name.startswith(("PENSTOCK_", "AWS_", "OPENAI_")):
+                del os.environ[name]
+        os.environ.update({name: value for name, value in environment.items() if name not in {"HOME", "PATH"}})
+        yield
