@@ -110,8 +110,8 @@ class Settings:
     """How deep archives and messages may lie in each other."""
     extract_entity_chars: Annotated[int, Meta(ge=0)] = 1_000_000
     """Characters that the entities of an XML file may unfold to."""
-    extract_warm_files: Count = 1000
-    """Files after which the process that children are forked from is replaced."""
+    extract_warm_files: Count = 100
+    """Files of one tenant after which the child that reads them is replaced; with 1 each file has one of its own."""
 
     recognizer: str = "none"
     """What finds text in pages of PDFs that have none: none, tesseract (installed on the worker), or textract

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import msgspec
 import pytest
 
 import penstock
-from penstock.errors import LimitHit, ReaderDied, Transient, Unreadable
+from penstock.document import tenant_id
+from penstock.errors import EmptyFile, LimitHit, ReaderDied, Transient, Unreadable
 from penstock.extract.child import answer
 from penstock.extract.frames import Failed
 from penstock.extract.limits import ReadLimits
@@ -62,6 +64,11 @@ def wait_for_end(process: int) -> None:
 def parent_of(process: int) -> int:
     found = subprocess.run(["ps", "-o", "ppid=", "-p", str(process)], capture_output=True, text=True, check=True)
     return int(found.stdout)
+
+
+def cpu_seconds(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 def process_of(reading: ChildReading) -> int:
@@ -123,8 +130,6 @@ def test_a_warm_process_that_is_killed_costs_one_try(tmp_path: Path) -> None:
         with pytest.raises(Transient):
             list(reading)
     wait_for_end(child)
-    with pytest.raises(Transient), reader.read(tmp_path, name="", declared=None):
-        pass
     with reader.read(saved(tmp_path, b"next", "a.txt"), name="a.txt", declared=None) as reading:
         assert [page.text for page in reading] == ["next"]
 
@@ -222,6 +227,15 @@ os.waitpid(child, 0)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel offers none of this")
+def test_a_child_that_was_left_in_the_midst_reads_no_other_file(tmp_path: Path) -> None:
+    """I11: as when its document was cancelled."""
+    reader = ChildReader(ReadLimits(seconds=WAIT))
+    with reader.read(saved(tmp_path, pdf(["one", "two"])), name="a.pdf", declared=None) as reading:
+        process = process_of(reading)
+        next(iter(reading))
+    assert not is_alive(process)
+
+
 def test_a_child_that_a_file_took_over_gets_at_nothing_of_its_parent_and_at_no_network(tmp_path: Path) -> None:
     """I11: as an ordinary user, or as root without any of root's capabilities, which is the same to the kernel."""
     drop = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
@@ -241,21 +255,90 @@ def test_a_child_that_a_file_took_over_gets_at_nothing_of_its_parent_and_at_no_n
     }
 
 
-def test_children_are_forked_from_one_warm_process_that_is_replaced_in_time(tmp_path: Path) -> None:
-    """I11: each file has a process of its own all the same."""
+def processes(reader: ChildReader, path: Path, tenants: str) -> list[tuple[int, int]]:
+    """The child that read this file for each of these tenants, one after the other, and its parent."""
+    seen = []
+    for tenant in tenants:
+        with reader.read(path, name=path.name, declared=None, tenant=tenant_id(tenant)) as reading:
+            list(reading)
+            seen.append((process_of(reading), parent_of(process_of(reading))))
+    return seen
+
+
+def test_a_child_reads_several_files_and_is_replaced_in_time(tmp_path: Path) -> None:
+    """I11."""
     reader = ChildReader(ReadLimits(seconds=WAIT, warm_files=2))
-    waits, seen = pipe(tmp_path), []
-    for _ in range(3):
-        with reader.read(waits, name="pipe.pdf", declared=None) as reading:
-            child = process_of(reading)
-            seen.append((child, parent_of(child)))
-    (first, warm), (second, same), (third, other) = seen
-    assert len({first, second, third}) == 3
-    assert warm == same != other
+    path = saved(tmp_path, b"text", "a.txt")
+    (first, warm), (second, same), (third, still) = processes(reader, path, "aaa")
+    assert first == second != third
+    assert warm == same == still
+    assert not is_alive(first)
+    assert is_alive(third)
+    del reader
+    assert not is_alive(third)
     assert not is_alive(warm)
-    assert is_alive(other)
-    del reader, reading
-    assert not is_alive(other)
+
+
+def test_no_child_reads_files_of_two_tenants(tmp_path: Path) -> None:
+    """I11: what a file of one does to its child finds nothing of another."""
+    reader = ChildReader(ReadLimits(seconds=WAIT))
+    (a, _), (b, _), (again, _) = processes(reader, saved(tmp_path, b"text", "a.txt"), "aba")
+    assert len({a, b, again}) == 3
+    assert not is_alive(a)
+    assert not is_alive(b)
+
+
+def test_a_child_that_ran_into_a_limit_reads_no_other_file(tmp_path: Path) -> None:
+    """I11."""
+    reader = ChildReader(ReadLimits(seconds=WAIT, chars=3))
+    with reader.read(saved(tmp_path, b"text", "a.txt"), name="a.txt", declared=None) as reading:
+        process = process_of(reading)
+        with pytest.raises(LimitHit):
+            list(reading)
+    assert not is_alive(process)
+
+
+def test_a_child_that_a_file_could_not_be_read_by_reads_the_next(tmp_path: Path) -> None:
+    reader = ChildReader(ReadLimits(seconds=WAIT))
+    with reader.read(saved(tmp_path, b""), name="a.pdf", declared=None) as reading, pytest.raises(EmptyFile):
+        list(reading)
+    with reader.read(saved(tmp_path, b"next", "a.txt"), name="a.txt", declared=None) as other:
+        assert [page.text for page in other] == ["next"]
+        assert process_of(reading) == process_of(other)
+
+
+def test_a_child_that_died_while_it_waited_costs_nothing(tmp_path: Path) -> None:
+    reader = ChildReader(ReadLimits(seconds=WAIT))
+    path = saved(tmp_path, b"text", "a.txt")
+    [(process, _)] = processes(reader, path, "a")
+    os.kill(process, signal.SIGKILL)
+    wait_for_end(process)
+    assert len(processes(reader, path, "a")) == 1
+
+
+def test_what_a_child_had_to_work_for_one_file_does_not_count_for_the_next(tmp_path: Path) -> None:
+    """I11: processor time. The limit is far above one file, and below all of them."""
+    reader = ChildReader(ReadLimits(seconds=WAIT, cpu_seconds=1))
+    path = saved(tmp_path, long_pdf(1500))
+    seen, spent = set(), 0.0
+    for _ in range(5):
+        with reader.read(path, name="a.pdf", declared=None) as reading:
+            assert sum(1 for _ in reading) == 1500
+            seen.add(process_of(reading))
+            spent = cpu_seconds(process_of(reading))
+    assert len(seen) == 1
+    assert spent > 1
+
+
+def test_children_leave_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    reader = ChildReader(ReadLimits(seconds=WAIT))
+    path = saved(tmp_path, b"text", "a.txt")
+    processes(reader, path, "ab")
+    [folder] = tmp_path.glob("penstock-read-*")
+    assert len(list(folder.iterdir())) == 1, "that of the child that lives"
+    del reader
+    assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
 
 
 @pytest.mark.skipif(

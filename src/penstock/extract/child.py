@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from msgspec.structs import replace
 
 from penstock.errors import LimitHit, Permanent, Unreadable
-from penstock.extract.confine import confine
+from penstock.extract.confine import allow_time, confine
 from penstock.extract.frames import Done, Failed, Frame, Opened, Scan, Text, write
 from penstock.extract.limits import ReadLimits, setting_of
 from penstock.extract.parts import whole
@@ -26,21 +29,40 @@ _TOGETHER = 0.02
 """Seconds that a page may wait for the next."""
 
 
-def main() -> None:
-    """Read one request from stdin, answer it in frames on stdout, and end."""
+def main(folder: str) -> None:
+    """Read requests from stdin, answer each in frames on stdout, and end with the last."""
+    os.chdir(folder)
+    tempfile.tempdir = folder
+    confined = False
     with open(0, "rb") as stdin, open(1, "wb", _BLOCK) as stdout, open(2, "w", encoding="utf-8") as sys.stderr:
-        request = json.loads(stdin.readline())
-        os.chdir(request["folder"])
-        tempfile.tempdir = request["folder"]
-        request["limits"] = ReadLimits(**request["limits"])
-        confine(request["limits"])
-        told = time.monotonic()
-        for frame in answer(request):
-            write(stdout, frame)
-            if time.monotonic() - told > _TOGETHER:
-                stdout.flush()
-                told = time.monotonic()
+        for line in stdin:
+            request = json.loads(line)
+            limits = request["limits"] = ReadLimits(**request["limits"])
+            if not confined:
+                confine(limits)
+                confined = True
+            allow_time(limits.cpu_seconds)
+            _tell(stdout, answer(request))
     os._exit(0)
+
+
+def _tell(stdout: BinaryIO, frames: Iterator[Frame]) -> None:
+    told = time.monotonic()
+    for frame in frames:
+        if isinstance(frame, Done | Failed):
+            sys.stderr.flush()
+            write(stdout, replace(frame, peak=_peak()))
+        else:
+            write(stdout, frame)
+        if time.monotonic() - told > _TOGETHER:
+            stdout.flush()
+            told = time.monotonic()
+    stdout.flush()
+
+
+def _peak() -> int:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def answer(request: dict[str, Any]) -> Iterator[Frame]:

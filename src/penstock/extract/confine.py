@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import resource
 import signal
 import struct
 import sys
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -64,9 +66,22 @@ def confine(limits: ReadLimits) -> None:
     """Hold this process to its limits, and refuse it what reading a file never needs: sockets, other programs, other
     processes. What a kernel does not offer is left out; the limits of memory and time are the least that all have."""
     _die_with_parent()
-    _limit(limits)
+    for kind, most in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NOFILE, limits.open_files),
+        (resource.RLIMIT_AS, limits.memory_bytes),
+    ):
+        _limit(kind, most, most)
     undumpable()
     refuse_calls()
+
+
+def allow_time(seconds: int) -> None:
+    """From now on, of the processor; the signal for it tells why. A child that its parent lost ends by this."""
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    _limit(resource.RLIMIT_CPU, math.ceil(spent.ru_utime + spent.ru_stime) + seconds, hard)
 
 
 def undumpable() -> None:
@@ -145,20 +160,10 @@ def _step(operation: int, value: int, if_so: int = 0, if_not: int = 0) -> bytes:
     return struct.pack("=HBBI", operation, if_so, if_not, value)
 
 
-def _limit(limits: ReadLimits) -> None:
-    """The parent keeps the wall time; processor time ends a child that it lost."""
-    for kind, soft, hard in (
-        (resource.RLIMIT_CORE, 0, 0),
-        (resource.RLIMIT_FSIZE, 0, 0),
-        (resource.RLIMIT_NOFILE, limits.open_files, limits.open_files),
-        (resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + 1),  # the signal for the soft one tells why
-        (resource.RLIMIT_AS, limits.memory_bytes, limits.memory_bytes),
-    ):
-        try:
-            resource.setrlimit(kind, (soft, hard))
-        except (OSError, ValueError):
-            # macOS takes no limit of the address space; elsewhere a lower limit is in force already.
-            continue
+def _limit(kind: int, soft: int, hard: int) -> None:
+    # macOS takes no limit of the address space; elsewhere a lower limit may be in force already.
+    with suppress(OSError, ValueError):
+        resource.setrlimit(kind, (soft, hard))
 
 
 def _die_with_parent() -> None:

@@ -56,7 +56,9 @@ class Warned(_Frame, frozen=True):
 
 
 class Done(_Frame, frozen=True):
-    """Comes last, if all went well."""
+    """Comes last, if all went well. `peak`: the most bytes that were resident, of all that the child has read."""
+
+    peak: int = 0
 
 
 class Failed(_Frame, frozen=True):
@@ -64,6 +66,7 @@ class Failed(_Frame, frozen=True):
 
     code: str
     facts: Mapping[str, str | int | float]
+    peak: int = 0
 
 
 Read = Opened | Text | Scan | Warned

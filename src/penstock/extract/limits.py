@@ -30,8 +30,8 @@ class ReadLimits:
     """How deep archives and messages may lie in each other."""
     entity_chars: int = 1_000_000
     """That the entities which an XML file declares may unfold to."""
-    warm_files: int = 1000
-    """After how many files the process that reading children are forked from is started anew."""
+    warm_files: int = 100
+    """Of one tenant, that one child reads after each other before another takes its place."""
 
     def hit(self, name: str, what: str) -> LimitHit:
         """The error for the limit of this name, such as `pages`, in units of `what`."""

@@ -26,6 +26,10 @@ _OBJECT = re.compile(rb"\b(\d{1,9})\s+(\d{1,5})\s+obj\b")
 _TYPE = re.compile(rb"/Type\s*/(Catalog|Pages|Page)(?![A-Za-z])")
 _LONGEST_DICTIONARY = 20_000
 """Bytes of a page's own, which has its content elsewhere."""
+_FONTS = re.compile(rb"/(Font|ObjStm|Encrypt)\b|/[A-Za-z]*#[0-9A-Fa-f]{2}")
+"""The last: a letter of a name may be written by its number."""
+_LONGEST_NAME = 16
+_BLOCK = 1 << 20
 _DEEPEST = 6
 _MOST_BOOKMARKS = 10_000
 _SCALE = 200 / 72
@@ -395,10 +399,23 @@ class SecondOpinion:
             return None
 
     def finds_fonts(self) -> bool:
+        if not self._may_have_fonts():
+            return False
         try:
             return self.opened().uses_fonts()
         except Permanent:
             return False
+
+    def _may_have_fonts(self) -> bool:
+        """By a look at its bytes, which takes no time beside opening it: a font is named there, or lies where it
+        cannot be seen, in a compressed stream of objects."""
+        with self._source.open() as file:
+            rest = b""
+            while block := file.read(_BLOCK):
+                if _FONTS.search(rest + block):
+                    return True
+                rest = block[-_LONGEST_NAME:]
+        return False
 
 
 FORMAT = Format(PDF, match=match, read=read, read_from=read)

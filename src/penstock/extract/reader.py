@@ -15,14 +15,16 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from threading import Lock
 from typing import Any
 
 import msgspec
 
 from penstock.chunk import Page, Section
+from penstock.document import TenantId
 from penstock.errors import (
     EmptyFile,
     LimitHit,
@@ -44,7 +46,7 @@ _FRAMES: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
 _ERRORS: dict[str, type[Permanent]] = {
     kind.code: kind for kind in (EmptyFile, LimitHit, PasswordRequired, Unreadable, UnsupportedType)
 }
-_START = "import sys; sys.path += sys.argv[3:]; from penstock.extract.warm import main; main(*map(int, sys.argv[1:3]))"
+_START = "import sys; sys.path += sys.argv[4:]; from penstock.extract.warm import main; main(*sys.argv[1:4])"
 """The import path is told, as neither PYTHONPATH nor the working directory reach an isolated interpreter. So the warm
 process finds what its parent does, wherever it lies: in Lambda under /var/task, /opt/python and /var/runtime."""
 _ENVIRONMENT = ("LD_LIBRARY_PATH",)
@@ -57,18 +59,25 @@ _PATIENCE = 5
 """Seconds that the warm process has to end by itself."""
 _PIPE = 1 << 20
 """Bytes that the child may be ahead, where the system lets a pipe hold as many."""
+_LARGE = 4
+"""A child that held more than this part of its memory leaves the next file too little of it to be sure of."""
 
 
 class ChildReader:
-    """A child process per file, so that nothing of one document, or of one tenant, is left for the next. It is forked
-    from a warm one with the libraries loaded, which takes milliseconds. Threads may share a reader."""
+    """A child process that reads one file after the other, of one tenant only, so that nothing of a tenant is left for
+    another; it is replaced after so many files, and after whatever was not as it should be. Children are forked from
+    a warm process with the libraries loaded. Threads may share a reader."""
 
     def __init__(self, limits: ReadLimits | None = None, recognizer: Recognizer | None = None) -> None:
         """`recognizer`: for pages of PDFs that have no text; without one they are told as such."""
         self._limits = limits or ReadLimits()
+        self._told_limits = asdict(self._limits)
         self._recognizer = recognizer
         self._lock = Lock()
         self._warm: _Warm | None = None
+        self._idle: list[_Child] = []
+        """The child that the next file of its tenant is for, where there is one."""
+        weakref.finalize(self, _end_all, self._idle)
 
     @property
     def still_warm(self) -> bool:
@@ -76,32 +85,56 @@ class ChildReader:
         return self._warm is not None and self._warm.lives
 
     @contextmanager
-    def read(self, path: Path, *, name: str, declared: str | None, first_page: int = 1) -> Iterator[ChildReading]:
-        """Leaving the context ends the child, whatever it was doing."""
-        request = {"path": str(path.absolute()), "name": name, "declared": declared, "first_page": first_page}
-        with TemporaryDirectory(prefix="penstock-read-") as folder:
-            child = _Child(self._limits)
-            try:
-                self._begin(child)
-                wanted = {"folder": folder, "limits": asdict(self._limits), "pictures": self._recognizer is not None}
-                child.ask(request | wanted)
-                yield ChildReading(child, self._recognizer)
-            finally:
-                child.end()
+    def read(
+        self, path: Path, *, name: str, declared: str | None, first_page: int = 1, tenant: TenantId | None = None
+    ) -> Iterator[ChildReading]:
+        """Leaving the context before all was read ends the child, whatever it was doing."""
+        child = self._taken(tenant)
+        try:
+            child.ask(
+                {
+                    "path": str(path.absolute()),
+                    "name": name,
+                    "declared": declared,
+                    "first_page": first_page,
+                    "limits": self._told_limits,
+                    "pictures": self._recognizer is not None,
+                }
+            )
+            yield ChildReading(child, self._recognizer)
+        finally:
+            self._give_back(child)
 
-    def _begin(self, child: _Child) -> None:
+    def _taken(self, tenant: TenantId | None) -> _Child:
         """
         Raises:
             Transient: no process can be started.
         """
         with self._lock:
-            if self._warm is None or self._warm.forked >= self._limits.warm_files or not self._warm.ours:
+            child = self._idle.pop() if self._idle else None
+            if child is not None:
+                if child.tenant == tenant and child.waits:
+                    return child
+                child.end()
+            if self._warm is None or not self._warm.ours or not self._warm.lives:
                 self._warm = _Warm()
             try:
-                self._warm.fork(child)
+                return _Child(self._limits, tenant, self._warm)
             except OSError as error:  # something ended it
                 self._warm = None
                 raise Transient(why="the process that opens files was ended") from error
+
+    def _give_back(self, child: _Child) -> None:
+        with self._lock:
+            if child.may_go_on and not self._idle:
+                self._idle.append(child)
+                return
+        child.end()
+
+
+def _end_all(children: list[_Child]) -> None:
+    while children:
+        children.pop().end()
 
 
 class ChildReading:
@@ -134,7 +167,8 @@ class ChildReading:
 
     @property
     def peak(self) -> int:
-        """The most bytes that were resident in the child; known once the reading was left."""
+        """The most bytes that were resident in the child, of all that it has read; known once all was read, or the
+        reading was left."""
         return self._child.peak
 
     @property
@@ -196,18 +230,18 @@ def error_of(failed: Failed) -> Permanent:
 
 
 class _Warm:
-    """The process that children are forked from, seen from its parent. It ends when it is no longer referred to: by
-    the reader, until it has forked its number, and by the children that it forked."""
+    """The process that children are forked from, seen from its parent. It ends when it is no longer referred to, by the
+    reader or by a child of its."""
 
     def __init__(self) -> None:
-        self.forked = 0
         self._owner = os.getpid()
         ours, theirs = socket.socketpair()
         own_path = [place for place in sys.path if Path(place).is_absolute()]
+        told = [str(theirs.fileno()), str(self._owner), gettempdir()]
         with theirs:
             try:
                 process = subprocess.Popen(  # noqa: S603 - nothing of it is an outsider's
-                    [sys.executable, "-I", "-c", _START, str(theirs.fileno()), str(self._owner), *own_path],
+                    [sys.executable, "-I", "-c", _START, *told, *own_path],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
@@ -230,15 +264,12 @@ class _Warm:
     def lives(self) -> bool:
         return self._process.poll() is None
 
-    def fork(self, child: _Child) -> None:
+    def fork(self, streams: Sequence[int]) -> None:
         """
         Raises:
             OSError: the process is gone.
         """
-        socket.send_fds(self._control, [b"f"], child.theirs)
-        child.warm = self
-        child.close_theirs()
-        self.forked += 1
+        socket.send_fds(self._control, [b"f"], streams)
 
 
 def _end(owner: int, control: socket.socket, process: subprocess.Popen[bytes]) -> None:
@@ -255,25 +286,39 @@ def _end(owner: int, control: socket.socket, process: subprocess.Popen[bytes]) -
 
 
 class _Child:
-    """The process that reads one file, seen from its parent."""
+    """The process that reads files of one tenant, seen from its parent."""
 
-    def __init__(self, limits: ReadLimits) -> None:
-        self.warm: _Warm | None = None
+    def __init__(self, limits: ReadLimits, tenant: TenantId | None, warm: _Warm) -> None:
+        """
+        Raises:
+            OSError: the warm process is gone.
+        """
+        self.tenant = tenant
         self.peak = 0
-        self._limits = limits
-        self._seconds_left = limits.seconds
+        self._warm, self._limits = warm, limits
+        self._files = 0
+        self._finished = True
+        self._seconds_left = 0.0
         self._heard = bytearray()
         self._last_words = b""
         their_stdin, self._stdin = os.pipe()
         self._stdout, their_stdout = os.pipe()
         self._stderr, their_stderr = os.pipe()
-        self._line, self._their_line = socket.socketpair()
-        self.theirs = [their_stdin, their_stdout, their_stderr, self._their_line.fileno()]
+        self._line, their_line = socket.socketpair()
         self._told: Iterator[dict[str, int]] = map(json.loads, self._line.makefile("rb"))
         self._widen()
         self._pipes = selectors.DefaultSelector()
         self._pipes.register(self._stdout, selectors.EVENT_READ)
         self._pipes.register(self._stderr, selectors.EVENT_READ)
+        try:
+            warm.fork([their_stdin, their_stdout, their_stderr, their_line.fileno()])
+        except OSError:
+            self._close()
+            raise
+        finally:
+            for each in (their_stdin, their_stdout, their_stderr):
+                os.close(each)
+            their_line.close()
 
     def _widen(self) -> None:
         if sys.platform == "linux":
@@ -282,19 +327,31 @@ class _Child:
             with suppress(OSError):  # an ordinary user's pipes may be smaller in all
                 fcntl.fcntl(self._stdout, fcntl.F_SETPIPE_SZ, _PIPE)
 
-    def close_theirs(self) -> None:
-        for each in self.theirs[:-1]:
-            os.close(each)
-        self._their_line.close()
-        self.theirs = []
+    @property
+    def waits(self) -> bool:
+        """For another file: it is ours, it lives, and it says nothing unasked."""
+        return self._warm.ours and not self._pipes.select(0)
+
+    @property
+    def may_go_on(self) -> bool:
+        """With another file. What ran into a limit, was left in the midst, or holds much memory, may not."""
+        return (
+            self._finished
+            and not self._heard
+            and self._files < self._limits.warm_files
+            and self.peak <= self._limits.memory_bytes // _LARGE
+        )
 
     def ask(self, request: dict[str, Any]) -> None:
+        self._files += 1
+        self._finished = False
+        self._seconds_left = self._limits.seconds
         with suppress(BrokenPipeError):  # it died already; listening finds out of what
             os.write(self._stdin, json.dumps(request).encode() + b"\n")
 
-    @property
+    @cached_property
     def process(self) -> int:
-        """Its process id; to be asked for once."""
+        """Its process id."""
         return next(self._told)["process"]
 
     def answer(self) -> Frame:
@@ -307,7 +364,12 @@ class _Child:
         length = int.from_bytes(self._take(LENGTH_BYTES))
         if length > LONGEST_FRAME:
             raise ReaderDied(why=f"it announced an answer of {length} bytes")
-        return frame_of(self._take(length))
+        frame = frame_of(self._take(length))
+        if isinstance(frame, Done | Failed):
+            self.peak = frame.peak
+            self._finished = not isinstance(frame, Failed) or frame.code != LimitHit.code
+            self._repeat_last_words()
+        return frame
 
     def _take(self, count: int) -> bytes:
         while len(self._heard) < count:
@@ -324,15 +386,26 @@ class _Child:
         if not ready:
             raise self._limits.hit("seconds", "seconds")
         for key, _ in ready:
-            heard = os.read(key.fd, _PIPE)
             if key.fd == self._stderr:
-                self._last_words = (self._last_words + heard)[-_LAST_WORDS:]
-                if not heard:
-                    self._pipes.unregister(self._stderr)
-            elif heard:
+                self._listen_to_words()
+            elif heard := os.read(key.fd, _PIPE):
                 self._heard += heard
             else:
                 raise self._death()
+
+    def _listen_to_words(self) -> None:
+        heard = os.read(self._stderr, _PIPE)
+        self._last_words = (self._last_words + heard)[-_LAST_WORDS:]
+        if not heard:
+            self._pipes.unregister(self._stderr)
+
+    def _repeat_last_words(self) -> None:
+        """In the log: those of this file."""
+        if any(key.fd == self._stderr for key, _ in self._pipes.select(0)):
+            self._listen_to_words()
+        if self._last_words:
+            _log.warning("The reader's last words: %s", self._last_words.decode(errors="replace"))
+        self._last_words = b""
 
     def _death(self) -> Permanent | Transient:
         """Why it ended without an answer."""
@@ -355,15 +428,16 @@ class _Child:
 
     def end(self) -> None:
         """Have it killed, if it lives, and wait until it is gone."""
-        if self.theirs:
-            self.close_theirs()
-        with suppress(OSError):
-            self._line.shutdown(socket.SHUT_WR)
-        self._listen_for_end()
-        if self._last_words:
-            _log.warning("The reader's last words: %s", self._last_words.decode(errors="replace"))
+        if self._warm.ours:
+            with suppress(OSError):
+                self._line.shutdown(socket.SHUT_WR)
+            self._listen_for_end()
+        if not self._finished:
+            self._repeat_last_words()
+        self._close()
+
+    def _close(self) -> None:
         self._pipes.close()
         self._line.close()
         for pipe in (self._stdin, self._stdout, self._stderr):
             os.close(pipe)
-        self.warm = None

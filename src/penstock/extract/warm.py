@@ -1,4 +1,4 @@
-"""Warm: the process with the libraries loaded that a child is forked from for each file. It opens no file itself."""
+"""Warm: the process with the libraries loaded that children are forked from. It opens no file itself."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import importlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from penstock.extract import child
 from penstock.extract.confine import undumpable
@@ -24,21 +27,29 @@ _BESIDES = (
     "pypdfium2", "selectolax.lexbor", "zipfile", "pyexpat", "csv", "email.parser", "email.policy",
     "encodings.cp1252", "encodings.utf_16", "encodings.utf_8_sig", "charset_normalizer", "pypdf",
 )  # fmt: skip
-"""What formats import when they first need it, in the order in which it is worth having. It is loaded while there is
-nothing else to do, or one after each file, so that the first does not wait for what it has no use for."""
+"""What formats import when they first need it, in the order in which it is worth having: so the first file does not
+wait for what it has no use for."""
+_BESIDE_A_CHILD = 0.2
+"""Seconds between two of them while a child lives."""
 
 
-def main(control: int, parent: int) -> None:
-    """Fork a child per request on this socket, until its other end is closed or the parent is gone."""
+def main(control: str, parent: str, temporary: str) -> None:
+    """Fork a child per request on this socket, until its other end is closed or the parent is gone.
+
+    Args:
+        temporary: where each child gets a folder of its own.
+    """
     undumpable()
-    _Warm(socket.socket(fileno=control), parent).run()
+    with tempfile.TemporaryDirectory(prefix="penstock-read-", dir=temporary, ignore_cleanup_errors=True) as folder:
+        _Warm(socket.socket(fileno=int(control)), int(parent), Path(folder)).run()
 
 
 class _Warm:
-    def __init__(self, control: socket.socket, parent: int) -> None:
-        self._control, self._parent = control, parent
+    def __init__(self, control: socket.socket, parent: int, folder: Path) -> None:
+        self._control, self._parent, self._folder = control, parent, folder
         self._lines: dict[int, socket.socket] = {}
         """By the process id of each child that lives."""
+        self._folders: dict[int, str] = {}
         self._unloaded = list(_BESIDES)
         self._woken, self._wake = socket.socketpair()
         for end in (self._woken, self._wake):
@@ -59,22 +70,20 @@ class _Warm:
             if (self._control in ready and not self._fork()) or os.getppid() != self._parent:
                 for process in self._lines:
                     self._end(process)
+                    os.waitpid(process, 0)
                 return
 
     def _wait(self) -> Sequence[socket.socket]:
+        """Meanwhile, load what is not loaded yet: at once while nobody reads, else bit by bit beside the reader."""
         everything = [self._control, self._woken, *self._lines.values()]
-        idle = not self._lines and bool(self._unloaded)
-        ready = select.select(everything, [], [], 0 if idle else 5)[0]
-        if idle and not ready:
-            self._load()
-        return ready
-
-    def _load(self) -> None:
-        if self._unloaded:
+        pause = _BESIDE_A_CHILD if self._lines else 0
+        ready = select.select(everything, [], [], pause if self._unloaded else 5)[0]
+        if self._unloaded and not ready:
             with suppress(ImportError):
                 importlib.import_module(self._unloaded.pop(0))
             gc.collect()
             gc.freeze()  # so that a child's collector does not copy what they share
+        return ready
 
     def _fork(self) -> bool:
         """False where there are no more requests to come."""
@@ -82,16 +91,18 @@ class _Warm:
         if len(given) != FILES:
             return False
         *streams, line = given
+        folder = tempfile.mkdtemp(dir=self._folder)
         process = os.fork()
         if process == 0:
-            self._become_child(streams)
+            self._become_child(streams, folder)
+        self._folders[process] = folder
         for stream in streams:
             os.close(stream)
         self._lines[process] = socket.socket(fileno=line)
         _tell(self._lines[process], {"process": process})
         return True
 
-    def _become_child(self, streams: Sequence[int]) -> None:
+    def _become_child(self, streams: Sequence[int], folder: str) -> None:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -99,7 +110,7 @@ class _Warm:
             for place, stream in enumerate(streams):
                 os.dup2(stream, place)
             os.closerange(len(streams), os.sysconf("SC_OPEN_MAX") if sys.platform != "linux" else 1 << 16)
-            child.main()
+            child.main(folder)
         except BaseException:  # noqa: BLE001 - it may not go on as the one that it was forked from
             traceback.print_exc()
         finally:
@@ -110,10 +121,10 @@ class _Warm:
             process, status, usage = os.wait4(-1, os.WNOHANG)
             if not process:
                 return
+            shutil.rmtree(self._folders.pop(process), ignore_errors=True)
             with self._lines.pop(process) as line:
                 unit = 1 if sys.platform == "darwin" else 1024
                 _tell(line, {"exit": os.waitstatus_to_exitcode(status), "peak": usage.ru_maxrss * unit})
-            self._load()
 
     def _end(self, process: int) -> None:
         for kill in (os.kill, os.killpg):  # it may have no group of its own yet
