@@ -54,7 +54,7 @@ truth: $(VENV)/.installed-dev $(EMULATOR)/.installed ## 2,000 searches across 20
 kill-worker: $(VENV)/.installed-dev $(EMULATOR)/.installed ## kill -9 of the worker in mid-document, and what came of it
 	$(VENV)/bin/python -m tests.e2e.kill_worker
 
-bench-extract: $(VENV)/.installed-dev ## CORPUS=dir [ENGINES=a,b]: pages a second on one core, beside other libraries; then long PDFs
+bench-extract: $(VENV)/.installed-dev ## [CORPUS=dir] [ENGINES=a,b]: pages a second on one core, beside other libraries; then long PDFs
 	$(VENV)/bin/python -m benchmarks.extract $(CORPUS) $(if $(ENGINES),--engines $(ENGINES))
 	$(VENV)/bin/python -m benchmarks.extract --lengths 10,100,1000,10000
 

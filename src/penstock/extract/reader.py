@@ -334,7 +334,7 @@ class _Child:
 
     @property
     def may_go_on(self) -> bool:
-        """With another file. What ran into a limit, was left in the midst, or holds much memory, may not."""
+        """With another file. What failed, ran into a limit, was left in the midst, or held much memory, may not."""
         return (
             self._finished
             and not self._heard
@@ -367,7 +367,7 @@ class _Child:
         frame = frame_of(self._take(length))
         if isinstance(frame, Done | Failed):
             self.peak = frame.peak
-            self._finished = not isinstance(frame, Failed) or frame.code != LimitHit.code
+            self._finished = isinstance(frame, Done)
             self._repeat_last_words()
         return frame
 
