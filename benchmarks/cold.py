@@ -63,6 +63,7 @@ HANDLERS = {
 
 _QUEUE = "http://127.0.0.1:9/queue"
 ENVIRONMENT = {
+    "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001",
     "AWS_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "none",
     "AWS_SECRET_ACCESS_KEY": "none",

@@ -132,6 +132,28 @@ def test_every_function_is_measured() -> None:
     assert {handler_of(function) for function in FUNCTIONS} == HANDLERS.keys() == NEVER.keys()
 
 
+COLLECTED = """
+import gc, sys, penstock.lambdas
+times = lambda: sum(each["collections"] for each in gc.get_stats())
+before = times()
+exec(sys.argv[1])
+print(times() - before, gc.isenabled(), gc.get_freeze_count() > 10_000)
+"""
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_nothing_is_collected_before_the_first_event_and_nothing_made_by_then_ever_after(handler: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", COLLECTED, HANDLERS[handler].ready.replace(".app.state.services()", "")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **ENVIRONMENT},
+    )
+    assert done.stdout == "0 True True\n", done.stderr
+
+
 LIKE_LAMBDA = """
 import _multiprocessing, _posixshmem, errno, sys
 from pathlib import Path

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
 from time import monotonic
 from typing import Any
 
 from mangum import Mangum
 
 from penstock.api.app import create_app
+from penstock.lambdas import per_container
 from penstock.lambdas.batch import Event, LambdaContext
 from penstock.log_context import about
 from penstock.observe import log_json, measure
@@ -19,9 +19,8 @@ TEXT = ["text/", "application/json", "application/problem+json"]
 """Bodies that need no Base64; all others are bytes."""
 
 
-@cache
+@per_container
 def gateway() -> Mangum:
-    """One per container: made at its first event, not at import (I9)."""
     log_json()
     settings = Settings()
     app = create_app(lambda: services(settings), settings)

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from functools import cache
 from urllib.parse import unquote_plus
 
 import orjson
 
 from penstock.errors import BadRequest, PenstockError
+from penstock.lambdas import per_container
 from penstock.lambdas.batch import Event, Failures, LambdaContext, each_record
 from penstock.observe import log_json
 from penstock.ports import Services
@@ -23,9 +23,8 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Event, LambdaContext | None], Failures]
 
 
-@cache
+@per_container
 def arrivals() -> Handler:
-    """One per container: made at its first event, not at import (I9)."""
     log_json()
     return make_handler(services(Settings()))
 

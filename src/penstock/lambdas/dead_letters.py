@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cache
 
 from penstock.document import milliseconds, moment
 from penstock.errors import PenstockError
+from penstock.lambdas import per_container
 from penstock.lambdas.arrivals import make_handler as arrivals_handler
 from penstock.lambdas.arrivals import object_events
 from penstock.lambdas.batch import Event, Failures, LambdaContext, Record, each_record
@@ -31,9 +31,8 @@ _UNREAD = "it is no event of S3"
 _ARRIVALS = "arrivals"
 
 
-@cache
+@per_container
 def dead_letters() -> Handler:
-    """One per container: made at its first event, not at import (I9)."""
     log_json()
     return make_handler(services(Settings()))
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
-from functools import cache
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -21,6 +20,7 @@ from penstock.backoff import backoff
 from penstock.claim import Claim
 from penstock.errors import Misconfigured
 from penstock.extract.confine import undumpable
+from penstock.lambdas import per_container
 from penstock.lambdas.batch import Event, Failures, LambdaContext, Record, each_record
 from penstock.log_context import about
 from penstock.observe import log_json
@@ -48,9 +48,8 @@ _TOO_LATE = timedelta(seconds=10)
 _LIMIT = Halt("one run of a Lambda function may", "Let workers without that limit read it (deploy with Workers=ecs)")
 
 
-@cache
+@per_container
 def consumer() -> Consumer:
-    """One per container: made at its first event, not at import (I9)."""
     log_json()
     undumpable()
     settings = Settings()

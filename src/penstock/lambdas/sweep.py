@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import cache
 
+from penstock.lambdas import per_container
 from penstock.lambdas.batch import Event, LambdaContext
 from penstock.observe import log_json
 from penstock.ports import Services
@@ -23,9 +23,8 @@ _SHORT = 20_000
 Handler = Callable[[Event, LambdaContext], dict[str, int]]
 
 
-@cache
+@per_container
 def sweeper() -> Handler:
-    """One per container: made at its first event, not at import (I9)."""
     log_json()
     return make_handler(services(Settings()))
 
