@@ -318,17 +318,16 @@ def test_a_child_that_died_while_it_waited_costs_nothing(tmp_path: Path) -> None
 
 
 def test_what_a_child_had_to_work_for_one_file_does_not_count_for_the_next(tmp_path: Path) -> None:
-    """I11: processor time. The limit is far above one file, and below all of them."""
+    """I11: processor time. Each file takes far less than the limit, and all of them more."""
     reader = ChildReader(ReadLimits(seconds=WAIT, cpu_seconds=1))
-    path = saved(tmp_path, long_pdf(1500))
+    path = saved(tmp_path, long_pdf(500))
     seen, spent = set(), 0.0
-    for _ in range(5):
+    while spent <= 2 and len(seen) < 2:
         with reader.read(path, name="a.pdf", declared=None) as reading:
-            assert sum(1 for _ in reading) == 1500
+            assert sum(1 for _ in reading) == 500
             seen.add(process_of(reading))
             spent = cpu_seconds(process_of(reading))
     assert len(seen) == 1
-    assert spent > 1
 
 
 def test_children_leave_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
