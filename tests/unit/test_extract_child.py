@@ -17,13 +17,14 @@ import pytest
 
 import penstock
 from penstock.document import tenant_id
-from penstock.errors import LimitHit, ReaderDied, Transient, Unreadable
+from penstock.errors import LimitHit, Permanent, ReaderDied, Transient, Unreadable
 from penstock.extract.child import answer
 from penstock.extract.frames import Failed
 from penstock.extract.limits import ReadLimits
 from penstock.extract.reader import ChildReader, ChildReading, error_of, frame_of
 from penstock.extract.report import report
 from tests.documents import bomb_pdf, long_pdf, pdf
+from tests.made import MAKERS
 
 WAIT = 30
 """Seconds that anything here may take at most."""
@@ -298,14 +299,31 @@ def test_a_child_that_ran_into_a_limit_reads_no_other_file(tmp_path: Path) -> No
     assert not is_alive(process)
 
 
-def test_a_child_that_failed_reads_no_other_file(tmp_path: Path) -> None:
-    """I11: who knows what is left of what the library tried?"""
-    reader = ChildReader(ReadLimits(seconds=WAIT))
-    with reader.read(saved(tmp_path, b"%PDF-1.7\n"), name="a.pdf", declared=None) as reading:
-        process = process_of(reading)
-        with pytest.raises(Unreadable):
-            list(reading)
-    assert not is_alive(process)
+def test_files_that_cannot_be_read_leave_nothing_open_for_the_next(tmp_path: Path) -> None:
+    """I11: one child meets more of them than it may have files open, and says the same of each again and again."""
+    reader = ChildReader(ReadLimits(seconds=WAIT, open_files=20))
+    docx = MAKERS["docx"]().content
+    broken = {
+        "begun.pdf": b"%PDF-1.7\n",
+        "junk.pdf": b"%PDF-1.7\n1 0 obj <</Type /Catalog>> endobj" + bytes(range(256)) * 20,
+        "locked.pdf": pdf(["For some."], password="secret"),
+        "cut.docx": docx[:40],
+        "junk.zip": docx[-400:],
+        "deep.xml": b"<a>" * 300,
+    }
+    said: dict[str, set[tuple[str, ...]]] = {name: set() for name in broken}
+    seen = set()
+    for name in [*broken] * 8:
+        with reader.read(saved(tmp_path, broken[name], name), name=name, declared=None) as reading:
+            seen.add(process_of(reading))
+            try:
+                said[name].add(tuple(page.problem or page.text for page in reading))
+            except Permanent as error:
+                said[name].add((str(error),))
+    assert len(seen) == 1
+    assert all(len(each) == 1 for each in said.values()), said
+    with reader.read(saved(tmp_path, docx, "a.docx"), name="a.docx", declared=None) as reading:
+        assert any(page.text for page in reading)
 
 
 def test_a_child_that_died_while_it_waited_costs_nothing(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ _LARGE = 4
 
 class ChildReader:
     """A child process that reads one file after the other, of one tenant only, so that nothing of a tenant is left for
-    another; it is replaced after so many files, and after whatever was not as it should be. Children are forked from
+    another; it is replaced after so many files, and on any limit. Children are forked from
     a warm process with the libraries loaded. Threads may share a reader."""
 
     def __init__(self, limits: ReadLimits | None = None, recognizer: Recognizer | None = None) -> None:
@@ -334,7 +334,7 @@ class _Child:
 
     @property
     def may_go_on(self) -> bool:
-        """With another file. What failed, ran into a limit, was left in the midst, or held much memory, may not."""
+        """With another file. What ran into a limit, was left in the midst, or held much memory, may not."""
         return (
             self._finished
             and not self._heard
@@ -367,7 +367,7 @@ class _Child:
         frame = frame_of(self._take(length))
         if isinstance(frame, Done | Failed):
             self.peak = frame.peak
-            self._finished = isinstance(frame, Done)
+            self._finished = isinstance(frame, Done) or frame.code != LimitHit.code
             self._repeat_last_words()
         return frame
 
