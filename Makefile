@@ -5,6 +5,8 @@ EMULATOR := .venv-emulator
 DEPLOY := .venv-emulator-deploy
 INVOKE := .venv-invoke
 STATE ?= .penstock
+# Files of tests at once: they wait as much as they compute.
+JOBS ?= 2
 PIP := pip install --quiet --disable-pip-version-check
 penstock := $(VENV)/bin/penstock
 
@@ -20,7 +22,7 @@ demo: $(VENV)/.installed $(EMULATOR)/.installed ## samples in through both doors
 	@exec $(penstock) demo --state $(STATE)/demo $(if $(NEW_IDS),--new-ids)
 
 test: $(VENV)/.installed-dev $(EMULATOR)/.installed $(INVOKE)/.installed ## every test
-	$(VENV)/bin/python -m pytest $(if $(TESTS),$(TESTS),--ignore=$(DEPLOYED))
+	$(VENV)/bin/python -m pytest $(if $(TESTS),$(TESTS),--ignore=$(DEPLOYED) --numprocesses $(JOBS) --dist loadfile --durations 25)
 
 bench-requests: $(VENV)/.installed-dev $(EMULATOR)/.installed ## every AWS request of a document, against its budget; UPDATE=1 agrees
 	$(VENV)/bin/python -m benchmarks.requests $(if $(UPDATE),--update)
