@@ -65,6 +65,12 @@ bench-search: $(VENV)/.installed-dev ## how fast both indexes are: [CHUNKS=10000
 kill-worker: $(VENV)/.installed-dev $(EMULATOR)/.installed ## kill -9 of the worker in mid-document, and what came of it
 	$(VENV)/bin/python -m tests.e2e.kill_worker
 
+bench-extract: $(VENV)/.installed-dev ## [CORPUS=dir] [ENGINES=a,b]: pages a second on one core, beside other libraries; then long PDFs
+	$(VENV)/bin/python -m benchmarks.extract $(CORPUS) $(if $(ENGINES),--engines $(ENGINES))
+	$(VENV)/bin/python -m benchmarks.extract --lengths 10,100,1000,10000
+
+hostile: $(VENV)/.installed-dev ## files made to harm, and what became of each: a table in docs/files.md
+	$(VENV)/bin/python -m tests.hostile docs/files.md
 faults: $(VENV)/.installed-dev $(EMULATOR)/.installed ## every fault that we can make, and what came of it; SEED=n does the same again
 	$(VENV)/bin/python -m tests.faults.run $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)",--table docs/faults.md)
 

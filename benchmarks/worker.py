@@ -91,12 +91,12 @@ def run_plain(url: str, count: int) -> None:
 
 
 def run_penstock(url: str) -> None:
-    from penstock.pipeline import Done  # noqa: PLC0415
-    from penstock.settings import Settings  # noqa: PLC0415
-    from penstock.task import QUEUES, Stage  # noqa: PLC0415
-    from penstock.worker.app import make_app  # noqa: PLC0415
-    from penstock.worker.options import WorkerOptions  # noqa: PLC0415
-    from penstock.worker.program import start  # noqa: PLC0415
+    from penstock.pipeline import Done
+    from penstock.settings import Settings
+    from penstock.task import QUEUES, Stage
+    from penstock.worker.app import make_app
+    from penstock.worker.options import WorkerOptions
+    from penstock.worker.program import start
 
     def run(services: object, message: Any, keep: object) -> Done:  # noqa: ARG001
         _work(message.document)
@@ -111,7 +111,7 @@ def run_penstock(url: str) -> None:
 
 
 def stock_app(url: str) -> Any:
-    from celery import Celery  # noqa: PLC0415
+    from celery import Celery
 
     app = Celery("stock", broker="sqs://", set_as_current=False)
     app.conf.task_default_queue = QUEUE
@@ -127,9 +127,9 @@ def run_stock(url: str) -> None:
 
 def run_memory(count: int, kind: str) -> None:
     """Says itself what it did: nobody else sees its broker."""
-    from threading import Thread  # noqa: PLC0415
+    from threading import Thread
 
-    from celery import Celery  # noqa: PLC0415
+    from celery import Celery
 
     app = Celery("memory", broker="memory://", set_as_current=False)
     done = multiprocessing.Value("i", 0)
@@ -169,7 +169,7 @@ def _work(what: str) -> None:
 
 
 def _client(url: str) -> Any:
-    import boto3  # noqa: PLC0415
+    import boto3
 
     return boto3.client("sqs", endpoint_url=url)
 
@@ -239,7 +239,7 @@ def idle(seconds: float) -> None:
 
 
 def _stats(url: str) -> dict[str, Any]:
-    from http.client import HTTPConnection  # noqa: PLC0415
+    from http.client import HTTPConnection
 
     connection = HTTPConnection(url.removeprefix("http://"))
     body = json.dumps({"QueueUrl": f"{url}/{QUEUE}"})
@@ -250,8 +250,8 @@ def _stats(url: str) -> dict[str, Any]:
 
 
 def fill_as_penstock(url: str, count: int, kind: str) -> None:
-    from penstock.adapters.aws.queue import SqsTaskQueue  # noqa: PLC0415
-    from penstock.task import Lane, Message, Stage  # noqa: PLC0415
+    from penstock.adapters.aws.queue import SqsTaskQueue
+    from penstock.task import Lane, Message, Stage
 
     caught: list[str] = []
 

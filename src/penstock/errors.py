@@ -168,7 +168,7 @@ class Unreadable(Permanent):
 
 
 class PasswordRequired(Permanent):
-    """The PDF is encrypted and does not open without a password. Upload a copy without one."""
+    """The file is encrypted and does not open without a password. Upload a copy without one."""
 
     code = "password_required"
 

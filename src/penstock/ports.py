@@ -296,10 +296,31 @@ class Reader(Protocol):
     """Opens files, in a child process only (I11)."""
 
     def read(
-        self, path: Path, *, name: str, declared: str | None, first_page: int = 1
+        self, path: Path, *, name: str, declared: str | None, first_page: int = 1, tenant: TenantId | None = None
     ) -> AbstractContextManager[Reading]:
-        """Leaving the context ends the child, whatever it was doing. A `first_page` other than 1 is for kinds that seek
-        alone: the pages from there on, as they would come if all were read."""
+        """Leaving the context before all was read ends the child, whatever it was doing. No child reads files of two
+        tenants. A `first_page` other than 1 is for kinds that seek alone: the pages from there on, as they would come
+        if all were read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A page as it looks: a byte for each pixel, 0 black to 255 white, line by line from the top."""
+
+    width: int
+    height: int
+    pixels: bytes
+
+
+class Recognizer(Protocol):
+    """Finds text in pictures. Failures that may pass raise Transient."""
+
+    def recognize(self, picture: Picture) -> str:
+        """Its text, in lines; empty where there is none.
+
+        Raises:
+            Permanent: this picture cannot be looked at; why.
+        """
 
 
 @dataclass(frozen=True, slots=True)

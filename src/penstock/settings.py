@@ -12,6 +12,8 @@ import msgspec
 from msgspec import Meta
 
 from penstock.errors import BadSetting
+from penstock.extract.kinds import media_types
+from penstock.extract.limits import ReadLimits
 from penstock.task import Stage
 
 LONGEST_TASK = 11 * 60 * 60
@@ -90,8 +92,9 @@ class Settings:
     fit."""
     upload_seconds: Annotated[int, Meta(ge=1, le=43_200)] = 3600
     """How long S3 takes the file of an upload that was announced."""
-    accepted_types: frozenset[str] = frozenset({"application/pdf", "text/markdown", "text/plain"})
-    """JSON list of media types that the HTTPS door takes; the content decides later."""
+    accepted_types: frozenset[str] = field(default_factory=media_types)
+    """JSON list of media types that the HTTPS door takes: all that are read, unless it is set. The content decides
+    later."""
     link_seconds: Annotated[int, Meta(ge=1, le=604_800)] = 300
     """How long a link to an original works."""
 
@@ -104,12 +107,34 @@ class Settings:
 
     extract_seconds: Annotated[float, Meta(gt=0)] = 600
     """Wall time for reading one file."""
+    extract_cpu_seconds: Count = 600
+    """Processor time for reading one file."""
     extract_memory_bytes: Annotated[int, Meta(ge=268_435_456)] = 2_000_000_000
     """Address space of the child that reads."""
+    extract_open_files: Annotated[int, Meta(ge=16)] = 64
+    """Files that the child may have open."""
     extract_pages: Count = 100_000
     """The most pages read of one file."""
     extract_chars: Count = 500_000_000
     """The most characters taken from one file."""
+    extract_archive_entries: Count = 10_000
+    """The most entries of an archive, which an Office document is as well."""
+    extract_archive_bytes: Count = 2_000_000_000
+    """Bytes that the archives of one file may unfold to in all."""
+    extract_archive_ratio: Count = 200
+    """Times its size that an archive may unfold to; any may to 100 MB."""
+    extract_nesting: Annotated[int, Meta(ge=0)] = 5
+    """How deep archives and messages may lie in each other."""
+    extract_entity_chars: Annotated[int, Meta(ge=0)] = 1_000_000
+    """Characters that the entities of an XML file may unfold to."""
+    extract_warm_files: Count = 100
+    """Files of one tenant after which the child that reads them is replaced; with 1 each file has one of its own."""
+
+    recognizer: str = "none"
+    """What finds text in pages of PDFs that have none: none, tesseract (installed on the worker), or textract
+    (Amazon's, paid by the page)."""
+    recognizer_languages: str = "eng"
+    """Tesseract's names of languages, such as eng+deu."""
 
     attempts: Count = 10
     """Tries per stage and shard before a document fails."""
@@ -195,6 +220,10 @@ class Settings:
 
     def time_limit(self, stage: Stage) -> int:
         return _of_stage(self.task_time_limit, stage, _TIME_LIMIT)
+
+    def read_limits(self) -> ReadLimits:
+        """What reading one file may cost."""
+        return ReadLimits(**{each.name: getattr(self, f"extract_{each.name}") for each in fields(ReadLimits)})
 
     @property
     def chosen_embedder(self) -> str:

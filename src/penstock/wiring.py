@@ -20,9 +20,9 @@ from penstock.adapters.aws.queue import SqsTaskQueue
 from penstock.adapters.aws.uploads import DynamoUploadTable
 from penstock.chunk import Space
 from penstock.errors import Misconfigured
-from penstock.extract.reader import ChildReader, ReadLimits
+from penstock.extract.reader import ChildReader
 from penstock.pace import Amount
-from penstock.ports import Embedder, Limits, SearchIndex, Services, TaskQueue
+from penstock.ports import Embedder, Limits, Recognizer, SearchIndex, Services, TaskQueue
 from penstock.settings import Settings
 from penstock.turnstile import OwnPace, Turnstile
 
@@ -50,7 +50,7 @@ def services(settings: Settings, *, queue: TaskQueue | None = None, clients: Cli
         queue=queue or _queue(clients, settings),
         embedder=embedder,
         index=chosen_index(settings, embedder.space),
-        reader=ChildReader(_read_limits(settings)),
+        reader=ChildReader(settings.read_limits(), recognizer(settings, clients)),
         keys=DynamoKeyTable(clients.dynamodb, settings.table),
         pings=DynamoPingTable(clients.dynamodb, settings.table),
         uploads=DynamoUploadTable(clients.dynamodb, settings.table),
@@ -176,6 +176,25 @@ def chosen_embedder(settings: Settings, clients: Clients) -> Embedder:
     return _EMBEDDERS[name](settings, clients)
 
 
+def recognizer(settings: Settings, clients: Clients | None = None) -> Recognizer | None:
+    """
+    Raises:
+        Misconfigured: it is not installed, or there is none of this name.
+    """
+    match settings.recognizer:
+        case "none":
+            return None
+        case "tesseract":
+            from penstock.adapters.tesseract_recognizer import TesseractRecognizer  # noqa: PLC0415 - only if chosen
+
+            return TesseractRecognizer(settings.recognizer_languages)
+        case "textract":
+            from penstock.adapters.aws.textract import TextractRecognizer  # noqa: PLC0415 - only if chosen
+
+            return TextractRecognizer((clients or aws_clients()).textract())
+    raise Misconfigured(why=f"PENSTOCK_RECOGNIZER is {settings.recognizer!r}; there are: none, tesseract, textract.")
+
+
 def _limits(settings: Settings) -> Limits:
     return Limits(
         lease=timedelta(seconds=settings.lease_seconds),
@@ -185,13 +204,4 @@ def _limits(settings: Settings) -> Limits:
         chunk=settings.chunk_chars,
         overlap=settings.overlap_chars,
         shard=settings.shard_chunks,
-    )
-
-
-def _read_limits(settings: Settings) -> ReadLimits:
-    return ReadLimits(
-        seconds=settings.extract_seconds,
-        memory=settings.extract_memory_bytes,
-        pages=settings.extract_pages,
-        characters=settings.extract_chars,
     )

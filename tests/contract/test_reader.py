@@ -10,7 +10,8 @@ import pytest
 
 from penstock.chunk import Page
 from penstock.errors import EmptyFile, Permanent, Unreadable
-from penstock.extract.reader import ChildReader, ReadLimits
+from penstock.extract.limits import ReadLimits
+from penstock.extract.reader import ChildReader
 from penstock.ports import Reader, Reading
 from tests.documents import pdf
 from tests.fakes.reader import FakeReader

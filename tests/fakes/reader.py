@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from penstock.chunk import Page
+from penstock.document import TenantId
 from penstock.errors import EmptyFile
 
 
@@ -27,7 +28,9 @@ class FakeReader:
     """Name and declared type of each file that was asked for."""
 
     @contextmanager
-    def read(self, path: Path, *, name: str, declared: str | None, first_page: int = 1) -> Iterator[FakeReading]:
+    def read(
+        self, path: Path, *, name: str, declared: str | None, first_page: int = 1, tenant: TenantId | None = None
+    ) -> Iterator[FakeReading]:
         self.read_files.append((name, declared))
         if first_page > 1:
             assert self.seeks, "asked to seek what cannot"

@@ -187,7 +187,8 @@ def lock_index(seconds: float) -> Callable[[Run], None]:
 def fill_disk(run: Run) -> None:
     """The worker's processes may write no byte beyond the first few of any file, until one has found out."""
     worker = run.stack.programs["worker"].pid
-    before = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in descendants(worker)}
+    found = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in descendants(worker)}
+    before = {pid: limits for pid, limits in found.items() if limits[1]}  # the others are those that open files
     for pid, (_, hard) in before.items():
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (16_384, hard))
     try:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import Permanent
-from penstock.extract.reader import ChildReader, ReadLimits
+from penstock.extract.limits import ReadLimits
+from penstock.extract.reader import ChildReader
 
 CORPUS = Path(os.environ.get("PENSTOCK_CORPUS", Path(__file__).parents[3] / "shared" / "corpus"))
 SECONDS = 60

@@ -26,14 +26,14 @@ INDEX = "penstock.adapters.opensearch.connection"
 TEXTS = ["numpy", "openai", "snowballstemmer"]
 LATER = {
     "ApiFunction": [INDEX, *TEXTS],
-    "ExtractFunction": [INDEX, *TEXTS, "charset_normalizer", "cryptography", "pypdf", "pypdfium2"],
+    "ExtractFunction": [INDEX, *TEXTS, "charset_normalizer", "cryptography", "pypdf", "pypdfium2", "selectolax"],
     "EmbedFunction": [INDEX, *TEXTS],
     "DeleteFunction": [INDEX],
     "SweepFunction": [INDEX],
 }
 """What is not imported until an event needs it: the index, a text to embed, a file to read (by the child)."""
 
-HEAVY = {"numpy", "openai", "opensearchpy", "pypdf", "pypdfium2", "snowballstemmer", "wordllama"}
+HEAVY = {"numpy", "openai", "opensearchpy", "pypdf", "pypdfium2", "selectolax", "snowballstemmer", "wordllama"}
 NEVER = {
     "api": HEAVY | {"celery", "kombu", "billiard"},
     "stages": HEAVY | {"fastapi", "pydantic"},

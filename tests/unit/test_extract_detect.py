@@ -6,6 +6,7 @@ import pytest
 
 from penstock.errors import UnsupportedType
 from penstock.extract.detect import detect
+from penstock.extract.format import Look
 from penstock.extract.registry import FORMATS
 
 PROSE = b"Plain words, nothing else.\n"
@@ -32,8 +33,8 @@ PDF = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n"
 def test_content_decides_then_the_name_then_the_declared_type(
     head: bytes, name: str, declared: str | None, kind: str
 ) -> None:
-    found, warnings = detect(FORMATS, head, name=name, declared=declared)
-    assert found.kind == kind
+    found, warnings = detect(FORMATS, Look(head), name=name, declared=declared)
+    assert found.of.name == kind
     assert warnings == ()
 
 
@@ -49,17 +50,17 @@ def test_content_decides_then_the_name_then_the_declared_type(
 def test_a_name_or_type_that_says_otherwise_is_a_warning(
     head: bytes, name: str, declared: str | None, kind: str, said: str
 ) -> None:
-    found, warnings = detect(FORMATS, head, name=name, declared=declared)
-    assert found.kind == kind
+    found, warnings = detect(FORMATS, Look(head), name=name, declared=declared)
+    assert found.of.name == kind
     assert warnings == (said,)
 
 
 @pytest.mark.parametrize(
     ("head", "found"),
     [
-        (b"PK\x03\x04" + bytes(40), "a ZIP archive or an Office document"),
+        (b"PK\x03\x04" + bytes(40), "a ZIP archive that is cut short or damaged"),
         (b"\x89PNG\r\n\x1a\n" + bytes(40), "a PNG image"),
-        (b"{\\rtf1\\ansi Hello}", "an RTF document"),
+        (b"\x1f\x8b\x08" + bytes(40), "a gzip archive"),
         (bytes(range(256)), "binary data of no known kind"),
         (PROSE + b"\0", "binary data of no known kind"),
     ],
@@ -67,6 +68,6 @@ def test_a_name_or_type_that_says_otherwise_is_a_warning(
 def test_what_is_not_read_is_named_with_what_is(head: bytes, found: str) -> None:
     """Whatever it is called."""
     with pytest.raises(UnsupportedType) as told:
-        detect(FORMATS, head, name="report.pdf", declared="application/pdf")
+        detect(FORMATS, Look(head), name="report.pdf", declared="application/pdf")
     assert told.value.facts["found"] == found
     assert "PDF" in str(told.value.facts["accepted"])

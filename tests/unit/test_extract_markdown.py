@@ -8,6 +8,7 @@ import pytest
 
 from penstock.extract.frames import Text
 from penstock.extract.markdown import Outline, read
+from penstock.extract.source import Source
 from penstock.extract.text import PART
 
 
@@ -69,7 +70,7 @@ def test_a_heading_after_the_code_is_one() -> None:
 def test_a_section_goes_on_in_the_next_part(tmp_path: Path) -> None:
     path = tmp_path / "a.md"
     path.write_text("# Long\n\n" + "A line of it.\n" * (PART // 10) + "## End\n")
-    parts = [frame for frame in read(path) if isinstance(frame, Text)]
+    parts = [frame for frame in read(Source(path)) if isinstance(frame, Text)]
     assert [part.sections[0] for part in parts] == [(0, ("Long",))] * len(parts)
     assert parts[-1].sections[-1] == (len(parts[-1].text) - len("## End\n"), ("Long", "End"))
 

@@ -10,13 +10,15 @@ import pytest
 from penstock.errors import PasswordRequired, Unreadable
 from penstock.extract import pdf as module
 from penstock.extract.frames import Opened, Read, Text, Warned
+from penstock.extract.source import Source
 from tests.documents import pdf, raw_pdf, scanned_pdf
+from tests.prose import Prose
 
 
 def frames(folder: Path, content: bytes) -> list[Read]:
     path = folder / "a.pdf"
     path.write_bytes(content)
-    return list(module.read(path))
+    return list(module.read(Source(path)))
 
 
 def texts(found: list[Read]) -> list[tuple[int, str]]:
@@ -57,6 +59,18 @@ def test_a_file_that_neither_library_opens_says_what_both_said(tmp_path: Path, c
     assert "Traceback" not in str(told.value)
 
 
+def test_a_file_that_is_cut_short_gives_the_pages_that_are_whole_and_says_that_others_may_be_missing(
+    tmp_path: Path,
+) -> None:
+    """Writers put the list of pages at the end, so it is the first thing that is lost."""
+    content = pdf(f"Page {number} {Prose(number, headings=0).text(1500)}" for number in range(1, 11))
+    found = [frame for frame in frames(tmp_path, content[: len(content) // 2]) if isinstance(frame, Text)]
+    whole = [frame for frame in found if frame.text]
+    assert len(whole) >= 4
+    assert [frame.text.split()[1] for frame in whole] == [str(frame.number) for frame in whole]
+    assert found[-1].problem == "the file is cut short or damaged; pages behind this may be missing"
+
+
 def test_a_document_without_pages_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match="no pages"):
         frames(tmp_path, raw_pdf(b"", pages=0))
@@ -81,7 +95,7 @@ def test_text_of_unknown_characters_is_shown_as_such(tmp_path: Path) -> None:
     """Better than to pass for a page without text, but never in the midst of text that is known."""
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf([""]))
-    with module.SecondOpinion(path) as second:
+    with module.SecondOpinion(Source(path)) as second:
         found = list(module.frames(_Engine(["\x04\x05\x00", "a\x04b\ufffec", " \r\n"]), second))
     assert texts(found) == [(1, "\ufffd\ufffd\ufffd"), (2, "abc"), (3, "")]
     assert found[0] == Warned("Page 1 has text in a font that does not tell which characters it shows.")
@@ -105,7 +119,7 @@ class _Engine:
 def test_a_page_that_pdfium_cannot_read_is_read_by_pypdf(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf(["One.", "Two."]))
-    with module.SecondOpinion(path) as second:
+    with module.SecondOpinion(Source(path)) as second:
         found = list(module.frames(_Engine([ValueError("broken")] * 2), second))
     assert texts(found) == [(1, "One."), (2, "Two.")]
     assert Warned("Page 1 was read by pypdf, as pypdfium2 could not (broken).") in found
@@ -114,7 +128,7 @@ def test_a_page_that_pdfium_cannot_read_is_read_by_pypdf(tmp_path: Path) -> None
 def test_fonts_without_text_call_for_the_second_opinion(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf(["One.", "Two."]))
-    with module.SecondOpinion(path) as second:
+    with module.SecondOpinion(Source(path)) as second:
         engine, found = module.best_reading(_Engine(["", ""]), second)
         assert engine.name == "pypdf"
         assert texts(list(found)) == [(1, "One."), (2, "Two.")]
@@ -123,5 +137,34 @@ def test_fonts_without_text_call_for_the_second_opinion(tmp_path: Path) -> None:
 def test_a_scan_needs_no_second_opinion(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(scanned_pdf(2))
-    with module.SecondOpinion(path) as second:
+    with module.SecondOpinion(Source(path)) as second:
         assert not second.finds_fonts()
+
+
+def test_bookmarks_are_sections_from_where_their_titles_stand(tmp_path: Path) -> None:
+    from io import BytesIO
+
+    from reportlab.pdfgen.canvas import Canvas
+
+    buffer = BytesIO()
+    canvas = Canvas(buffer)
+    for number, (level, title) in enumerate([(0, "Intake"), (1, "Gates"), (0, "Turbine")]):
+        canvas.drawString(60, 780, "Before it.")
+        canvas.drawString(60, 760, title)
+        canvas.bookmarkPage(str(number))
+        canvas.addOutlineEntry(title, str(number), level)
+        canvas.showPage()
+    canvas.drawString(60, 780, "The last page.")
+    canvas.save()
+    found = [frame for frame in frames(tmp_path, buffer.getvalue()) if isinstance(frame, Text)]
+    place = found[0].text.find("Intake")
+    assert place > 0
+    assert [frame.sections for frame in found] == [
+        ((place, ("Intake",)),),
+        ((0, ("Intake",)), (place, ("Intake", "Gates"))),
+        ((0, ("Intake", "Gates")), (place, ("Turbine",))),
+        ((0, ("Turbine",)),),
+    ]
+    path = tmp_path / "a.pdf"
+    later = [frame for frame in module.read(Source(path), 3) if isinstance(frame, Text)]
+    assert later == found[2:], "the same when reading begins at a later page"

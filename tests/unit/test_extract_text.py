@@ -8,6 +8,7 @@ import pytest
 
 from penstock.extract.characters import legible
 from penstock.extract.frames import Opened, Text, Warned
+from penstock.extract.source import Source
 from penstock.extract.text import PART, read
 
 GERMAN = "Die Größe der Schütze über dem Fluß beträgt fünf Meter, geöffnet werden sie früh.\n"
@@ -18,11 +19,11 @@ JAPANESE = "水門の操作手順について説明します。まず最初に�
 
 
 def texts(path: Path) -> list[str]:
-    return [frame.text for frame in read(path) if isinstance(frame, Text)]
+    return [frame.text for frame in read(Source(path)) if isinstance(frame, Text)]
 
 
 def warnings(path: Path) -> list[str]:
-    return [frame.text for frame in read(path) if isinstance(frame, Warned)]
+    return [frame.text for frame in read(Source(path)) if isinstance(frame, Warned)]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_line_ends_are_one_kind_and_controls_are_left_out(tmp_path: Path) -> Non
 def test_there_are_no_pages(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("words")
-    assert next(iter(read(path))) == Opened("text", "utf-8", paged=False)
+    assert next(iter(read(Source(path)))) == Opened("text", "utf-8", paged=False)
 
 
 def test_what_is_legible_can_be_stored() -> None:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from penstock.chunk import Entry, Page
 from penstock.claim import take_extract
 from penstock.document import Receipt, Status
-from penstock.extract.reader import ChildReader, ReadLimits
+from penstock.extract.limits import ReadLimits
+from penstock.extract.reader import ChildReader
 from penstock.pipeline import Done, HandBack, Outcome, run
 from penstock.ports import Halt, Limits, Reader
 from penstock.receive import Received

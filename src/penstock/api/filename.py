@@ -9,11 +9,10 @@ from collections.abc import Collection
 from functools import cache
 
 from penstock.errors import TypeNotAccepted
+from penstock.extract.kinds import media_type_of, spoken
 
 _LONGEST = 255  # bytes of UTF-8, as file systems have it; the record holds it and stays small
 _BARE = "application/octet-stream"
-_SPOKEN = {"text/x-markdown": "text/markdown", "application/x-pdf": "application/pdf"}
-_BY_SUFFIX = {".md": "text/markdown", ".markdown": "text/markdown", ".text": "text/plain"}
 
 
 def clean_name(given: str) -> str:
@@ -39,7 +38,7 @@ def accepted_type(name: str, declared: str | None, accepted: Collection[str]) ->
     """
     said = (declared or _BARE).partition(";")[0].strip().lower()
     named = type_of_name(name)
-    for kind in (named, _SPOKEN.get(said, said)):
+    for kind in (named, spoken(said)):
         if kind is not None and kind in accepted:
             return kind
     seen = named if said == _BARE and named is not None else said
@@ -48,7 +47,7 @@ def accepted_type(name: str, declared: str | None, accepted: Collection[str]) ->
 
 def type_of_name(name: str) -> str | None:
     suffix = "." + name.rpartition(".")[2].lower() if "." in name else ""
-    return _BY_SUFFIX.get(suffix) or _known_types().guess_type(f"name{suffix}")[0]
+    return media_type_of(name) or _known_types().guess_type(f"name{suffix}")[0]
 
 
 @cache

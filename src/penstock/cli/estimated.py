@@ -13,7 +13,7 @@ from penstock.cli.printing import readable
 from penstock.cost import Prices, Way, beside, listed_prices, requests_of
 from penstock.errors import TypeNotAccepted
 from penstock.estimate import BYTES_PER_TOKEN, Estimate, estimate
-from penstock.extract.reader import ChildReader, ReadLimits
+from penstock.extract.reader import ChildReader
 from penstock.ports import Limits
 from penstock.settings import Settings
 
@@ -88,14 +88,7 @@ def _estimate(settings: Settings, path: Path, model: str) -> Estimate:
         accepted_type(readable(path.name), None, settings.accepted_types)
     except TypeNotAccepted as error:
         return Estimate(path.stat().st_size, problem=error)
-    reader = ChildReader(
-        ReadLimits(
-            seconds=settings.extract_seconds,
-            memory=settings.extract_memory_bytes,
-            pages=settings.extract_pages,
-            characters=settings.extract_chars,
-        )
-    )
+    reader = ChildReader(settings.read_limits())
     limits = Limits(chunk=settings.chunk_chars, overlap=settings.overlap_chars, shard=settings.shard_chunks)
     return estimate(reader, path, limits, _fits(model))
 

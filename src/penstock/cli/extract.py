@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from penstock.cli.printing import JSON_HELP, aside, print_json
-from penstock.extract.reader import ChildReader, ReadLimits
+from penstock.extract.reader import ChildReader
 from penstock.extract.report import report
 from penstock.settings import Settings
 
@@ -19,16 +19,14 @@ def extract(
 ) -> None:
     """Read a file as the worker would, in a child process with its limits, and print its text.
 
-    Needs no server. The limits are PENSTOCK_EXTRACT_SECONDS, _MEMORY_BYTES, _PAGES and _CHARS.
+    Needs no server. The limits are the settings PENSTOCK_EXTRACT_….
     """
-    settings = Settings()
-    limits = ReadLimits(
-        seconds=settings.extract_seconds,
-        memory=settings.extract_memory_bytes,
-        pages=settings.extract_pages,
-        characters=settings.extract_chars,
-    )
-    found = report(ChildReader(limits), file)
+    settings, recognizer = Settings(), None
+    if settings.recognizer != "none":
+        from penstock.wiring import recognizer as chosen  # noqa: PLC0415 - imports boto3
+
+        recognizer = chosen(settings)
+    found = report(ChildReader(settings.read_limits(), recognizer), file)
     if as_json:
         print_json(found)
         return

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from penstock.errors import UnsupportedType
-from penstock.extract.format import Format, Match
+from penstock.extract.format import Format, Look, Match
 
 HEAD = 8192
 """How many of a file's first bytes are looked at."""
 
 _FOREIGN = {
-    b"PK\x03\x04": "a ZIP archive or an Office document",
+    b"PK\x03\x04": "a ZIP archive that is cut short or damaged",
     b"PK\x05\x06": "an empty ZIP archive",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an Office document of the old binary kind",
-    b"{\\rtf": "an RTF document",
     b"%!PS": "a PostScript program",
     b"\x1f\x8b": "a gzip archive",
     b"BZh91AY": "a bzip2 archive",
@@ -29,14 +28,13 @@ _FOREIGN = {
     b"II*\x00": "a TIFF image",
     b"MM\x00*": "a TIFF image",
     b"\x7fELF": "a program",
+    b"MZ\x90\x00": "a program",
 }
-_UNTOLD = {"application/octet-stream", "binary/octet-stream", ""}
+_UNTOLD = {"application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded", ""}
 """Types by which a sender says that it does not know."""
 
 
-def detect(
-    formats: Sequence[Format], head: bytes, *, name: str, declared: str | None
-) -> tuple[Format, tuple[str, ...]]:
+def detect(formats: Sequence[Format], look: Look, *, name: str, declared: str | None) -> tuple[Format, tuple[str, ...]]:
     """The format, and a warning for each of name and declared type that says otherwise.
 
     Raises:
@@ -44,28 +42,28 @@ def detect(
     """
     suffix = PurePath(name.lower()).suffix
     media_type = (declared or "").partition(";")[0].strip().lower()
-    named = [known for known in formats if suffix in known.suffixes]
-    typed = [known for known in formats if media_type in known.media_types]
-    found = _by_content(formats, head, [*named, *typed])
+    named = [known for known in formats if suffix in known.of.suffixes]
+    typed = [known for known in formats if media_type in known.of.media_types]
+    found = _by_content(formats, look, [*named, *typed])
     warnings = []
     if named and found not in named:
-        warnings.append(f"The name ends in {suffix}, but the content is {found.title}.")
+        warnings.append(f"The name ends in {suffix}, but the content is {found.of.title}.")
     if media_type not in _UNTOLD and found not in typed:
-        warnings.append(f"It was sent as {media_type}, but the content is {found.title}.")
+        warnings.append(f"It was sent as {media_type}, but the content is {found.of.title}.")
     return found, tuple(warnings)
 
 
-def _by_content(formats: Sequence[Format], head: bytes, claimed: Sequence[Format]) -> Format:
+def _by_content(formats: Sequence[Format], look: Look, claimed: Sequence[Format]) -> Format:
     """The best match; among equal ones the one that the name claims, else the declared type, else the first."""
-    matches = {known.kind: known.match(head) for known in formats}
+    matches = {known.of.name: known.match(look) for known in formats}
     best = max(matches.values())
-    foreign = next((title for signature, title in _FOREIGN.items() if head.startswith(signature)), None)
-    if best is not Match.CERTAIN and foreign is not None:
+    foreign = next((title for signature, title in _FOREIGN.items() if look.head.startswith(signature)), None)
+    if best < Match.ALMOST and foreign is not None:
         raise _unsupported(formats, foreign)
     if best is not Match.NO:
-        return next(known for known in (*claimed, *formats) if matches[known.kind] is best)
+        return next(known for known in (*claimed, *formats) if matches[known.of.name] is best)
     raise _unsupported(formats, "binary data of no known kind")
 
 
 def _unsupported(formats: Sequence[Format], found: str) -> UnsupportedType:
-    return UnsupportedType(found=found, accepted=", ".join(known.title for known in formats))
+    return UnsupportedType(found=found, accepted=", ".join(known.of.title for known in formats))

@@ -5,35 +5,43 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
 
 from penstock.extract.frames import Read
+from penstock.extract.kinds import Kind
+from penstock.extract.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What can be seen of a file before it is read."""
+
+    head: bytes
+    """Its first bytes."""
+    members: frozenset[str] = frozenset()
+    """The names in it, where it is a ZIP archive."""
 
 
 class Match(IntEnum):
-    """What the first bytes of a file say of a format."""
+    """What a look at a file says of a format."""
 
     NO = 0
     PERHAPS = 1
     """The bytes could be this; the name and the declared type decide."""
-    CERTAIN = 2
+    ALMOST = 2
+    """It is this, unless one of those that begin alike is certain."""
+    CERTAIN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A kind of file, and how it is read. `read` runs in the child process only."""
+    """How a kind of file is read. `read` runs in the child process only."""
 
-    kind: str
-    title: str
-    """For people: "The file cannot be read as {title}"."""
-    suffixes: frozenset[str]
-    media_types: frozenset[str]
-    match: Callable[[bytes], Match]
-    """Takes the first bytes of the file."""
-    read: Callable[[Path], Iterator[Read]]
+    of: Kind
+    match: Callable[[Look], Match]
+    read: Callable[[Source], Iterator[Read]]
     """
     Raises:
         Permanent: the file cannot be read; why.
     """
-    read_from: Callable[[Path, int], Iterator[Read]] | None = None
+    read_from: Callable[[Source, int], Iterator[Read]] | None = None
     """The same from this page on, where it need not read what is before."""

@@ -30,12 +30,23 @@ class Opened(_Frame, frozen=True):
 
 
 class Text(_Frame, frozen=True):
-    """A page, or the next part of a format without pages. `sections`: offset into the text, and headings."""
+    """A page, or the next part of a format without pages. `sections`: offset into the text, and headings. A page may
+    come in several, one after the other, under one number."""
 
     number: int
     text: str
     sections: tuple[tuple[int, tuple[str, ...]], ...] = ()
     problem: str | None = None
+
+
+class Scan(_Frame, frozen=True):
+    """A page without text, as a picture: sent where text recognition was asked for, in the place of its Text."""
+
+    number: int
+    width: int
+    height: int
+    pixels: bytes
+    """A byte each; base64 in JSON: a form that nobody can be hurt by decoding."""
 
 
 class Warned(_Frame, frozen=True):
@@ -45,7 +56,9 @@ class Warned(_Frame, frozen=True):
 
 
 class Done(_Frame, frozen=True):
-    """Comes last, if all went well."""
+    """Comes last, if all went well. `peak`: the most bytes that were resident, of all that the child has read."""
+
+    peak: int = 0
 
 
 class Failed(_Frame, frozen=True):
@@ -53,9 +66,10 @@ class Failed(_Frame, frozen=True):
 
     code: str
     facts: Mapping[str, str | int | float]
+    peak: int = 0
 
 
-Read = Opened | Text | Warned
+Read = Opened | Text | Scan | Warned
 """What a format's module yields."""
 Frame = Read | Done | Failed
 
@@ -63,4 +77,3 @@ Frame = Read | Done | Failed
 def write(stream: BinaryIO, frame: Frame) -> None:
     body = msgspec.json.encode(frame)
     stream.write(len(body).to_bytes(LENGTH_BYTES) + body)
-    stream.flush()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from penstock.extract.format import Format
 from penstock.extract.frames import Opened, Read, Text
+from penstock.extract.kinds import MARKDOWN
+from penstock.extract.source import Source
 from penstock.extract.text import encoding_of, guessed, match, opened, parts, undecodable
 
 _HEADING = re.compile(r" {0,3}(#{1,6})(?=[ \t]|$)")
@@ -19,12 +20,12 @@ _INLINE = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|[`*]+")
 _LONGEST_TITLE = 200
 
 
-def read(path: Path) -> Iterator[Read]:
-    encoding = encoding_of(path)
+def read(source: Source) -> Iterator[Read]:
+    encoding = encoding_of(source)
     yield Opened("markdown", encoding.codec, paged=False)
     yield from guessed(encoding)
     outline = Outline()
-    with opened(path, encoding) as stream:
+    with opened(source, encoding) as stream:
         for number, part in enumerate(parts(stream), 1):
             yield Text(number, part, tuple(outline.sections(part)))
             if encoding.guessed and "\ufffd" in part:
@@ -107,11 +108,4 @@ def _plain(title: str) -> str:
     return _INLINE.sub(lambda found: found[1] or "", title).strip()
 
 
-FORMAT = Format(
-    kind="markdown",
-    title="Markdown",
-    suffixes=frozenset({".md", ".markdown", ".mdown", ".mkd"}),
-    media_types=frozenset({"text/markdown", "text/x-markdown", "text/plain"}),
-    match=match,
-    read=read,
-)
+FORMAT = Format(MARKDOWN, match=match, read=read)

@@ -60,7 +60,11 @@ def _read_and_cut(services: Services, claim: Claim, path: Path, sha256: str) -> 
     before = _handed_on(services, claim)
     after = before.resume if before else None
     with services.reader.read(
-        path, name=original.name, declared=original.content_type, first_page=after.page if after else 1
+        path,
+        name=original.name,
+        declared=original.content_type,
+        first_page=after.page if after else 1,
+        tenant=claim.tenant,
     ) as reading:
         tally = _Tally(reading, _Teller(services, claim), known=before.draft if before else None)
         found = cuts(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from io import TextIOWrapper
 from typing import TextIO
 
 from penstock.extract.characters import legible
-from penstock.extract.format import Format, Match
+from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import Opened, Read, Text, Warned
+from penstock.extract.kinds import TEXT
+from penstock.extract.source import Source
 
 PART = 200_000
 """The most characters of a part."""
@@ -40,27 +42,28 @@ class Encoding:
     guessed: bool = False
 
 
-def match(head: bytes) -> Match:
+def match(look: Look) -> Match:
     """Text has no NULs, but in UTF-16 and UTF-32, and next to no controls."""
+    head = look.head
     if _by_mark(head) or _by_nulls(head):
         return Match.PERHAPS
     controls = len(head) - len(head.translate(None, _CONTROLS))
     return Match.NO if b"\0" in head or controls * 50 > len(head) else Match.PERHAPS
 
 
-def read(path: Path) -> Iterator[Read]:
-    encoding = encoding_of(path)
+def read(source: Source) -> Iterator[Read]:
+    encoding = encoding_of(source)
     yield Opened("text", encoding.codec, paged=False)
     yield from guessed(encoding)
-    with opened(path, encoding) as stream:
+    with opened(source, encoding) as stream:
         for number, part in enumerate(parts(stream), 1):
             yield Text(number, part)
             if encoding.guessed and "\ufffd" in part:
                 yield undecodable(number, encoding)
 
 
-def opened(path: Path, encoding: Encoding) -> TextIO:
-    return path.open(encoding=encoding.codec, errors="replace")
+def opened(source: Source, encoding: Encoding, newline: str | None = None) -> TextIO:
+    return TextIOWrapper(source.open(), encoding=encoding.codec, errors="replace", newline=newline)
 
 
 def guessed(encoding: Encoding) -> Iterator[Warned]:
@@ -85,9 +88,9 @@ def parts(stream: TextIO) -> Iterator[str]:
         yield rest
 
 
-def encoding_of(path: Path) -> Encoding:
+def encoding_of(source: Source) -> Encoding:
     """By its mark; by where its NULs are; UTF-8 if all of it is; else what charset-normalizer makes of samples."""
-    with path.open("rb") as file:
+    with source.open() as file:
         head = file.read(_SAMPLE)
         known = _by_mark(head) or _by_nulls(head)
         if known:
@@ -139,11 +142,4 @@ def _guess(*samples: bytes) -> str:
     return _WESTERN if western else best.encoding
 
 
-FORMAT = Format(
-    kind="text",
-    title="plain text",
-    suffixes=frozenset({".txt", ".text", ".log"}),
-    media_types=frozenset({"text/plain"}),
-    match=match,
-    read=read,
-)
+FORMAT = Format(TEXT, match=match, read=read)

@@ -19,7 +19,7 @@ from penstock.adapters.aws.clients import aws_clients
 from penstock.backoff import backoff
 from penstock.claim import Claim
 from penstock.errors import Misconfigured
-from penstock.extract.reader import undumpable
+from penstock.extract.confine import undumpable
 from penstock.lambdas import per_container
 from penstock.lambdas.batch import Event, Failures, LambdaContext, Record, each_record
 from penstock.log_context import about

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from penstock.extract.reader import undumpable
+from penstock.extract.confine import undumpable
 from penstock.observe import log_json
 from penstock.pipeline import run
 from penstock.settings import Settings

@@ -38,6 +38,7 @@ class Clients:
     sqs: SQSClient
     ssm: Callable[[], SSMClient]
     """Makes one: few need it, and those once."""
+    textract: Callable[[], Any]
 
 
 def aws_clients(endpoint: str | None = None, *, publish_retries: int = 3) -> Clients:
@@ -56,6 +57,7 @@ def aws_clients(endpoint: str | None = None, *, publish_retries: int = 3) -> Cli
         dynamodb=session.client("dynamodb", endpoint_url=endpoint, config=_CONFIG),
         sqs=session.client("sqs", endpoint_url=endpoint, config=sqs),
         ssm=lambda: session.client("ssm", endpoint_url=endpoint, config=_CONFIG),
+        textract=lambda: session.client("textract", endpoint_url=endpoint, config=_CONFIG),
     )
 
 

@@ -1,0 +1,424 @@
+"""How fast files are read: pages a second on one core, from bytes to the body of the bulk request, and beside others.
+
+    python -m benchmarks.extract [CORPUS] [--engines NAME,NAME…]   a folder of files, or of long PDFs that it makes; a
+                                                                   JSON line and a table
+    python -m benchmarks.extract --lengths 10,100,1000,10000       PDFs of so many pages: time, requests, memory
+
+Each engine runs in a process of its own, pinned to one core, over the same files in the same run; the seconds are those
+of the processor, children included, so that what else the machine does is not counted. Other libraries are
+measured where they are installed; they read alone, while `penstock` also cuts, adds (stub) vectors and writes the body.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import logging
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+DIMENSIONS = 1536
+SHARD = 128
+"""Chunks per request, to the embedder as to the index."""
+LARGEST, OVERLAP = 4000, 400
+_ROUNDS = 3
+"""Of each engine the one that took least counts: what else the machine does makes the others longer."""
+_MADE, _MADE_PAGES = 4, 330
+"""PDFs that are made where no folder is given, and pages of each."""
+_MEBI = 1 << 20
+_WARM = 15
+"""Times that we read the first file before it counts (others: once): what is loaded once is not measured."""
+_LOADING = 4
+"""Seconds that our warm process then has to load the rest."""
+
+
+@dataclass
+class Measured:
+    """Of one engine over all files."""
+
+    pages: int = 0
+    files: int = 0
+    failed: int = 0
+    characters: int = 0
+    seconds: float = 0.0
+    """Of processor time, children included."""
+    parts: dict[str, float] = field(default_factory=dict)
+    """Seconds of the parent's processor time by step; the rest is the child's."""
+    requests: int = 0
+    child_peak: int = 0
+    """Bytes."""
+    parent_peak: int = 0
+
+    def count(self, pages: Iterable[Any]) -> Iterator[Any]:
+        for page in pages:
+            self.pages += 1
+            self.characters += len(page.text)
+            yield page
+
+
+Run = Callable[[Sequence[Path]], Measured]
+
+
+class _Clock:
+    """Adds up what each step takes of this process's processor time."""
+
+    def __init__(self, parts: dict[str, float]) -> None:
+        self._parts = parts
+
+    def each(self, step: str, items: Iterable[Any]) -> Iterator[Any]:
+        """The time that getting each item takes."""
+        iterator = iter(items)
+        while True:
+            began = time.process_time()
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+            finally:
+                self._parts[step] = self._parts.get(step, 0) + time.process_time() - began
+            yield item
+
+
+def penstock() -> Run:
+    """The whole way to the body."""
+    from penstock.errors import Permanent
+    from penstock.extract.reader import ChildReader
+    from penstock.split import split
+
+    reader = ChildReader()
+
+    def run(files: Sequence[Path]) -> Measured:
+        found = Measured()
+        clock, index = _Clock(found.parts), _Index(found)
+        for path in files:
+            try:
+                with reader.read(path, name=path.name, declared=None) as reading:
+                    pages = found.count(clock.each("pipe", reading))
+                    chunks = split(pages, largest=LARGEST, overlap=OVERLAP, fits=lambda _: True)
+                    for chunk in clock.each("pipe and cut", chunks):
+                        index.put(path.name, chunk)
+            except Permanent:
+                found.failed += 1
+            index.send()
+            found.child_peak = max(found.child_peak, reading.peak)
+        found.parts["cut"] = found.parts.pop("pipe and cut", 0) - found.parts.get("pipe", 0)
+        return found
+
+    return run
+
+
+class _Index:
+    """Takes chunks a shard at a time, gives them vectors, and writes the body of the request."""
+
+    def __init__(self, found: Measured) -> None:
+        import numpy as np
+
+        self._found = found
+        self._stubs = np.random.default_rng(1).random((SHARD, DIMENSIONS), dtype=np.float32)
+        self._waiting: list[tuple[str, Any]] = []
+
+    def put(self, name: str, chunk: Any) -> None:
+        self._waiting.append((name, chunk))
+        if len(self._waiting) == SHARD:
+            self.send()
+
+    def send(self) -> None:
+        import numpy as np
+        import orjson
+
+        if not self._waiting:
+            return
+        parts, began = self._found.parts, time.process_time()
+        stubs = self._stubs[: len(self._waiting)]
+        vectors = stubs / np.linalg.norm(stubs, axis=1, keepdims=True)
+        turned = time.process_time()
+        lines = []
+        for (name, chunk), vector in zip(self._waiting, vectors, strict=True):
+            lines.append(orjson.dumps({"index": {"_id": f"{name}:{chunk.ordinal}"}}))
+            body = {"text": chunk.text, "first_page": chunk.first_page, "vector": vector}
+            lines.append(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY))
+        assert b"\n".join(lines)
+        parts["vectors"] = parts.get("vectors", 0) + turned - began
+        parts["body"] = parts.get("body", 0) + time.process_time() - turned
+        self._found.requests += 2  # one to the embedder, one to the index
+        self._waiting = []
+
+
+def penstock_reader() -> Run:
+    """Reading alone, through the child process and its pipes."""
+    from penstock.extract.reader import ChildReader
+
+    reader = ChildReader()
+
+    def read(path: Path) -> Iterator[str]:
+        with reader.read(path, name=path.name, declared=None) as reading:
+            yield from (page.text for page in reading)
+
+    return partial(_over, read)
+
+
+def penstock_in_process() -> Run:
+    """Reading alone, without a child process: what that costs is the difference."""
+    from penstock.extract.frames import Text
+    from penstock.extract.limits import ReadLimits
+    from penstock.extract.parts import whole
+    from penstock.extract.registry import FORMATS
+    from penstock.extract.source import Source
+
+    def read(path: Path) -> Iterator[str]:
+        source = Source(path, path.name, None, ReadLimits(), FORMATS)
+        return (frame.text for frame in whole(source) if isinstance(frame, Text))
+
+    return partial(_over, read)
+
+
+def pypdfium2() -> Run:
+    import pypdfium2
+
+    def read(path: Path) -> Iterator[str]:
+        document = pypdfium2.PdfDocument(path)
+        for page in document:
+            yield page.get_textpage().get_text_range()
+        document.close()
+
+    return partial(_over, read)
+
+
+def pypdf() -> Run:
+    from pypdf import PdfReader
+
+    return partial(_over, lambda path: (page.extract_text() for page in PdfReader(path).pages))
+
+
+def langchain() -> Run:
+    from langchain_community.document_loaders import PyPDFLoader
+
+    return partial(_over, lambda path: (page.page_content for page in PyPDFLoader(str(path)).lazy_load()))
+
+
+def llama_index() -> Run:
+    from llama_index.core import SimpleDirectoryReader
+
+    return partial(_over, lambda path: (each.text for each in SimpleDirectoryReader(input_files=[path]).load_data()))
+
+
+def haystack() -> Run:
+    from haystack.components.converters import PyPDFToDocument
+
+    converter = PyPDFToDocument()
+    return partial(
+        _over, lambda path: (each for one in converter.run([path])["documents"] for each in one.content.split("\f"))
+    )
+
+
+def unstructured() -> Run:
+    from unstructured.partition.auto import partition
+
+    def read(path: Path) -> Iterator[str]:
+        pages: dict[int, list[str]] = {}
+        for each in partition(str(path), strategy="fast"):
+            pages.setdefault(each.metadata.page_number or 1, []).append(each.text)
+        return ("\n".join(texts) for texts in pages.values())
+
+    return partial(_over, read)
+
+
+def markitdown() -> Run:
+    from markitdown import MarkItDown
+
+    reader = MarkItDown()
+    return partial(_over, lambda path: iter(reader.convert(str(path)).text_content.split("\f")))
+
+
+def kreuzberg() -> Run:
+    from kreuzberg import extract_file_sync
+
+    return partial(_over, lambda path: iter([extract_file_sync(str(path)).content]))
+
+
+ENGINES: dict[str, tuple[Callable[[], Run], str]] = {
+    "penstock": (penstock, "penstock"),
+    "penstock-reader": (penstock_reader, "penstock"),
+    "penstock-in-process": (penstock_in_process, "penstock"),
+    "pypdfium2": (pypdfium2, "pypdfium2"),
+    "pypdf": (pypdf, "pypdf"),
+    "langchain": (langchain, "langchain_community"),
+    "llama-index": (llama_index, "llama_index"),
+    "haystack": (haystack, "haystack"),
+    "unstructured": (unstructured, "unstructured"),
+    "markitdown": (markitdown, "markitdown"),
+    "kreuzberg": (kreuzberg, "kreuzberg"),
+}
+"""And the module that each needs."""
+
+
+def _over(read: Callable[[Path], Iterator[str]], files: Sequence[Path]) -> Measured:
+    found = Measured()
+    for path in files:
+        try:
+            for text in read(path):
+                found.pages += 1
+                found.characters += len(text)
+        except Exception:  # noqa: BLE001 - a file that a library fails on is counted, whatever it raises
+            found.failed += 1
+    return found
+
+
+def measure(engine: str, files: Sequence[Path]) -> dict[str, Any]:
+    """In this process."""
+    logging.disable(logging.CRITICAL)
+    with suppress(AttributeError, OSError):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    run = ENGINES[engine][0]()
+    with suppress(Exception):
+        run(files[:1] * (_WARM if engine.startswith("penstock") else 1))
+        if engine.startswith("penstock"):
+            time.sleep(_LOADING)
+    before = _cpu()
+    found = run(files)
+    found.seconds = _cpu() - before
+    found.files = len(files)
+    unit = 1 if sys.platform == "darwin" else 1024
+    found.parent_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return {"engine": engine, **vars(found)}
+
+
+def _cpu() -> float:
+    """Seconds of processor time, of this process and those under it: what others do meanwhile does not count."""
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    stats = [Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split() for each in _under(os.getpid())]
+    ticks = sum(int(each) for stat in stats for each in stat[11:15])  # its own, and those of its children that ended
+    return sum(each.ru_utime + each.ru_stime for each in both) + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _under(process: int) -> Iterator[int]:
+    living = Path(f"/proc/{process}/task/{process}/children")
+    for each in map(int, living.read_text().split() if living.exists() else []):
+        yield each
+        yield from _under(each)
+
+
+def apart(engine: str, files: Sequence[Path]) -> dict[str, Any]:
+    """In a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.extract", "--measure", engine, *map(str, files)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    if done.returncode:
+        return {"engine": engine, "error": f"exit code {done.returncode}"}
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def compare(corpus: Path, engines: Sequence[str]) -> None:
+    files = sorted(path for path in corpus.rglob("*") if path.is_file())
+    if any(path.suffix.lower() == ".pdf" for path in files):
+        files = [path for path in files if path.suffix.lower() == ".pdf"]
+    print(f"{len(files)} files, one core\n", file=sys.stderr)
+    print("| engine | pages/s | of pypdfium2 | pages | failed files | parent, MiB | child, MiB | share per step |")
+    print("|---|---|---|---|---|---|---|---|")
+    pages = sum(map(_pages, files))
+    rounds = [{engine: apart(engine, files) for engine in engines} for _ in range(_ROUNDS)]
+    results = {
+        engine: min((each[engine] for each in rounds), key=lambda found: found.get("seconds", 0)) for engine in engines
+    }
+    bare = _rate(results.get("pypdfium2", {}), pages)
+    for engine, found in results.items():
+        if "error" in found:
+            print(f"| {engine} | {found['error']} |  |  |  |  |  |  |")
+            continue
+        share = f"{_rate(found, pages) / bare:.2f}" if bare else ""
+        steps = found["parts"] and {"child": found["seconds"] - sum(found["parts"].values()), **found["parts"]}
+        parts = ", ".join(f"{name} {100 * each / found['seconds']:.1f} %" for name, each in steps.items())
+        peaks = f"{found['parent_peak'] // _MEBI} | {found['child_peak'] // _MEBI or ''}"
+        counts = f"{found['pages']} | {found['failed']}"
+        print(f"| {engine} | {_rate(found, pages):.0f} | {share} | {counts} | {peaks} | {parts} |")
+    costs = [
+        1 - each["penstock-in-process"]["seconds"] / each["penstock-reader"]["seconds"]
+        for each in rounds
+        if all("seconds" in each.get(f"penstock-{way}", {}) for way in ("in-process", "reader"))
+    ]
+    if costs:
+        told = ", ".join(f"{100 * each:.1f} %" for each in sorted(costs))
+        print(f"\nChild process and pipes, of reading, in each round: {told}.")
+    print(json.dumps(list(results.values())))
+
+
+def _pages(path: Path) -> int:
+    """Of a PDF, by pdfium; other files count as one. Engines that give a file in one piece are measured by this too."""
+    import pypdfium2
+
+    try:
+        return len(pypdfium2.PdfDocument(path)) if path.suffix.lower() == ".pdf" else 1
+    except pypdfium2.PdfiumError:
+        return 0
+
+
+def _rate(found: dict[str, Any], pages: int) -> float:
+    return pages / found["seconds"] if found.get("seconds") else 0.0
+
+
+def made(folder: Path) -> Path:
+    """The folder, with long PDFs in it: pages of 3,100 characters, as a full one has."""
+    from tests.documents import pdf
+    from tests.prose import Prose
+
+    for number in range(_MADE):
+        prose = Prose(number, headings=0)
+        (folder / f"{number}.pdf").write_bytes(pdf(prose.text(3100) for _ in range(_MADE_PAGES)))
+    return folder
+
+
+def lengths(counts: Sequence[int]) -> None:
+    print("| pages | seconds | pages/s | requests | parent, MiB | child, MiB |")
+    print("|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for count in counts:
+            path = Path(folder) / f"{count}.pdf"
+            # In a process of its own, or what it takes to write one would count as what it takes to read it.
+            program = (
+                "import sys, pathlib; sys.path.insert(0, '.'); from tests.documents import long_pdf; "
+                f"pathlib.Path({str(path)!r}).write_bytes(long_pdf({count}))"
+            )
+            subprocess.run([sys.executable, "-c", program], check=True)
+            times = max(1, _MADE_PAGES // count)  # processor time is counted in hundredths of a second
+            found = apart("penstock", [path] * times)
+            peaks = f"{found['parent_peak'] // _MEBI} | {found['child_peak'] // _MEBI}"
+            rate = f"{found['seconds'] / times:.3f} | {_rate(found, count * times):.0f}"
+            print(f"| {count:,} | {rate} | {found['requests'] // times} | {peaks} |", flush=True)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("corpus", nargs="*", type=Path)
+    arguments.add_argument("--engines", default="")
+    arguments.add_argument("--lengths", default="")
+    arguments.add_argument("--measure", default="", help=argparse.SUPPRESS)
+    given = arguments.parse_args()
+    if given.measure:
+        print(json.dumps(measure(given.measure, given.corpus)))
+        return
+    if given.lengths:
+        lengths([int(each) for each in given.lengths.split(",")])
+        return
+    if len(given.corpus) > 1:
+        arguments.error("name one folder of files")
+    known = [name for name, (_, module) in ENGINES.items() if importlib.util.find_spec(module)]
+    asked = given.engines.split(",") if given.engines else known
+    unknown = [each for each in asked if each not in known]
+    if unknown:
+        arguments.error(f"not installed, or unknown: {', '.join(unknown)}; there are {', '.join(known)}")
+    with tempfile.TemporaryDirectory() as folder:
+        compare(given.corpus[0] if given.corpus else made(Path(folder)), asked)
+
+
+if __name__ == "__main__":
+    main()

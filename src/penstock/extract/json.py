@@ -1,0 +1,91 @@
+"""JSON and JSON lines: each value on a line, behind the path of names that leads to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from penstock.errors import Unreadable
+from penstock.extract.flow import Flow
+from penstock.extract.format import Format, Look, Match
+from penstock.extract.frames import Opened, Read, Text, Warned
+from penstock.extract.kinds import JSON
+from penstock.extract.source import Source
+from penstock.extract.text import encoding_of, opened, parts
+
+_TITLE = JSON.title
+_BEGINS = re.compile(rb"^(?:\xef\xbb\xbf)?\s*(?:[\[{\"]|-?\d|true|false|null)|^\xff\xfe[\[{]\0|^\xfe\xff\0[\[{]")
+_UNREADABLE_LINES = 20
+"""That are named one by one."""
+
+
+def match(look: Look) -> Match:
+    return Match.PERHAPS if _BEGINS.match(look.head) else Match.NO
+
+
+def read(source: Source) -> Iterator[Read]:
+    encoding = encoding_of(source)
+    yield Opened("json", "orjson", paged=False)
+    with opened(source, encoding) as stream:
+        content = stream.read()
+    flow = Flow()
+    try:
+        value = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        yield from _lines(source, content)
+        return
+    for _ in _write(value, flow):
+        yield from flow.full()
+    yield from flow.rest()
+
+
+def _lines(source: Source, content: str) -> Iterator[Read]:
+    """What is no JSON as a whole may be so line by line; else it is read as plain text."""
+    lines = [line for line in content.splitlines() if line.strip()]
+    flow, broken = Flow(), list[int]()
+    values: list[tuple[int, Any]] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            values.append((number, orjson.loads(line)))
+        except orjson.JSONDecodeError:
+            broken.append(number)
+    if len(broken) > len(values):
+        yield Warned("It is not valid JSON, and was read as plain text.")
+        with opened(source, encoding_of(source)) as stream:
+            for number, part in enumerate(parts(stream), 1):
+                yield Text(number, part)
+        return
+    for _, value in values:
+        for _ in _write(value, flow):
+            yield from flow.full()
+        flow.close_table()
+    yield from flow.rest()
+    for number in broken[:_UNREADABLE_LINES]:
+        problem = Unreadable(kind=_TITLE, why=f"line {number} is not valid").facts["why"]
+        yield Text(flow.number, "", problem=str(problem))
+        flow.skip(1)
+
+
+def _write(value: Any, flow: Flow) -> Iterator[None]:
+    """A step after each line. What is nested is walked without recursion."""
+    waiting: list[tuple[str, Any]] = [("", value)]
+    while waiting:
+        path, value = waiting.pop()
+        match value:
+            case dict():
+                inner = [(f"{path}.{key}" if path else key, each) for key, each in value.items()]
+                waiting += reversed(inner)
+            case list():
+                waiting += [(path, each) for each in reversed(value)]
+            case None:
+                continue
+            case _:
+                said = value if isinstance(value, str) else orjson.dumps(value).decode()
+                flow.line(f"{path}: {said}" if path else said)
+        yield
+
+
+FORMAT = Format(JSON, match=match, read=read)

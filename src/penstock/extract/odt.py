@@ -1,0 +1,165 @@
+"""ODT: OpenDocument texts: tables where they stand, notes and comments after their paragraph, headers and footers
+once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from penstock.errors import PasswordRequired, Unreadable
+from penstock.extract.archive import Archive, opened
+from penstock.extract.flow import Flow
+from penstock.extract.format import Format, Look, Match
+from penstock.extract.frames import Opened, Read, Text
+from penstock.extract.kinds import ODT
+from penstock.extract.markup import Element, elements
+from penstock.extract.source import Source
+
+_TITLE = ODT.title
+_MARK = b"mimetypeapplication/vnd.oasis.opendocument.text"
+_SKIPPED = frozenset({"tracked-changes", "note-citation", "creator", "date", "creator-initials", "bibliography-source"})
+_NOTES = frozenset({"note", "annotation"})
+_MARGINS = {"header", "header-left", "header-first", "footer", "footer-left", "footer-first"}
+_MOST_SPACES = 1000
+
+
+def match(look: Look) -> Match:
+    return Match.CERTAIN if _MARK in look.head[:100] and "content.xml" in look.members else Match.NO
+
+
+def read(source: Source) -> Iterator[Read]:
+    with opened(source) as archive:
+        if _encrypted(source, archive):
+            raise PasswordRequired
+        yield Opened("odt", "expat", paged=False)
+        flow = Flow()
+        headers, footers = _margins(source, archive)
+        for text in headers:
+            flow.block(text)
+        story = _Story(flow)
+        try:
+            for element in _elements(source, archive, "content.xml"):
+                story.take(element)
+                yield from flow.full()
+        except Unreadable as error:
+            yield from flow.rest()
+            yield Text(flow.number, "", problem=str(error.facts["why"]))
+            return
+        for text in footers:
+            flow.block(text)
+        yield from flow.rest()
+
+
+def _elements(source: Source, archive: Archive, name: str) -> Iterator[Element]:
+    if name in archive.members:
+        with archive.open(name) as stream:
+            yield from elements(stream, source.limits, _TITLE)
+
+
+def _encrypted(source: Source, archive: Archive) -> bool:
+    manifest = _elements(source, archive, "META-INF/manifest.xml")
+    return any(name == "encryption-data" for _, name, _ in manifest)
+
+
+class _Story:
+    """A run of text."""
+
+    def __init__(self, flow: Flow) -> None:
+        self._flow = flow
+        self._open: list[list[str]] = []
+        """Of each paragraph that is open, its text."""
+        self._levels: list[int] = []
+        self._notes: list[_Note] = []
+        """Those that are open."""
+        self._waiting: list[str] = []
+        """Notes whose paragraph is not at its end."""
+        self._skipped = 0
+
+    def take(self, element: Element) -> None:
+        event, name, given = element
+        if event == "text":
+            if self._open and not self._skipped:
+                self._open[-1].append(name)
+        elif name in _SKIPPED:
+            self._skipped += 1 if event == "start" else -1
+        elif self._skipped:
+            return
+        elif event == "start":
+            self._start(name, given)
+        else:
+            self._end(name)
+
+    def _start(self, name: str, given: dict[str, str]) -> None:
+        match name:
+            case "p" | "h":
+                said = given.get("outline-level", "1")
+                self._open.append([])
+                self._levels.append(0 if name == "p" else int(said) if said.isdigit() else 1)
+            case "note" | "annotation":
+                self._notes.append(_Note())
+            case "table":
+                self._flow.open_table()
+            case "table-cell":
+                self._flow.open_cell()
+            case "tab" if self._open:
+                self._open[-1].append("\t")
+            case "line-break" if self._open:
+                self._open[-1].append("\n")
+            case "s" if self._open:
+                said = given.get("c", "1")
+                self._open[-1].append(" " * min(_MOST_SPACES, int(said) if said.isdigit() else 1))
+
+    def _end(self, name: str) -> None:
+        match name:
+            case "p" | "h" if self._open:
+                self._close("".join(self._open.pop()), self._levels.pop())
+            case "note" | "annotation" if self._notes:
+                self._waiting.append("\n".join(self._notes.pop().blocks))
+            case "table-cell":
+                self._flow.close_cell()
+            case "table-row":
+                self._flow.close_row()
+            case "table":
+                self._flow.close_table()
+
+    def _close(self, text: str, level: int) -> None:
+        if self._notes:
+            self._notes[-1].blocks.append(text)
+            return
+        if level:
+            self._flow.heading(level, text)
+        else:
+            self._flow.block(text)
+        if not self._open:
+            waiting, self._waiting = self._waiting, []
+            for note in waiting:
+                self._flow.block(note)
+
+
+class _Note:
+    """A footnote, an endnote or a comment."""
+
+    def __init__(self) -> None:
+        self.blocks: list[str] = []
+
+
+def _margins(source: Source, archive: Archive) -> tuple[list[str], list[str]]:
+    """Headers and footers, each that says something else than the others once."""
+    said: dict[str, list[str]] = {"header": [], "footer": []}
+    story, flow = None, Flow()
+    for element in _elements(source, archive, "styles.xml"):
+        event, name, _ = element
+        if name in _MARGINS and event == "start":
+            flow = Flow()
+            story = _Story(flow)
+        elif name in _MARGINS and event == "end":
+            story = None
+            text = "\n".join(part.text.strip() for part in flow.rest())
+            side = said[name.partition("-")[0]]
+            if text and text not in side:
+                side.append(text)
+        elif story is not None:
+            story.take(element)
+    return said["header"], said["footer"]
+
+
+FORMAT = Format(ODT, match=match, read=read)

@@ -1,0 +1,134 @@
+"""OOXML: what DOCX, PPTX and XLSX have in common: parts in an archive that refer to each other."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from penstock.errors import PasswordRequired, Unreadable
+from penstock.extract.archive import Archive, opened
+from penstock.extract.characters import label
+from penstock.extract.flow import Flow
+from penstock.extract.format import Look, Match
+from penstock.extract.frames import Warned
+from penstock.extract.markup import Element, elements
+from penstock.extract.source import Source
+
+_USUAL = ("word/document.xml", "ppt/presentation.xml", "xl/workbook.xml")
+"""The main parts, where none is named."""
+
+
+_WORDS = frozenset({"t", "text"})
+_ENDS = frozenset({"p", "v", "cm", "comment", "si"})
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """That one part has to another."""
+
+    id: str
+    kind: str
+    """The last word of its type: slide, footnotes, hyperlink …"""
+    target: str
+    """The other's name in the archive."""
+
+
+def match(look: Look, folder: str) -> Match:
+    """The parts of each kind of document lie in a folder of its own."""
+    return Match.CERTAIN if any(name.startswith(folder) for name in look.members) else Match.NO
+
+
+class Document:
+    """An Office document that is open."""
+
+    def __init__(self, source: Source, archive: Archive, title: str) -> None:
+        self.archive, self.title = archive, title
+        self.limits = source.limits
+        self._damaged: list[str] = []
+        """Parts beside the main ones that could not be read to their end."""
+        self._names = {name.lower(): name for name in archive.members}
+        main = [each.target for each in self.related("", "officeDocument")] or [
+            each for each in _USUAL if self.has(each)
+        ]
+        if not main:
+            raise Unreadable(kind=title, why="it does not say which of its parts is the document")
+        self.main = main[0]
+
+    def has(self, part: str) -> bool:
+        return part.lower() in self._names
+
+    def elements(self, part: str) -> Iterator[Element]:
+        """Those of a part; none where there is no such part.
+
+        Raises:
+            Unreadable, LimitHit: it is damaged, or unfolds to too much.
+        """
+        if self.has(part):
+            with self.archive.open(self._names[part.lower()]) as stream:
+                yield from elements(stream, self.limits, self.title)
+
+    def beside(self, part: str) -> Iterator[Element]:
+        """Those of a part without which the document can be read too: as many as can be read.
+
+        Raises:
+            LimitHit: it unfolds to too much.
+        """
+        try:
+            yield from self.elements(part)
+        except (Unreadable, PasswordRequired):
+            self._damaged.append(part)
+
+    def related(self, part: str, *kinds: str) -> list[Relation]:
+        """What this part refers to within the archive; of these kinds, or all."""
+        folder, name = posixpath.split(part)
+        found = []
+        for event, tag, given in self.beside(posixpath.join(folder, "_rels", f"{name}.rels")):
+            if event == "start" and tag == "Relationship" and given.get("TargetMode") != "External":
+                kind = given.get("Type", "").rpartition("/")[2]
+                target = posixpath.normpath(posixpath.join("/", folder, unquote(given.get("Target", "")))).lstrip("/")
+                if not kinds or kind in kinds:
+                    found.append(Relation(given.get("Id", ""), kind, target))
+        return found
+
+    def paragraphs(self, part: str) -> Iterator[str]:
+        """The text of a part that is neither laid out nor divided: a comment, a diagram, the labels of a chart."""
+        text: list[str] = []
+        labels = taken = False
+        for event, name, _ in self.beside(part):
+            if event == "text":
+                text += [name] if taken else []
+            elif name == "strCache":
+                labels = event == "start"
+            elif name in _WORDS or (name == "v" and labels):
+                taken = event == "start"
+            if event == "end" and text and name in _ENDS:
+                yield "".join(text)
+                text = []
+        if text:
+            yield "".join(text)
+
+    def drawn(self, part: str, flow: Flow) -> None:
+        """Diagrams and charts that a part shows."""
+        for relation in self.related(part, "diagramData", "chart"):
+            for text in self.paragraphs(relation.target):
+                flow.line(text)
+
+    def warnings(self) -> Iterator[Warned]:
+        """What there is to say once all was read."""
+        for part in dict.fromkeys(self._damaged):
+            yield Warned(f"Its part {label(part)} is damaged; what could be read of it was.")
+        if any(name.endswith("vbaproject.bin") for name in self._names):
+            yield Warned("It has macros; they were neither read nor run.")
+
+
+@contextmanager
+def document(source: Source, title: str) -> Iterator[Document]:
+    """
+    Raises:
+        LimitHit, Unreadable: as the archive does, or it is no document of this kind.
+    """
+    with opened(source) as archive:
+        yield Document(source, archive, title)

@@ -1,0 +1,66 @@
+"""Source: the bytes of a file, or of a part of one, with what is known of them and the limits they are read under."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from penstock.errors import Unreadable
+from penstock.extract.limits import ReadLimits
+
+if TYPE_CHECKING:
+    from penstock.extract.format import Format
+
+
+@dataclass(slots=True)
+class Unfolded:
+    """How many bytes all archives of one file have unfolded to so far."""
+
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """`place` is a path, or the bytes themselves where they are a part of another file: the child writes no files."""
+
+    place: Path | bytes
+    name: str = ""
+    declared: str | None = None
+    limits: ReadLimits = field(default_factory=ReadLimits)
+    formats: Sequence[Format] = ()
+    """That its parts may be of."""
+    depth: int = 0
+    """How many archives and messages it lies in."""
+    pictures: bool = False
+    """Whether a page without text is wanted as a picture."""
+    unfolded: Unfolded = field(default_factory=Unfolded)
+
+    def open(self) -> BinaryIO:
+        """
+        Raises:
+            Unreadable: the file is not there.
+        """
+        if isinstance(self.place, bytes):
+            return BytesIO(self.place)
+        try:
+            return self.place.open("rb")
+        except OSError as error:
+            raise Unreadable(kind="a file", why=error.strerror or type(error).__name__) from error
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return len(self.place) if isinstance(self.place, bytes) else self.place.stat().st_size
+
+    def part(self, content: bytes, name: str, declared: str | None = None) -> Source:
+        """What lies in it.
+
+        Raises:
+            LimitHit: it lies too deep.
+        """
+        if self.depth >= self.limits.nesting:
+            raise self.limits.hit("nesting", "files in each other")
+        return Source(content, name, declared, self.limits, self.formats, self.depth + 1, self.pictures, self.unfolded)

@@ -1,0 +1,232 @@
+"""XLSX: workbooks, sheet by sheet, each row on a line. Only cells that are there are looked at, however wide the sheet
+says it is; formulas show the value that was last computed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from penstock.errors import LimitHit, Permanent, Unreadable
+from penstock.extract.flow import Flow
+from penstock.extract.format import Format, Look, Match
+from penstock.extract.frames import Opened, Read, Text
+from penstock.extract.kinds import XLSX
+from penstock.extract.ooxml import Document, document
+from penstock.extract.ooxml import match as match_folder
+from penstock.extract.source import Source
+
+_TITLE = XLSX.title
+_COLUMN = re.compile(r"[A-Z]{1,3}")
+_GAP = 16
+"""Empty cells in a row that are shown as such; of more, these."""
+_LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]')
+"""Of a number format: what is no code in it."""
+_DATES = frozenset({14, 15, 16, 17, 18, 19, 20, 21, 22, 27, 30, 36, 45, 46, 47, 50, 57})
+_PERCENTS = frozenset({9, 10})
+"""Formats that every workbook has (ECMA-376, part 1, 18.8.30)."""
+_VALUES = frozenset({"v", "t"})
+_MARGINS = frozenset({"oddHeader", "oddFooter"})
+_CODE = re.compile(r"&(?:\"[^\"]*\"|\d+|K[0-9A-F]{6}|.)")
+"""Of a header or a footer."""
+
+
+def match(look: Look) -> Match:
+    return match_folder(look, "xl/")
+
+
+def read(source: Source) -> Iterator[Read]:
+    with document(source, _TITLE) as found:
+        book = _book(found)
+        if not book.sheets:
+            raise Unreadable(kind=_TITLE, why="it has no sheets")
+        yield Opened("xlsx", "expat", paged=True, pages=len(book.sheets))
+        flow = Flow(paged=True)
+        for number, (name, part) in enumerate(book.sheets, 1):
+            flow.heading(1, name)
+            try:
+                yield from _sheet(found, book, part, flow)
+            except LimitHit:
+                raise
+            except Permanent as error:
+                said = list(flow.turn())
+                yield Text(number, "\n".join(each.text for each in said), problem=str(error.facts.get("why", error)))
+                continue
+            yield from flow.turn()
+        yield from found.warnings()
+
+
+@dataclass(slots=True)
+class _Book:
+    """What sheets share."""
+
+    sheets: list[tuple[str, str]] = field(default_factory=list)
+    """Name and part."""
+    epoch: datetime = datetime(1899, 12, 30)  # noqa: DTZ001 - a sheet knows no time zones
+    strings: list[str] = field(default_factory=list)
+    formats: list[str] = field(default_factory=list)
+    """`date`, `percent` or nothing, by number of the style."""
+
+
+def _book(found: Document) -> _Book:
+    book = _Book()
+    parts = {relation.id: relation.target for relation in found.related(found.main, "worksheet", "chartsheet")}
+    for event, name, given in found.elements(found.main):
+        if event == "start" and name == "sheet" and given.get("id") in parts:
+            book.sheets.append((given.get("name", ""), parts[given["id"]]))
+        elif event == "start" and name == "workbookPr" and given.get("date1904") in {"1", "true"}:
+            book.epoch = datetime(1904, 1, 1)  # noqa: DTZ001
+    for relation in found.related(found.main, "sharedStrings"):
+        book.strings += _strings(found, relation.target)
+    for relation in found.related(found.main, "styles"):
+        book.formats += _formats(found, relation.target)
+    return book
+
+
+def _strings(found: Document, part: str) -> Iterator[str]:
+    text: list[str] = []
+    shown = phonetic = False
+    for event, name, _ in found.beside(part):
+        match event, name:
+            case "text", _:
+                if shown and not phonetic:
+                    text.append(name)
+            case "start", "t":
+                shown = True
+            case "end", "t":
+                shown = False
+            case _, "rPh":
+                phonetic = event == "start"
+            case "end", "si":
+                yield "".join(text)
+                text = []
+
+
+def _formats(found: Document, part: str) -> Iterator[str]:
+    codes: dict[str, str] = {}
+    inside = False
+    for event, name, given in found.beside(part):
+        if name == "cellXfs":
+            inside = event == "start"
+        elif event == "start" and name == "numFmt":
+            codes[given.get("numFmtId", "")] = given.get("formatCode", "")
+        elif event == "start" and name == "xf" and inside:
+            number = given.get("numFmtId", "0")
+            yield _kind(codes[number]) if number in codes else _builtin(number)
+
+
+def _builtin(number: str) -> str:
+    known = int(number) if number.isdigit() else 0
+    return "date" if known in _DATES else "percent" if known in _PERCENTS else ""
+
+
+def _kind(code: str) -> str:
+    bare = _LITERAL.sub("", code.partition(";")[0])
+    if re.search(r"[ymdhs]", bare, re.IGNORECASE):
+        return "date"
+    return "percent" if "%" in bare else ""
+
+
+def _sheet(found: Document, book: _Book, part: str, flow: Flow) -> Iterator[Text]:
+    """Its rows; behind them what was noted at cells, drawn on it, and stands over and under it in print."""
+    if not found.has(part):
+        raise Unreadable(kind=_TITLE, why=f"its part {part} is missing")
+    margins: list[str] = []
+    row, margin = _Row(book), False
+    for event, name, given in found.elements(part):
+        if event == "text":
+            if margin:
+                margins.append(_CODE.sub(" ", name).strip())
+            row.text(name)
+        elif name in _MARGINS:
+            margin = event == "start"
+        elif event == "start":
+            row.start(name, given)
+        elif name == "row":
+            flow.row(row.cells)
+            row = _Row(book)
+            yield from flow.full()
+        else:
+            row.end(name)
+    _beside(found, part, flow, margins)
+
+
+class _Row:
+    """One that is being read."""
+
+    def __init__(self, book: _Book) -> None:
+        self.cells: list[str] = []
+        self._book = book
+        self._value: list[str] = []
+        self._kind = self._style = ""
+        self._shown = False
+
+    def start(self, name: str, given: dict[str, str]) -> None:
+        if name == "c":
+            self.cells += [""] * min(_GAP, max(0, _column(given.get("r", "")) - len(self.cells)))
+            self._kind, self._style, self._value = given.get("t", "n"), given.get("s", ""), []
+        elif name in _VALUES:
+            self._shown = True
+
+    def text(self, data: str) -> None:
+        if self._shown:
+            self._value.append(data)
+
+    def end(self, name: str) -> None:
+        if name == "c":
+            self.cells.append(_shown(self._book, "".join(self._value), self._kind, self._style))
+        elif name in _VALUES:
+            self._shown = False
+
+
+def _beside(found: Document, part: str, flow: Flow, margins: list[str]) -> None:
+    flow.close_table()
+    for relation in found.related(part, "comments", "drawing"):
+        for text in found.paragraphs(relation.target):
+            flow.block(text)
+        found.drawn(relation.target, flow)
+    for text in dict.fromkeys(margins):
+        flow.block(text)
+
+
+def _column(reference: str) -> int:
+    """How many columns are before that of a cell such as B7; 0 where it does not say."""
+    letters = _COLUMN.match(reference)
+    number = 0
+    for letter in letters[0] if letters else "A":
+        number = number * 26 + ord(letter) - 64
+    return number - 1
+
+
+def _shown(book: _Book, value: str, kind: str, style: str) -> str:
+    match kind:
+        case "s":
+            place = int(value) if value.isdigit() else -1
+            return book.strings[place] if 0 <= place < len(book.strings) else ""
+        case "b":
+            return "TRUE" if value == "1" else "FALSE"
+        case "n":
+            place = int(style) if style.isdigit() else -1
+            return _number(book, value, book.formats[place] if 0 <= place < len(book.formats) else "")
+    return value
+
+
+def _number(book: _Book, value: str, kind: str) -> str:
+    try:
+        number = float(value)
+        if kind == "date":
+            return _date(book.epoch, number)
+        return f"{number * 100:.10g}%" if kind == "percent" else f"{number:.15g}"
+    except (ValueError, OverflowError):
+        return value
+
+
+def _date(epoch: datetime, days: float) -> str:
+    moment = epoch + timedelta(seconds=round(days * 86_400))
+    if days < 1:
+        return f"{moment:%H:%M:%S}"
+    return f"{moment:%Y-%m-%d}" if days == int(days) else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+FORMAT = Format(XLSX, match=match, read=read)
