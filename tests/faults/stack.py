@@ -20,12 +20,14 @@ from urllib.parse import urlsplit
 import httpx
 
 from penstock.adapters.aws.clients import Clients, aws_clients
+from penstock.adapters.aws.pace import DynamoPaceTable
 from penstock.document import TenantId
 from penstock.keys import create_key
 from penstock.local.emulator import Emulator, emulator
 from penstock.local.port import free_port
 from penstock.local.process import die_with_parent, end
 from penstock.local.provision import Provisioned, provision
+from penstock.pace import Pace
 from penstock.ports import Services
 from penstock.settings import Settings
 from penstock.wiring import services
@@ -197,6 +199,11 @@ class Stack:
                         with_group(program.process)
                         program.ends += 1
                         program.process = program.start()
+
+    def pace(self) -> Pace:
+        """What all who share the provider know of it."""
+        table = DynamoPaceTable(self.clients.dynamodb, self.made.table)
+        return table.read(Settings().openai_model) or Pace()
 
     def ends(self) -> int:
         """Of all programs."""
