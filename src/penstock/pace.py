@@ -21,8 +21,9 @@ LONGEST_PAUSE = timedelta(minutes=15)
 WHOLE = 100
 STEP = 10
 """Percent of what was sent when the provider refused more, what each minute without a refusal adds again."""
-LEAST = 10
-"""Requests a minute to slow down from: a refusal of a minute's first request does not tell how many it takes."""
+LEAST = 60
+"""Requests a minute to slow down from: a refusal of a minute's first requests does not tell how many it takes, and one
+a second is few for any provider. What takes fewer still is found by halving, a minute for each."""
 BLOCKS = 50
 """A minute's budget is leased in so many blocks: the most writes that it costs while calls are small."""
 

@@ -44,6 +44,8 @@ class Group:
     programs: Sequence[str] = USUAL
     settings: dict[str, str] = field(default_factory=dict)
     at_once: int = 14
+    beside: bool = False
+    """It waits for most of its time: it runs beside the others."""
 
 
 GROUPS = (
@@ -58,6 +60,7 @@ GROUPS = (
         "budget",
         ("worker", "worker-2", "beat", "api"),
         {"PENSTOCK_PROVIDER_REQUESTS_PER_MINUTE": str(BUDGET), "PENSTOCK_ATTEMPTS": "3"},
+        beside=True,
     ),
     Group("restart", USUAL),
 )
@@ -284,11 +287,11 @@ def _races() -> Iterator[Case]:
 
 _DELETED = frozenset({Status.DELETED})
 _OUT = Plan("503", "worker.*", "Provider.Embed", times=(1000, 1000), marked=False, least=SILENT_AFTER + 1)
-_TOO_MUCH = Plan("throttle", "worker.*", "Provider.Embed", times=(6, 6), least=6)
+_TOO_MUCH = Plan("throttle", "worker.*", "Provider.Embed", times=(4, 4), least=4)
 _APART = (
     Case("an outage, and a circuit that opens", "budget", outage, (_OUT,), turn=ALONE),
     Case("two workers share one budget", "budget", share_budget, paragraphs=48, turn=ALONE),
-    Case("6 answers 429 with a budget", "budget", refusals, (_TOO_MUCH,), paragraphs=4, turn=ALONE),
+    Case("4 answers 429 with a budget", "budget", refusals, (_TOO_MUCH,), paragraphs=8, turn=ALONE),
     Case("a worker stands still for longer than its lease", "disorder", stall, batches=3, turn=ALONE),
     Case("the disk is full", "index", fill_disk, batches=3, turn=ALONE, quick=True),
     Case("locked for 3 s (slow)", "index", lock_index(3)),
