@@ -178,7 +178,7 @@ def race_removal(operation: str) -> Callable[[Run], None]:
         again = operation == "drop again"
         run.drop() if again else run.upload()
         ended(run.stack, run.document)
-        held = run.hold("lambda.*", "S3.DeleteObject")
+        held = run.hold("worker|lambda.*", "S3.DeleteObject")
         _delete(run)
         assert held.reached.wait(180), "its removal has come"
         try:

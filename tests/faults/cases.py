@@ -58,7 +58,7 @@ GROUPS = (
     Group("behind", ("worker", "behind", "beat", "poller", "api"), at_once=4),
     Group(
         "budget",
-        ("worker", "worker-2", "beat", "api"),
+        ("worker", "worker-2", "beat", "poller", "api"),
         {"PENSTOCK_PROVIDER_REQUESTS_PER_MINUTE": str(BUDGET), "PENSTOCK_ATTEMPTS": "3"},
         beside=True,
     ),
@@ -161,6 +161,9 @@ _WRITES: dict[str, tuple[int, int]] = {
 }
 
 
+_REMOVERS = "worker|express|lambda.*"
+
+
 def _killed() -> Iterator[Case]:
     for when in ("before", "after"):
         for operation, skip in _WRITES.items():
@@ -216,9 +219,9 @@ def _killed() -> Iterator[Case]:
                 turn="api",
             )
         for operation, skip in (("S3.DeleteObject", (0, 0)), ("DynamoDB.PutItem", (0, 2))):
-            plan = Plan(f"SIGKILL {when}", "lambda.*", operation, skip)
-            name = f"lambda, SIGKILL {when} {operation} in a removal"
-            yield Case(name, "killed", add_and_remove, (plan,), batches=3)
+            plan = Plan(f"SIGKILL {when}", _REMOVERS, operation, skip)
+            name = f"SIGKILL {when} {operation} in a removal"
+            yield Case(name, "killed", add_and_remove, (plan,), frozenset({Status.DELETED}), batches=3, turn="worker")
         lost = Plan("503", "api", "SQS.SendMessage", times=(9, 9), least=1)
         sweeper = Plan(f"SIGKILL {when}", "worker", "DynamoDB.PutItem")
         name = f"worker, SIGKILL {when} DynamoDB.PutItem in a sweep"
@@ -282,7 +285,7 @@ def _races() -> Iterator[Case]:
                     quick=quick,
                 )
     for operation in AFTER_DELETE:
-        yield Case(f"{operation} against removal, lambda", "races", race_removal(operation), ends=_DELETED)
+        yield Case(f"{operation} against removal", "races", race_removal(operation), ends=_DELETED)
 
 
 _DELETED = frozenset({Status.DELETED})
