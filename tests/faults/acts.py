@@ -92,7 +92,10 @@ def add_and_retry(run: Run) -> None:
     ended(run.stack, run.document)
     run.paid_from = len(run.stack.provider.texts)
     run.trap_all()
-    _retry(run)
+    answer = run.call("POST", f"/v1/documents/{run.document}/retry")
+    # Who asks again after a kill may hear that it is done already.
+    assert answer.status_code in {HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT}, answer.text
+    run.ends = frozenset({Status.INDEXED})
     run.done.append("cancelled in mid-document, and retried")
 
 
