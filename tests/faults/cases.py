@@ -223,8 +223,8 @@ def _killed() -> Iterator[Case]:
             name = f"SIGKILL {when} {operation} in a removal"
             yield Case(name, "killed", add_and_remove, (plan,), frozenset({Status.DELETED}), batches=3, turn="worker")
         lost = Plan("503", "api", "SQS.SendMessage", times=(9, 9), least=1)
-        sweeper = Plan(f"SIGKILL {when}", "worker", "DynamoDB.PutItem")
-        name = f"worker, SIGKILL {when} DynamoDB.PutItem in a sweep"
+        sweeper = Plan(f"SIGKILL {when}", "worker|express", "DynamoDB.PutItem")
+        name = f"SIGKILL {when} DynamoDB.PutItem in a sweep"
         yield Case(name, "killed", add, (lost, sweeper), batches=3, lane="bulk", turn="worker")
         for operation in ("S3.CopyObject", "DynamoDB.PutItem"):
             plan = Plan(f"SIGKILL {when}", "poller", operation)
