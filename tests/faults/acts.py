@@ -193,7 +193,7 @@ def race_removal(operation: str) -> Callable[[Run], None]:
             until("its bytes are taken again", lambda: run.offer(text).status_code == HTTPStatus.ACCEPTED)
         if operation in {"replace", "drop again"}:
             run.ends = frozenset({Status.INDEXED})
-            until("they are", lambda: _status(run) is not Status.DELETED)
+            until("they are indexed", lambda: _status(run) is Status.INDEXED)
         run.done.append(f"{operation} while its removal was on its way")
 
     return act
