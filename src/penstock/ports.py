@@ -237,7 +237,12 @@ class SearchIndex(Protocol):
         """Store or overwrite by entry id, all or as many as possible before a Transient. Found after `refresh`."""
 
     def refresh(self, tenant: TenantId) -> None:
-        """What was put is counted and found from here on."""
+        """What was put is counted and found from here on, and more can be put: who comes again after a put that failed
+        asks for this before it pays for more.
+
+        Raises:
+            Transient: not now.
+        """
 
     def count(self, tenant: TenantId, document: DocumentId, pair: Pair) -> Count: ...
 
