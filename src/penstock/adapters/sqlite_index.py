@@ -76,8 +76,8 @@ class SqliteIndex:
                 db.executemany(_INSERT, list(rows.values()))
 
     def refresh(self, tenant: TenantId) -> None:
-        """What is committed is seen anyway, by every transaction that begins later. But it waits for a writer's turn, and
-        fails where there is none."""
+        """What is committed is seen anyway, by every transaction that begins later. But it waits for a writer's turn,
+        and fails where there is none."""
         file = self._file(tenant)
         if file.exists():
             with file.writing():
