@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from penstock.build import Build
 from penstock.chunk import Cut
-from penstock.document import FINAL, Document, DocumentId, Failure, Pair, Receipt, Status, TenantId, Work
+from penstock.document import FINAL, PUBLISHED, Document, DocumentId, Failure, Pair, Receipt, Status, TenantId, Work
 from penstock.errors import Cancelled, Fenced, Leased, PenstockError
 from penstock.ports import Services
 from penstock.revise import revise, revise_both, revise_build
@@ -69,7 +69,7 @@ def take_extract(services: Services, message: Message) -> Claim:
         record = _of_generation(record, message)
         if record.cancel:
             raise Cancelled
-        if record.status is Status.EMBEDDING:
+        if record.status in {Status.EMBEDDING, *PUBLISHED}:
             raise StageDone
         if record.status not in {Status.QUEUED, Status.EXTRACTING}:
             raise Fenced
@@ -115,6 +115,8 @@ def take_embed(services: Services, message: Message) -> Claim:
 
     def decide(record: Document | None, build: Build | None) -> tuple[Document, Build]:
         nonlocal again
+        if record is not None and build is not None and record.pair == build.pair and record.status in PUBLISHED:
+            raise StageDone
         record, build = _of_build(record, build, message)
         if shard in build.done:
             raise StageDone
@@ -205,8 +207,14 @@ def wait(services: Services, claim: Claim, rest: timedelta, why: Failure | None 
 
 
 def add_paid(services: Services, claim: Claim, texts: int) -> None:
-    """What a try paid for before it failed belongs to the receipt too."""
-    if texts and claim.message.stage is Stage.EMBED:
+    """What a try paid for before it failed, or was put down, belongs to the receipt too.
+
+    Raises:
+        Fenced: there is no such attempt any more.
+    """
+    if not texts:
+        return
+    if claim.message.stage is Stage.EMBED:
         revise_build(
             services,
             claim.tenant,
@@ -214,6 +222,15 @@ def add_paid(services: Services, claim: Claim, texts: int) -> None:
             claim.pair,
             lambda build: replace(build, embedded=build.embedded + texts),
         )
+        return
+
+    def decide(record: Document | None) -> Document:
+        record = _of_generation(record, claim.message)
+        if record.pair != claim.pair or not record.in_work:
+            raise Fenced
+        return replace(record, work=replace(record.work, paid=record.work.paid + texts))
+
+    revise(services, claim.tenant, claim.document.id, decide)
 
 
 def hand_on(services: Services, claim: Claim, resume: Cut, draft: Receipt) -> None:

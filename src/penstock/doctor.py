@@ -27,6 +27,7 @@ from penstock.document import (
     Status,
     TenantId,
     derived_id,
+    is_tenant_id,
     milliseconds,
     moment,
 )
@@ -89,6 +90,16 @@ class _Facts:
 
     def files(self, room: str) -> list[Listed]:
         return [each for each in self.objects if each.key.startswith(f"{room}/")]
+
+
+def all_tenants(services: Services) -> list[TenantId]:
+    """Who has documents or objects.
+
+    Raises:
+        Transient: a service did not answer.
+    """
+    named = services.objects.tenants()
+    return sorted(services.documents.tenants() | {TenantId(name) for name in named if is_tenant_id(name)})
 
 
 def examine(services: Services, tenant: TenantId, *, run: int = RUN) -> Iterator[Finding]:

@@ -26,9 +26,13 @@ def tenant_id(text: str) -> TenantId:
     Raises:
         BadRequest: it is not 1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit.
     """
-    if not _TENANT.fullmatch(text):
+    if not is_tenant_id(text):
         raise BadRequest(why=f"{text!r} is no tenant id: use 1 to 63 of a-z, 0-9 and '-', a letter or digit first.")
     return TenantId(text)
+
+
+def is_tenant_id(text: str) -> bool:
+    return _TENANT.fullmatch(text) is not None
 
 
 def document_id(text: str) -> DocumentId:
@@ -122,6 +126,8 @@ class Work:
     itself (I4)."""
     waits: int = 0
     """How often it was told to come later since a try failed last."""
+    paid: int = 0
+    """Texts that were sent to the embedder by tries of this attempt that were put down."""
 
     def alive(self, now: datetime) -> bool:
         return self.until is not None and now < self.until

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from penstock.document import Document, DocumentId, Status, TenantId
+from penstock.document import PUBLISHED, Document, DocumentId, Status, TenantId
 from penstock.ports import Services
-from penstock.publish import publish_build
+from penstock.publish import publish_build, tidy
 from penstock.shards import send_shards
 from penstock.task import Message, Stage
 
 
 def send_onward(services: Services, message: Message) -> None:
     """What a redelivery of a finished stage's message is for. Of a finished shard, only to publish what is complete:
-    were it to ask for the others, copies would make copies, and none would wait for its back-off.
+    were it to ask for the others, copies would make copies, and none would wait for its back-off. Of what is published,
+    to remove the work files that whoever did it could not.
 
     Raises:
         Fenced, Transient: as for `publish_build`.
     """
     record = services.documents.read(TenantId(message.tenant), DocumentId(message.document))
-    if record is not None and record.generation == message.generation and record.status is Status.EMBEDDING:
+    if record is None or record.generation != message.generation:
+        return
+    if record.status is Status.EMBEDDING:
         carry_on(services, record, resend=message.stage is Stage.EXTRACT)
+    elif record.status in PUBLISHED:
+        build = services.documents.read_build(record.tenant, record.id, record.pair)
+        if build is not None:
+            tidy(services, record, build)
 
 
 def carry_on(services: Services, record: Document, *, resend: bool = True) -> None:

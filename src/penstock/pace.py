@@ -21,8 +21,9 @@ LONGEST_PAUSE = timedelta(minutes=15)
 WHOLE = 100
 STEP = 10
 """Percent of what was sent when the provider refused more, what each minute without a refusal adds again."""
-LEAST = 10
-"""Requests a minute to slow down from: a refusal of a minute's first request does not tell how many it takes."""
+LEAST = 60
+"""Requests a minute to slow down from: a refusal of a minute's first requests does not tell how many it takes, and one
+a second is few for any provider. What takes fewer still is found by halving, a minute for each."""
 BLOCKS = 50
 """A minute's budget is leased in so many blocks: the most writes that it costs while calls are small."""
 
@@ -74,9 +75,9 @@ UNLIMITED = Amount(math.inf, math.inf)
 class Pace:
     """What all who share it know of their provider. Every change is a pure function of what was known before.
 
-    A minute has a budget. Where the provider refuses more (429), what may be sent is half of what was, and grows again
-    by a tenth of that with each minute without a refusal. Where it does not answer at all, nobody asks it for a while;
-    then one does, and the others wait for what comes of it.
+    A minute has a budget. Where the provider refuses more (429), what may be sent from then on in a minute is half of
+    what was, and grows again by a tenth of that with each minute without a refusal. Where it does not answer at all,
+    nobody asks it for a while; then one does, and the others wait for what comes of it.
     """
 
     minute: int = 0
@@ -91,6 +92,8 @@ class Pace:
     """Percent of `known` that may be sent; all of it where nothing is known against the whole budget."""
     slowed: int = 0
     """The minute of the last refusal that slowed it down: those of calls in flight together are one sign."""
+    until_slowed: Amount = Amount()
+    """Of what was leased in this minute, before that refusal: the provider has seen to that."""
     failures: int = 0
     """Without an answer, in a row."""
     closed: datetime | None = None
@@ -131,7 +134,9 @@ class Pace:
 
     def allowed(self, limit: Amount) -> Amount:
         """In this minute."""
-        return limit if self.level == WHOLE else self.known.times(self.level / WHOLE).most(Amount(1, 1)).least(limit)
+        if self.level == WHOLE:
+            return limit
+        return (self.until_slowed + self.known.times(self.level / WHOLE).most(Amount(1, 1))).least(limit)
 
     def answered(self) -> Self:
         """It is there: this same pace, where that was known."""
@@ -148,7 +153,8 @@ class Pace:
         known = pace.known
         if pace.level == WHOLE:
             known = pace.spent.most(pace.before).most(Amount(LEAST, LEAST * need.tokens)).least(limit)
-        return replace(pace, known=known, level=max(pace.level // 2, STEP // 2), slowed=pace.minute)
+        level = max(pace.level // 2, STEP // 2)
+        return replace(pace, known=known, level=level, slowed=pace.minute, until_slowed=pace.spent)
 
     def failed(self, now: datetime, pause: float = 0) -> Self:
         """It did not answer, or not sensibly. `pause`: seconds it asked for, where it did. What was in flight when it
@@ -178,5 +184,6 @@ class Pace:
             minute=minute_of(now),
             spent=Amount(),
             before=self.spent if passed == 1 else Amount(),
+            until_slowed=Amount(),
             level=min(WHOLE, self.level + STEP * quiet),
         )

@@ -89,6 +89,9 @@ class ObjectStore(Protocol):
         """All versions and markers of the keys that begin with this prefix, by key in order of its bytes, the newest
         version first. Page by page as they are asked for: memory does not grow with their number."""
 
+    def tenants(self) -> set[str]:
+        """The second parts of all keys, as they stand there, whoever wrote them: for operators."""
+
     def remove_all(self, tenant: TenantId, prefix: str) -> int:
         """Delete all versions of all keys under this prefix, which ends with '/'; how many there were."""
 
@@ -145,6 +148,9 @@ class DocumentTable(Protocol):
     ) -> Sequence[tuple[datetime, DocumentId]]:
         """Ids by accept time of their newest generation, newest first (ties by id, descending), from `before` on,
         exclusive. From an index that may lag a moment. Tombstones are left out."""
+
+    def tenants(self) -> set[TenantId]:
+        """Whose documents there are, but for tombstones: for operators. Asks for all of them, and may lag a moment."""
 
     def due(self, now: datetime, limit: int) -> Sequence[tuple[TenantId, DocumentId]]:
         """Records of all tenants whose `due` has come, earliest first within each partition. May lag a moment."""
@@ -231,7 +237,12 @@ class SearchIndex(Protocol):
         """Store or overwrite by entry id, all or as many as possible before a Transient. Found after `refresh`."""
 
     def refresh(self, tenant: TenantId) -> None:
-        """What was put is counted and found from here on."""
+        """What was put is counted and found from here on, and more can be put: who comes again after a put that failed
+        asks for this before it pays for more.
+
+        Raises:
+            Transient: not now.
+        """
 
     def count(self, tenant: TenantId, document: DocumentId, pair: Pair) -> Count: ...
 

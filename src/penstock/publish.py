@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from io import BytesIO
@@ -59,7 +60,7 @@ def publish_build(services: Services, record: Document, build: Build) -> None:
         return found
 
     record = still(services.documents.read(record.tenant, record.id))
-    receipt = replace(build.draft, chunks=build.chunks, embedded=build.embedded)
+    receipt = replace(build.draft, chunks=build.chunks, embedded=record.work.paid + build.embedded)
     try:
         _publish(services, record, receipt, still)
     except CountsDiffer as error:
@@ -67,7 +68,7 @@ def publish_build(services: Services, record: Document, build: Build) -> None:
         again = revise_build(services, record.tenant, record.id, build.pair, lambda found: _once_more(found, build))
         send_shards(services, record, again)
         return
-    _tidy(services, record, build)
+    tidy(services, record, build)
 
 
 def _once_more(found: Build, seen: Build) -> Build:
@@ -208,10 +209,13 @@ def _explained(services: Services, record: Document, receipt: Receipt) -> Receip
     )
 
 
-def _tidy(services: Services, built: Document, build: Build) -> None:
-    """Work files and the build item have done their work. Lifecycle and TTL remove what is left behind here."""
-    try:
-        services.objects.remove_all(built.tenant, shard_folder(built))
+def tidy(services: Services, built: Document, build: Build) -> None:
+    """Work files and the build item have done their work. The item goes last: while it is there, the message that comes
+    again is for this. What is left behind even so, lifecycle and TTL remove.
+
+    Raises:
+        Transient: they are not removed.
+    """
+    services.objects.remove_all(built.tenant, shard_folder(built))
+    with suppress(Conflict):  # another does the same
         services.documents.write(built.tenant, Change(build, None))
-    except (Transient, Conflict):
-        log.warning("work files not removed", extra={"tenant": built.tenant, "document": built.id})

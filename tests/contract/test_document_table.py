@@ -20,9 +20,11 @@ from hypothesis import strategies as st
 from penstock.adapters.aws.clients import aws_clients
 from penstock.adapters.aws.documents import DynamoDocumentTable
 from penstock.adapters.aws.items import BUILD, DOCUMENT, ORIGINAL, RECEIPT, WORK, packed
+from penstock.adapters.aws.pace import DynamoPaceTable
 from penstock.build import Build
 from penstock.document import Document, DocumentId, Pair, Receipt, Status, TenantId, Work
 from penstock.errors import Conflict, ForeignKey, IllegalTransition, Misconfigured, Refused, Transient, UnknownItem
+from penstock.pace import Pace
 from penstock.ports import Change, DocumentTable
 from penstock.task import Lane
 from tests.contract import records
@@ -348,6 +350,26 @@ def test_an_address_that_does_not_answer_is_a_transient_failure(credentials: Non
     table = DynamoDocumentTable(aws_clients("http://127.0.0.1:9").dynamodb, "table")
     with pytest.raises(Transient):
         table.read(tenant, DocumentId("document"))
+
+
+def test_it_is_known_whose_documents_there_are(documents: DocumentTable, tenant: TenantId, stranger: TenantId) -> None:
+    _add(documents, document(tenant, "one"))
+    _add(documents, document(tenant, "two"))
+    _add(documents, document(stranger, status=Status.DELETED))
+    found = documents.tenants()
+    assert tenant in found
+    assert stranger not in found, "a tombstone is no document"
+
+
+@ON_AWS
+def test_the_pace_of_the_provider_is_no_document(stack: Stack, tenant: TenantId) -> None:
+    """It lies in the same table, and neither the doctor nor the sweep may take it for one."""
+    table = DynamoDocumentTable(stack.clients.dynamodb, stack.provisioned.table)
+    _add(table, document(tenant, due=NOW))
+    DynamoPaceTable(stack.clients.dynamodb, stack.provisioned.table).write(f"model-{tenant}", None, Pace(failures=3))
+    assert not [name for name in table.tenants() if name.startswith("~")]
+    assert not [name for name, _ in table.due(NOW + timedelta(days=1), 1000) if name.startswith("~")]
+    assert table.newest(TenantId("~provider"), 10) == []
 
 
 @ON_AWS

@@ -57,6 +57,18 @@ def test_a_listing_of_many_comes_whole(objects: ObjectStore, tenant: TenantId) -
     assert list(objects.listed(tenant, f"work/{tenant}/")) == []
 
 
+def test_it_is_known_whose_objects_there_are(
+    objects: ObjectStore, tenant: TenantId, stranger: TenantId, delete: Callable[[str], None]
+) -> None:
+    """Of each area, and also where only a delete marker shows."""
+    assert not {tenant, stranger} & objects.tenants()
+    for area in ("files", "work"):
+        objects.put(tenant, f"{area}/{tenant}/deep/{area}", BytesIO(b"x"))
+    objects.put(stranger, f"drop/{stranger}/a", BytesIO(b"x"))
+    delete(f"drop/{stranger}/a")
+    assert {tenant, stranger} <= objects.tenants()
+
+
 def test_what_was_put_is_got(objects: ObjectStore, tenant: TenantId) -> None:
     stored = objects.put(tenant, f"files/{tenant}/a", BytesIO(b"the words"), content_type="text/plain")
     assert (stored.key, stored.size) == (f"files/{tenant}/a", 9)

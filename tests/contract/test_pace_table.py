@@ -22,6 +22,7 @@ FULL = Pace(
     known=Amount(7, 8000),
     level=45,
     slowed=28_999_999,
+    until_slowed=Amount(1, 2000),
     failures=4,
     closed=datetime(2026, 1, 1, 12, 30, 0, 125_000, UTC),
     probing=True,

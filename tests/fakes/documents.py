@@ -65,6 +65,14 @@ class FakeDocumentTable:
             ]
         return sorted((each for each in listed if before is None or each < before), reverse=True)[:limit]
 
+    def tenants(self) -> set[TenantId]:
+        with self._lock:
+            return {
+                item.tenant
+                for item in self.items.values()
+                if isinstance(item, Document) and item.status is not Status.DELETED
+            }
+
     def due(self, now: datetime, limit: int) -> Sequence[tuple[TenantId, DocumentId]]:
         with self._lock:
             due = [

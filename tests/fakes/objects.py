@@ -116,6 +116,10 @@ class FakeObjectStore:
                 stored, latest = each.stored, each is versions[-1]
                 yield Listed(key, stored.version, stored.size, stored.etag, each.at, latest, each.content is None)
 
+    def tenants(self) -> set[str]:
+        with self._lock:
+            return {key.split("/")[1] for key in self.objects if key.count("/") > 1}
+
     def remove_all(self, tenant: TenantId, prefix: str) -> int:
         _check_owner(tenant, prefix)
         if not prefix.endswith("/"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -9,20 +10,30 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 
+import httpx
+
+from penstock.adapters.aws.pace import PACE
 from penstock.document import FINAL, Status
+from penstock.pace import SILENT_AFTER, WHOLE, Pace
 from tests.e2e.stack import descendants
 from tests.faults.case import Run
 from tests.faults.proof import ended
 from tests.faults.proxy import Held
 from tests.faults.stack import TENANT, until
+from tests.meter import Request
+
+BUDGET = 20
+"""Requests a minute, of the group whose provider has one."""
+IN_FLIGHT = 6
+"""Calls of two workers to the provider at once: one of each of their processes."""
 
 
 def add(run: Run) -> None:
     """Accepted by the API, with the traps set."""
-    for plan in run.case.plans:
-        run.trap(plan)
+    run.trap_all()
     run.upload()
 
 
@@ -40,15 +51,51 @@ def drop(run: Run) -> None:
     run.drop()
 
 
+def post(run: Run) -> None:
+    run.post()
+    run.done.append("sent to the bucket, as was announced")
+
+
 def add_and_remove(run: Run) -> None:
     """The fault is done to the removal."""
     run.upload()
     ended(run.stack, run.document)
     run.ends = frozenset({Status.DELETED})
-    for plan in run.case.plans:
-        run.trap(plan)
+    run.trap_all()
     run.call("DELETE", f"/v1/documents/{run.document}")
     run.done.append("deleted")
+
+
+def add_and_cancel(run: Run) -> None:
+    """The fault is done to whoever is asked to cancel."""
+    held = HOLDS["embed"](run)
+    run.upload()
+    assert held.reached.wait(180), "it is being embedded"
+    try:
+        run.trap_all()
+        _cancel(run)
+    finally:
+        held.released.set()
+    run.done.append("cancelled in mid-document")
+
+
+def add_and_retry(run: Run) -> None:
+    """The fault is done to whoever is asked to retry."""
+    held = HOLDS["embed"](run)
+    run.upload()
+    assert held.reached.wait(180), "it is being embedded"
+    try:
+        _cancel(run)
+    finally:
+        held.released.set()
+    ended(run.stack, run.document)
+    run.paid_from = len(run.stack.provider.texts)
+    run.trap_all()
+    answer = run.call("POST", f"/v1/documents/{run.document}/retry")
+    # Who asks again after a kill may hear that it is done already.
+    assert answer.status_code in {HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT}, answer.text
+    run.ends = frozenset({Status.INDEXED})
+    run.done.append("cancelled in mid-document, and retried")
 
 
 def both_runtimes(run: Run) -> None:
@@ -126,6 +173,31 @@ def race(operation: str, stage: str) -> Callable[[Run], None]:
     return act
 
 
+def race_removal(operation: str) -> Callable[[Run], None]:
+    """While its last bytes are being removed."""
+
+    def act(run: Run) -> None:
+        again = operation == "drop again"
+        run.drop() if again else run.upload()
+        ended(run.stack, run.document)
+        held = run.hold("worker|lambda.*", "S3.DeleteObject")
+        _delete(run)
+        assert held.reached.wait(180), "its removal has come"
+        try:
+            AFTER_DELETE[operation](run)
+        finally:
+            held.released.set()
+        if operation == "replace":
+            text = run.text()
+            until("its bytes are taken again", lambda: run.offer(text).status_code == HTTPStatus.ACCEPTED)
+        if operation in {"replace", "drop again"}:
+            run.ends = frozenset({Status.INDEXED})
+            until("they are indexed", lambda: _status(run) is Status.INDEXED)
+        run.done.append(f"{operation} while its removal was on its way")
+
+    return act
+
+
 def _replace(run: Run) -> None:
     run.upload()
 
@@ -142,6 +214,13 @@ def _cancel(run: Run) -> None:
     run.ends = frozenset({Status.CANCELLED})
 
 
+def _retry(run: Run) -> None:
+    """Of what is under way, nothing is changed."""
+    answer = run.call("POST", f"/v1/documents/{run.document}/retry")
+    assert answer.status_code == HTTPStatus.ACCEPTED, answer.text
+    run.ends = frozenset({Status.INDEXED})
+
+
 def _retried(run: Run) -> bool:
     """Once the cancel has come to its end: until then there is nothing to retry."""
     answer = run.call("POST", f"/v1/documents/{run.document}/retry")
@@ -155,8 +234,69 @@ RACES: dict[str, Callable[[Run], None]] = {
     "replace": _replace,
     "delete": _delete,
     "cancel": _cancel,
+    "retry": _retry,
     "cancel, retry": _cancel,
 }
+
+
+def _refused(answer: httpx.Response) -> None:
+    assert answer.status_code == HTTPStatus.CONFLICT, answer.text
+
+
+AFTER_DELETE: dict[str, Callable[[Run], object]] = {
+    "replace": lambda run: _refused(run.offer("These bytes come too early.")),
+    "drop again": lambda run: run.drop(),
+    "delete": _delete,
+    "cancel": lambda run: _refused(run.call("POST", f"/v1/documents/{run.document}/cancel")),
+    "retry": lambda run: _refused(run.call("POST", f"/v1/documents/{run.document}/retry")),
+}
+
+
+# The provider's pace, which all share.
+
+
+def share_budget(run: Run) -> None:
+    """More requests than a minute has, of two workers. What they lease stands in their writes, by the minute."""
+    _, leases = run.see("worker.*", "DynamoDB.PutItem", "~provider/")
+    asked, _ = run.see("worker.*", "Provider.Embed", "")
+    run.upload()
+    ended(run.stack, run.document)
+    most: dict[int, float] = {}
+    for pace in map(_pace_in, leases.requests):
+        most[pace.minute] = max(most.get(pace.minute, 0), pace.spent.requests)
+    assert max(most.values()) <= BUDGET, f"leased by the minute: {most}, of {BUDGET}"
+    assert BUDGET < asked.fired <= sum(most.values()), f"{asked.fired} requests, leased by the minute: {most}"
+    senders = {met.split()[0] for met in asked.met}
+    assert senders == {"worker", "worker-2"}, f"only {senders} asked: nothing is proven"
+    run.done.append(f"two workers with a budget of {BUDGET} requests a minute, used in {len(most)} minutes")
+
+
+def _pace_in(request: Request) -> Pace:
+    item = json.loads(request.body)["Item"]
+    return PACE.unpack({name: value for name, value in item.items() if name not in {"pk", "sk"}})
+
+
+def outage(run: Run) -> None:
+    """The provider is out until a probe has found it so. Whoever tried again without asking whether it is there would
+    use up the attempts of this group in moments."""
+    run.trap_all()
+    ((_, down),) = run.planned
+    run.upload()
+    until("the circuit is open", lambda: run.stack.pace().silent)
+    until("a probe has failed", lambda: run.stack.pace().failures > SILENT_AFTER)
+    pace = run.stack.pace()
+    down.times = 0
+    probes = pace.failures - SILENT_AFTER
+    assert down.fired <= SILENT_AFTER + IN_FLIGHT + probes, f"asked {down.fired} times, with {probes} probes"
+    until("a probe has closed it", lambda: run.stack.pace().failures == 0)
+    run.done.append(f"out until {probes} probe had failed; then it came back")
+
+
+def refusals(run: Run) -> None:
+    """Each of a document's first requests is refused, and nobody is to be asked so much any more."""
+    run.trap_all()
+    run.upload()
+    until("they are slowed down", lambda: run.stack.pace().level < WHOLE)
 
 
 # The index is a file: what can be done to it is done to the file and to its writers.

@@ -15,12 +15,13 @@ import httpx
 from penstock.document import DocumentId, Status, derived_id
 from penstock.task import Lane, Message, Stage
 from tests.faults.proof import Proven, prove
-from tests.faults.proxy import FAULTS, KILLS, Held, Trap
+from tests.faults.proxy import FAULTS, KILLS, Held, Seen, Trap
 from tests.faults.stack import TENANT, Stack, until
 
 ALONE = "alone"
 """The turn of cases that run when all others of their group have ended."""
 INDEXED = frozenset({Status.INDEXED})
+_ALL = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class Run:
     stack: Stack
     chance: random.Random
     traps: list[Trap] = field(default_factory=list)
+    planned: list[tuple[Plan, Trap]] = field(default_factory=list)
+    """Of those, the case's own, which have to be met."""
     texts: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     """What was done beside the faults, in words."""
@@ -90,12 +93,25 @@ class Run:
         skip, times = self.chance.randint(*plan.skip), self.chance.randint(*plan.times)
         trap = Trap(FAULTS[plan.fault], plan.process, plan.operation, marks, skip, times)
         self.traps.append(self.stack.traps.set(trap))
+        self.planned.append((plan, trap))
         return trap
+
+    def trap_all(self) -> None:
+        """All that the case plans."""
+        for plan in self.case.plans:
+            self.trap(plan)
+
+    def see(self, process: str, operation: str, word: str) -> tuple[Trap, Seen]:
+        """Requests that have this pattern in their body."""
+        seen = Seen()
+        trap = Trap(seen.fault, process, operation, times=_ALL, word=word)
+        self.traps.append(self.stack.traps.set(trap))
+        return trap, seen
 
     def hold(self, process: str, operation: str, word: str = "", skip: int = 0) -> Held:
         """The next request of this kind that names the document waits. `word`: and has this pattern in its body."""
         held = Held()
-        trap = Trap(held.fault, process, operation, (self.case.mark,), skip, 1, word=word)
+        trap = Trap(held.fault, process, operation, (self.case.mark, self.document), skip, 1, word=word)
         self.traps.append(self.stack.traps.set(trap))
         return held
 
@@ -111,22 +127,34 @@ class Run:
 
         return until(f"{method} {path} is answered", ask)
 
-    def upload(self, text: str | None = None) -> None:
-        body = (text or self.text()).encode()
-        answer = self.call(
+    def upload(self) -> None:
+        answer = self.offer(self.text())
+        assert answer.status_code == 202, answer.text
+
+    def offer(self, text: str) -> httpx.Response:
+        return self.call(
             "POST",
             "/v1/documents",
-            files={"files": (f"{self.case.mark}.txt", body)},
+            files={"files": (f"{self.case.mark}.txt", text.encode())},
             data={"document_id": self.document, "lane": self.case.lane},
         )
-        assert answer.status_code == 202, answer.text
+
+    def post(self) -> None:
+        """Announced to the API, and sent to the bucket."""
+        body = self.text().encode()
+        about = {"name": f"{self.case.mark}.txt", "size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+        answer = self.call("POST", "/v1/uploads", json={**about, "document_id": self.document, "lane": self.case.lane})
+        assert answer.status_code == 201, answer.text
+        self.trap_all()
+        told = answer.json()
+        posted = httpx.post(told["url"], data=told["fields"], files={"file": ("any", body)}, trust_env=False)
+        assert posted.status_code == 204, posted.text
 
     def drop(self) -> None:
         """Into the drop folder."""
         key = f"drop/{TENANT}/cases/{self.case.mark}.txt"
         self.document = derived_id(TENANT, key)
-        for plan in self.case.plans:
-            self.trap(plan)
+        self.trap_all()
         bucket = self.stack.made.bucket
         self.stack.clients.s3.put_object(Bucket=bucket, Key=key, Body=self.text().encode(), ContentType="text/plain")
 
@@ -141,7 +169,13 @@ class Run:
         return any(self.mark in text for text in list(self.stack.provider.texts))
 
     def proven(self) -> Proven:
-        found = prove(
+        assert len(self.planned) == len(self.case.plans), "all that was planned was set"
+        for plan, trap in self.planned:  # some of it is done when the document has ended
+            until(
+                f"{plan.fault} is done to {plan.operation}: else nothing is proven",
+                lambda trap=trap, plan=plan: trap.fired >= plan.least,  # type: ignore[misc]
+            )
+        return prove(
             self.stack,
             self.document,
             self.mark,
@@ -150,11 +184,6 @@ class Run:
             batches=self.case.batches,
             paid_from=self.paid_from,
         )
-        for trap, plan in zip(self.traps, self.case.plans, strict=False):
-            if not plan.marked:  # requests of this kind go on after the document
-                until("the fault is done", lambda trap=trap, plan=plan: trap.fired >= plan.least, seconds=120)  # type: ignore[misc]
-            assert trap.fired >= plan.least, f"the fault was done {trap.fired} times: nothing is proven"
-        return found
 
 
 def _text(mark: str, paragraphs: int) -> str:

@@ -5,18 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from penstock.document import Status
+from penstock.pace import SILENT_AFTER
 from tests.faults.acts import (
+    AFTER_DELETE,
+    BUDGET,
     HOLDS,
     RACES,
     add,
+    add_and_cancel,
     add_and_remove,
+    add_and_retry,
     both_runtimes,
     drop,
     fill_disk,
     fill_tmp,
     lock_index,
+    outage,
+    post,
     race,
+    race_removal,
+    refusals,
     restart_all,
+    share_budget,
     stall,
     two_workers,
     with_clock,
@@ -33,6 +44,8 @@ class Group:
     programs: Sequence[str] = USUAL
     settings: dict[str, str] = field(default_factory=dict)
     at_once: int = 14
+    beside: bool = False
+    """It waits for most of its time: it runs beside the others."""
 
 
 GROUPS = (
@@ -43,6 +56,12 @@ GROUPS = (
     Group("index", ("worker", "beat", "poller", "api"), at_once=1),
     Group("small", ("worker", "small", "beat", "poller", "api"), at_once=1),
     Group("behind", ("worker", "behind", "beat", "poller", "api"), at_once=4),
+    Group(
+        "budget",
+        ("worker", "worker-2", "beat", "poller", "api"),
+        {"PENSTOCK_PROVIDER_REQUESTS_PER_MINUTE": str(BUDGET), "PENSTOCK_ATTEMPTS": "3"},
+        beside=True,
+    ),
     Group("restart", USUAL),
 )
 
@@ -100,6 +119,28 @@ def _matrix() -> Iterator[Case]:
             plan = Plan(fault, "worker", f"SQS.{operation}", marked=False, **how)
             yield Case(f"SQS {operation}, {fault}, worker", "matrix", add, (plan,), paragraphs=1)
 
+    for number, operation in enumerate(_DOORS["api"]):
+        for column, (fault, how) in enumerate(_FAULTS.items()):
+            plan = Plan(fault, "api", operation, **how)
+            lane = ("standard", "bulk")[(number + column) % 2]
+            yield Case(f"{operation}, {fault}, API", "matrix", add, (plan,), lane=lane, paragraphs=2)
+    for operation, marked in _DOORS["poller"].items():
+        for fault, how in _FAULTS.items():
+            plan = Plan(fault, "poller", operation, marked=marked, **how)
+            yield Case(f"{operation}, {fault}, drop folder", "matrix", drop, (plan,), paragraphs=2)
+
+
+_DOORS: dict[str, dict[str, bool]] = {
+    "api": {"S3.PutObject": True, "DynamoDB.PutItem": True, "SQS.SendMessage": True},
+    "poller": {
+        "SQS.ReceiveMessage": False,
+        "DynamoDB.PutItem": True,
+        "SQS.SendMessage": True,
+        "SQS.DeleteMessage": False,
+    },
+}
+"""What API and drop-folder handler ask for, and whether the request names the document."""
+
 
 def _in_vain(service: str, fault: str) -> int:
     """Batches: of a provider whose answer is lost, as many as were lost. A holder that waits for the table for longer
@@ -115,7 +156,12 @@ _WRITES: dict[str, tuple[int, int]] = {
     "DynamoDB.PutItem": (0, 5),
     "DynamoDB.TransactWriteItems": (0, 0),
     "Provider.Embed": (0, 4),
+    "S3.DeleteObjects": (0, 0),
+    "DynamoDB.DeleteItem": (0, 0),
 }
+
+
+_REMOVERS = "worker|express|lambda.*"
 
 
 def _killed() -> Iterator[Case]:
@@ -154,6 +200,35 @@ def _killed() -> Iterator[Case]:
                 turn="api",
                 quick=when == "after",
             )
+        for name, act, operation, ends in (
+            ("a removal", add_and_remove, "DynamoDB.PutItem", Status.DELETED),
+            ("a removal", add_and_remove, "SQS.SendMessage", Status.DELETED),
+            ("a cancel", add_and_cancel, "DynamoDB.PutItem", Status.CANCELLED),
+            ("a retry", add_and_retry, "DynamoDB.PutItem", Status.INDEXED),
+            ("a retry", add_and_retry, "SQS.SendMessage", Status.INDEXED),
+        ):
+            plan = Plan(f"SIGKILL {when}", "api", operation)
+            yield Case(
+                f"API, SIGKILL {when} {operation} in {name}",
+                "killed",
+                act,
+                (plan,),
+                frozenset({ends}),
+                batches=3,
+                lane="bulk",
+                turn="api",
+            )
+        for operation, skip in (("S3.DeleteObject", (0, 0)), ("DynamoDB.PutItem", (0, 2))):
+            plan = Plan(f"SIGKILL {when}", _REMOVERS, operation, skip)
+            name = f"SIGKILL {when} {operation} in a removal"
+            yield Case(name, "killed", add_and_remove, (plan,), frozenset({Status.DELETED}), batches=3, turn="worker")
+        lost = Plan("503", "api", "SQS.SendMessage", times=(9, 9), least=1)
+        sweeper = Plan(f"SIGKILL {when}", "worker|express", "DynamoDB.PutItem")
+        name = f"SIGKILL {when} DynamoDB.PutItem in a sweep"
+        yield Case(name, "killed", add, (lost, sweeper), batches=3, lane="bulk", turn="worker")
+        for operation in ("S3.CopyObject", "DynamoDB.PutItem"):
+            plan = Plan(f"SIGKILL {when}", "poller", operation)
+            yield Case(f"upload, SIGKILL {when} {operation}", "killed", post, (plan,), batches=3)
         for operation in ("DynamoDB.PutItem", "SQS.SendMessage"):
             plan = Plan(f"SIGKILL {when}", "poller", operation)
             yield Case(
@@ -209,9 +284,17 @@ def _races() -> Iterator[Case]:
                     lane=lane,
                     quick=quick,
                 )
+    for operation in AFTER_DELETE:
+        yield Case(f"{operation} against removal", "races", race_removal(operation), ends=_DELETED)
 
 
+_DELETED = frozenset({Status.DELETED})
+_OUT = Plan("503", "worker.*", "Provider.Embed", times=(1000, 1000), marked=False, least=SILENT_AFTER + 1)
+_TOO_MUCH = Plan("throttle", "worker.*", "Provider.Embed", times=(4, 4), least=4)
 _APART = (
+    Case("an outage, and a circuit that opens", "budget", outage, (_OUT,), turn=ALONE),
+    Case("two workers share one budget", "budget", share_budget, paragraphs=48, turn=ALONE),
+    Case("4 answers 429 with a budget", "budget", refusals, (_TOO_MUCH,), paragraphs=8, turn=ALONE),
     Case("a worker stands still for longer than its lease", "disorder", stall, batches=3, turn=ALONE),
     Case("the disk is full", "index", fill_disk, batches=3, turn=ALONE, quick=True),
     Case("locked for 3 s (slow)", "index", lock_index(3)),

@@ -263,6 +263,17 @@ class Held:
         self.released.wait(_LONGEST)
 
 
+class Seen:
+    """No fault: requests are kept, and passed on."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.fault = Fault("seen", self._keep)
+
+    def _keep(self, caught: Caught) -> None:
+        self.requests.append(caught.request)
+
+
 class Traps:
     """All that are set, for the requests of all processes."""
 

@@ -60,6 +60,8 @@ def run_group(group: Group, cases: Sequence[Case], seed: int, folder: Path) -> O
     except Exception as error:  # noqa: BLE001 - it is told with the group
         outcome.rest, outcome.failed = f"{type(error).__name__}: {error}", True
     outcome.seconds = time.monotonic() - began
+    word = "FAILED" if outcome.failed else "ok"
+    print(f"{word}  {group.name}, {outcome.seconds:.0f} s: {outcome.rest}", flush=True)
     return outcome
 
 
@@ -143,13 +145,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"seed {asked.seed}: to do the same again, make faults SEED={asked.seed}", flush=True)
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="penstock-faults-"))
-    outcomes = []
-    for group, cases in chosen(asked.only):
-        outcome = run_group(group, cases, asked.seed, folder / group.name)
-        print(
-            f"{'FAILED' if outcome.failed else 'ok'}  {group.name}, {outcome.seconds:.0f} s: {outcome.rest}", flush=True
-        )
-        outcomes.append(outcome)
+    groups = list(chosen(asked.only))
+    with ThreadPoolExecutor() as pool:
+        beside = {
+            group.name: pool.submit(run_group, group, cases, asked.seed, folder / group.name)
+            for group, cases in groups
+            if group.beside
+        }
+        alone = {
+            group.name: run_group(group, cases, asked.seed, folder / group.name)
+            for group, cases in groups
+            if not group.beside
+        }
+        outcomes = [alone.get(group.name) or beside[group.name].result() for group, _ in groups]
     failed = [each for outcome in outcomes for each in outcome.results if each.failed]
     broken = bool(failed) or any(outcome.failed for outcome in outcomes)
     seconds = time.monotonic() - began

@@ -13,19 +13,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, RLock, Thread
+from threading import Event, Lock, RLock, Thread
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 
 from penstock.adapters.aws.clients import Clients, aws_clients
+from penstock.adapters.aws.pace import DynamoPaceTable
 from penstock.document import TenantId
 from penstock.keys import create_key
 from penstock.local.emulator import Emulator, emulator
 from penstock.local.port import free_port
 from penstock.local.process import die_with_parent, end
 from penstock.local.provision import Provisioned, provision
+from penstock.pace import Pace
 from penstock.ports import Services
 from penstock.settings import Settings
 from penstock.wiring import services
@@ -84,6 +86,8 @@ BEFORE: Mapping[str, Sequence[str]] = {"small": ("unshare", "-rm", "sh", "-c", S
 """What a program is run by: a mount of its own, which any user may make."""
 _NAME = "penstock"
 _PARAMETERS = {"StageVisibility": "30", "ArrivalsVisibility": "30"}
+_WIRING = Lock()
+"""Stacks side by side have one environment to read."""
 T = TypeVar("T")
 
 
@@ -132,6 +136,8 @@ class Stack:
     parts: ExitStack
     services: Services
     client: httpx.Client
+    pace: Callable[[], Pace]
+    """What all who share the provider know of it."""
     programs: dict[str, Program] = field(default_factory=dict)
     held: RLock = field(default_factory=RLock)
     """Keeps the supervisor away."""
@@ -253,13 +259,16 @@ def running(
             "PENSTOCK_INDEX_PATH": str(folder / "index"),
             **settings,
         }
-        parts.enter_context(_environment(environment))
-        clients = aws_clients()
-        made = provision(clients, ROOT / "template.yaml", _NAME, _PARAMETERS)
-        environment |= made.environment()
-        os.environ.update(made.environment())
-        wired = services(Settings(), clients=clients)
+        with _environment(environment):
+            clients = aws_clients()
+            made = provision(clients, ROOT / "template.yaml", _NAME, _PARAMETERS)
+            environment |= made.environment()
+            os.environ.update(made.environment())
+            settings_of_all = Settings()
+            wired = services(settings_of_all, clients=clients)
         key = create_key(wired, TENANT, "faults")
+        paces = DynamoPaceTable(clients.dynamodb, made.table)
+        model = settings_of_all.openai_model
         client = parts.enter_context(
             httpx.Client(
                 base_url=f"http://127.0.0.1:{port_of_api}",
@@ -268,7 +277,20 @@ def running(
                 trust_env=False,
             )
         )
-        stack = Stack(folder, chance, Traps(), provider, clients, made, environment, started, parts, wired, client)
+        stack = Stack(
+            folder,
+            chance,
+            Traps(),
+            provider,
+            clients,
+            made,
+            environment,
+            started,
+            parts,
+            wired,
+            client,
+            lambda: paces.read(model) or Pace(),
+        )
         for name in programs:
             stack.begin(name, PROGRAMS[name], BEFORE.get(name, ()))
         closed = Event()
@@ -301,8 +323,8 @@ def _answers(client: httpx.Client) -> bool:
 
 @contextmanager
 def _environment(environment: Mapping[str, str]) -> Iterator[None]:
-    """Of this process, whose services look at what the others did."""
-    with environment_as_it_was():
+    """Of this process while its own services are made, which look at what the others did."""
+    with _WIRING, environment_as_it_was():
         for name in list(os.environ):
             if name.startswith(("PENSTOCK_", "AWS_", "OPENAI_")):
                 del os.environ[name]

@@ -396,6 +396,28 @@ def test_it_says_what_it_would_do_and_does_it_only_with_fix(world: World, shell:
     assert shell("--json", code=0) == [{"tenant": "acme", "findings": 0, "mended": 0, "kinds": {}}]
 
 
+def test_without_a_tenant_it_looks_at_all_of_them(
+    world: World, shell: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that have documents, and those that have objects only."""
+    monkeypatch.delenv("PENSTOCK_TENANT")
+    other = TenantId("other")
+    world.upload("sound too", tenant=other)
+    world.drain()
+    world.objects.put(TenantId("gone"), "files/gone/lost", BytesIO(b"bytes"))
+    world.objects.put(TenantId("No Tenant"), "drop/No Tenant/lost", BytesIO(b"bytes"))
+    later(world)
+    *lines, last = shell("--json", code=1)
+    assert [(each["tenant"], each.get("findings")) for each in (*lines, last)] == [
+        ("acme", 0),
+        ("gone", None),
+        ("gone", 1),
+        ("other", 0),
+    ]
+    assert "gone: all is well" not in shell("--fix", code=0)
+    assert "gone: all is well" not in shell(code=0), "nobody is left"
+
+
 def test_what_cannot_be_mended_from_here_stays_wrong(world: World, shell: Callable[..., Any]) -> None:
     world.objects.remove(TENANT, f"files/{TENANT}/sound")
     assert "original_missing" in shell("--fix", code=1)

@@ -137,6 +137,18 @@ def test_without_a_budget_half_of_what_was_sent_is_sent_on() -> None:
     assert pace.allowed(UNLIMITED) == UNLIMITED
 
 
+def test_after_the_pause_half_as_much_is_sent_at_once_and_not_from_the_next_minute_on() -> None:
+    """Else a pause of a second, after much was sent, would be one of a minute."""
+    pace = Pace()
+    for _ in range(80):
+        pace, _ = pace.leased(NOW, ONE, UNLIMITED)
+    later = NOW + timedelta(seconds=2)
+    assert spend(refused(pace, limit=UNLIMITED), later, UNLIMITED)[1].requests == 40
+    pace, _ = spend(Pace(), NOW)
+    with pytest.raises(NotYet):
+        refused(pace).leased(later, ONE, LIMIT)  # the budget is used up all the same
+
+
 def test_however_much_is_refused_one_request_a_minute_goes_on() -> None:
     pace = Pace()
     for minute in range(20):

@@ -54,6 +54,24 @@ def test_a_document_of_several_shards_is_published_once_all_are_done(world: Worl
     assert [key for key in world.objects.objects if key.startswith("work/")] == []
 
 
+def test_work_files_that_cannot_be_removed_are_by_the_message_that_comes_again(world: World) -> None:
+    """I4: whoever is killed there leaves them to it too."""
+    received = world.upload(prose("a", 9))
+    remove_all = world.objects.remove_all
+
+    def fails_once(*_: object) -> int:
+        world.objects.remove_all = remove_all  # type: ignore[method-assign]
+        raise Transient(why="the bucket does not answer")
+
+    world.objects.remove_all = fails_once  # type: ignore[method-assign]
+    outcomes = world.drain()
+    record = world.record(received)
+    assert sum(isinstance(each, HandBack) for each in outcomes) == 1
+    assert (record.status, record.failure) == (Status.INDEXED, None)
+    assert world.documents.read_build(TENANT, record.id, record.pair) is None
+    assert [key for key in world.objects.objects if key.startswith("work/")] == []
+
+
 def test_shards_that_are_done_before_the_total_is_declared_are_published_by_extract(world: World) -> None:
     """Declaring the total is a finishing write too."""
     received = world.upload(prose("a", 9))

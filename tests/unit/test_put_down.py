@@ -53,8 +53,27 @@ def test_an_interrupted_extract_is_put_down(world: World) -> None:
     assert (record.status, record.work.until, record.work.attempts) == (Status.EXTRACTING, None, 0)
     assert record.failure is None
     assert world.run(message) == Done()
-    assert world.record(received).work.epoch == 2
+    record = world.record(received)
+    assert record.work.epoch == 2
     assert is_whole(world, received)
+    assert record.receipt is not None
+    assert record.receipt.embedded == record.receipt.chunks, "what it paid for is in the receipt"
+
+
+def test_what_a_put_down_extract_paid_for_is_in_the_receipt_of_a_build_too(world: World) -> None:
+    """The next try of the same extract fails, and leaves the rest to embed."""
+    received = world.upload(prose("a", 3))
+    message = world.take()
+    interrupt(world, after=1)
+    world.run(message)
+    world.embedder.fail = [None, Transient(why="the provider does not answer")]
+    world.run(message)
+    assert world.record(received).status is Status.EMBEDDING
+    world.drain()
+    assert is_whole(world, received)
+    receipt = world.record(received).receipt
+    assert receipt is not None
+    assert receipt.embedded == receipt.chunks
 
 
 def shard_message(world: World) -> tuple[Received, Message]:

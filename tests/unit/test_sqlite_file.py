@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -128,6 +129,22 @@ def test_a_lock_held_too_long_is_told_as_passing(index: SqliteIndex, tmp_path: P
             pass
         assert ordinals(index, "water") == [0], "readers do not wait for writers"
     file.close()
+
+
+def test_a_refresh_waits_for_a_writers_turn(index: SqliteIndex, tmp_path: Path) -> None:
+    """Else a shard whose put failed would be paid for with each try, while the file is locked."""
+    index.refresh(ACME)
+    assert not list(tmp_path.iterdir()), "where there is no file there is nobody to wait for"
+    index.put(ACME, [entry("water")])
+    done = Event()
+    waiting = Thread(target=lambda: (index.refresh(ACME), done.set()))
+    with closing(sqlite3.connect(tmp_path / "acme.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting.start()
+        assert not done.wait(0.2)
+        other.execute("COMMIT")
+        assert done.wait(10)
+    waiting.join()
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:

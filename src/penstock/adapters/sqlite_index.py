@@ -89,7 +89,12 @@ class SqliteIndex:
                 db.executemany(_INSERT, list(rows.values()))
 
     def refresh(self, tenant: TenantId) -> None:
-        """Nothing to do: what is committed is seen by every transaction that begins later, in any process."""
+        """What is committed is seen anyway, by every transaction that begins later. But it waits for a writer's turn,
+        and fails where there is none."""
+        file = self._file(tenant)
+        if file.exists():
+            with file.writing():
+                pass
 
     def count(self, tenant: TenantId, document: DocumentId, pair: Pair) -> Count:
         statement = "SELECT count(*), count(vector) FROM entries WHERE document = ? AND generation = ? AND build = ?"

@@ -15,10 +15,20 @@ from tempfile import TemporaryDirectory
 from penstock.backoff import backoff
 from penstock.build import Build
 from penstock.chunk import Chunk, Cut, Page
-from penstock.claim import Claim, HandedOn, hand_on, held, tell
+from penstock.claim import Claim, HandedOn, add_paid, hand_on, held, tell
 from penstock.document import Document, Receipt, Status, Work
 from penstock.embed import Paid, embed_chunks
-from penstock.errors import EmptyFile, Fenced, NotYet, OriginalMissing, OutOfTime, TooLarge, Transient, Unreadable
+from penstock.errors import (
+    EmptyFile,
+    Fenced,
+    Interrupted,
+    NotYet,
+    OriginalMissing,
+    OutOfTime,
+    TooLarge,
+    Transient,
+    Unreadable,
+)
 from penstock.ports import Reading, Services
 from penstock.publish import keep_edition, publish_build, publish_held, still_whole
 from penstock.ranges import numbers, ranges
@@ -98,7 +108,11 @@ def _finish_here(services: Services, claim: Claim, chunks: list[Chunk], receipt:
     paid = Paid()
     try:
         embed_chunks(services, claim, chunks, paid, paged=receipt.paged)
-        publish_held(services, claim, replace(receipt, chunks=len(chunks), embedded=paid.texts), sha256=sha256)
+        embedded = claim.document.work.paid + paid.texts
+        publish_held(services, claim, replace(receipt, chunks=len(chunks), embedded=embedded), sha256=sha256)
+    except (HandedOn, Interrupted):
+        add_paid(services, claim, paid.texts)
+        raise
     except Transient as error:
         delay = backoff(services.limits, 1, error.retry_after)
         waits = isinstance(error, NotYet)

@@ -148,6 +148,13 @@ class DynamoDocumentTable:
         found = self._query("list", condition, values, limit, newest_first=True)
         return [position_in(item["l"]["S"]) for item in found]
 
+    def tenants(self) -> set[TenantId]:
+        with translated("DynamoDB"):
+            pages = self._client.get_paginator("scan").paginate(
+                TableName=self._table, IndexName="list", ProjectionExpression="t"
+            )
+            return {TenantId(TEXT.unpack(item["t"])) for page in pages for item in page["Items"]}
+
     def due(self, now: datetime, limit: int) -> Sequence[tuple[TenantId, DocumentId]]:
         partitions = [
             self._query(

@@ -75,7 +75,13 @@ ORIGINAL = Form(
     q=("sequencer", TEXT),
 )
 WORK = Form(
-    Work, e=("epoch", WHOLE), u=("until", MOMENT), a=("attempts", WHOLE), r=("rest", MOMENT), w=("waits", WHOLE)
+    Work,
+    e=("epoch", WHOLE),
+    u=("until", MOMENT),
+    a=("attempts", WHOLE),
+    r=("rest", MOMENT),
+    w=("waits", WHOLE),
+    p=("paid", WHOLE),
 )
 FAILURE = Form(Failure, c=("code", TEXT), m=("message", TEXT), a=("attempt", WHOLE), t=("at", MOMENT))
 REMOVAL = Form(Removal, c=("chunks", WHOLE), o=("objects", WHOLE), v=("versions", WHOLE))

@@ -171,6 +171,18 @@ class S3ObjectStore:
             markers = (_listed(each, marker=True) for each in page.get("DeleteMarkers", []))
             yield from merge(versions, markers, key=lambda each: each.key.encode())
 
+    def tenants(self) -> set[str]:
+        return {name.split("/")[1] for area in self._folders("") for name in self._folders(area)}
+
+    def _folders(self, prefix: str) -> Iterator[str]:
+        """With their last slash; those of delete markers too."""
+        with translated("S3"):
+            pages = self._client.get_paginator("list_object_versions").paginate(
+                Bucket=self._bucket, Prefix=prefix, Delimiter="/"
+            )
+            for page in pages:
+                yield from (each["Prefix"] for each in page.get("CommonPrefixes", []))
+
     def remove_all(self, tenant: TenantId, prefix: str) -> int:
         _check_owner(tenant, prefix)
         if not prefix.endswith("/"):

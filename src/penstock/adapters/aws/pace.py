@@ -23,6 +23,7 @@ PACE = Form(
     k=("known", AMOUNT.kind),
     v=("level", WHOLE),
     sl=("slowed", WHOLE),
+    u=("until_slowed", AMOUNT.kind),
     f=("failures", WHOLE),
     c=("closed", MOMENT),
     p=("probing", FLAG),
