@@ -161,7 +161,8 @@ _WRITES: dict[str, tuple[int, int]] = {
 }
 
 
-_REMOVERS = "worker|express|lambda.*"
+_OF_DELETE = "worker|express|lambda.*"
+"""Who takes from the delete queue: removals, and sweeps."""
 
 
 def _killed() -> Iterator[Case]:
@@ -219,11 +220,11 @@ def _killed() -> Iterator[Case]:
                 turn="api",
             )
         for operation, skip in (("S3.DeleteObject", (0, 0)), ("DynamoDB.PutItem", (0, 2))):
-            plan = Plan(f"SIGKILL {when}", _REMOVERS, operation, skip)
+            plan = Plan(f"SIGKILL {when}", _OF_DELETE, operation, skip)
             name = f"SIGKILL {when} {operation} in a removal"
             yield Case(name, "killed", add_and_remove, (plan,), frozenset({Status.DELETED}), batches=3, turn="worker")
         lost = Plan("503", "api", "SQS.SendMessage", times=(9, 9), least=1)
-        sweeper = Plan(f"SIGKILL {when}", "worker|express", "DynamoDB.PutItem")
+        sweeper = Plan(f"SIGKILL {when}", _OF_DELETE, "DynamoDB.PutItem")
         name = f"SIGKILL {when} DynamoDB.PutItem in a sweep"
         yield Case(name, "killed", add, (lost, sweeper), batches=3, lane="bulk", turn="worker")
         for operation in ("S3.CopyObject", "DynamoDB.PutItem"):
