@@ -65,16 +65,21 @@ def handler_of(function: str) -> str:
     return str(FUNCTIONS[function]["Handler"]).split(".")[-2]
 
 
-def run_without(hidden: set[str], handler: str, later: list[str]) -> set[str]:
-    """The top-level modules that a process has which made this handler ready, and imported what it needs later."""
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT, HANDLERS[handler].ready, json.dumps(sorted(hidden)), json.dumps(later)],
+def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """In a process that has nothing of this one's environment."""
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
         capture_output=True,
         text=True,
         check=False,
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], **ENVIRONMENT},
     )
+
+
+def run_without(hidden: set[str], handler: str, later: list[str]) -> set[str]:
+    """The top-level modules that a process has which made this handler ready, and imported what it needs later."""
+    done = run(WITHOUT, HANDLERS[handler].ready, json.dumps(sorted(hidden)), json.dumps(later))
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout))
 
@@ -147,14 +152,7 @@ print(times() - before, gc.isenabled(), gc.get_freeze_count() > 10_000)
 
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_nothing_is_collected_before_the_first_event_and_nothing_made_by_then_ever_after(handler: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", COLLECTED, HANDLERS[handler].ready.replace(".app.state.services()", "")],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **ENVIRONMENT},
-    )
+    done = run(COLLECTED, HANDLERS[handler].ready.replace(".app.state.services()", ""))
     assert done.stdout == "0 True True\n", done.stderr
 
 
@@ -182,12 +180,5 @@ def test_a_stage_needs_neither_semaphores_nor_shared_memory(tmp_path: Path) -> N
     """Lambda has no /dev/shm: what needs it fails there as it does here."""
     path = tmp_path / "a.txt"
     path.write_text("the weir")
-    done = subprocess.run(
-        [sys.executable, "-c", LIKE_LAMBDA, str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **ENVIRONMENT},
-    )
+    done = run(LIKE_LAMBDA, str(path))
     assert done.stdout == "the weir\n", done.stderr

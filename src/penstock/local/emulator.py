@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from penstock.errors import Misconfigured
+from penstock.local.health import await_health
 from penstock.local.port import HOST, check_free
 from penstock.local.process import die_with_parent, end
 
@@ -71,7 +68,7 @@ def emulator(
         )
     try:
         url = f"http://{HOST}:{port}"
-        _await_health(process, url, log, time.monotonic() + ready)
+        await_health("The AWS emulator", process, f"{url}/_ministack/health", log, ready)
         yield Emulator(url, process)
     finally:
         end(process, patience)
@@ -100,22 +97,3 @@ def _environment(port: int, state: Path | None) -> Mapping[str, str]:
             "S3_DATA_DIR": str(state.absolute() / "objects"),
         }
     return {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | settings
-
-
-def _await_health(process: subprocess.Popen[bytes], url: str, log: Path, deadline: float) -> None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy must not stand before 127.0.0.1
-    while True:
-        if process.poll() is not None:
-            raise Misconfigured(why=f"The AWS emulator ended with status {process.returncode}: {_last_words(log)}")
-        try:
-            with opener.open(f"{url}/_ministack/health", timeout=1):
-                return
-        except (urllib.error.URLError, OSError):
-            if time.monotonic() > deadline:
-                raise Misconfigured(why=f"The AWS emulator does not answer: {_last_words(log)}") from None
-            time.sleep(0.05)
-
-
-def _last_words(log: Path) -> str:
-    words = log.read_text(errors="replace")[-1000:].strip()
-    return f"{words} (all of it is in {log})" if words else f"it said nothing in {log}"

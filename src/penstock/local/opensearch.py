@@ -15,9 +15,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +23,7 @@ from pathlib import Path
 from types import FrameType
 
 from penstock.errors import Misconfigured
+from penstock.local.health import await_health
 from penstock.local.port import HOST, check_free, free_port
 from penstock.local.process import die_with_parent, end
 
@@ -158,7 +156,7 @@ def opensearch(
         )
     try:
         url = f"http://{HOST}:{port}"
-        _await_health(process, url, log, time.monotonic() + ready)
+        await_health("OpenSearch", process, f"{url}/_cluster/health?wait_for_status=yellow&timeout=5s", log, ready)
         yield OpenSearch(url, process)
     finally:
         end(process, patience)
@@ -332,25 +330,6 @@ def _command(home: Path, folder: Path, environment: Mapping[str, str]) -> list[s
         path,
         "org.opensearch.bootstrap.OpenSearch",
     ]
-
-
-def _await_health(process: subprocess.Popen[bytes], url: str, log: Path, deadline: float) -> None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy must not stand before 127.0.0.1
-    while True:
-        if process.poll() is not None:
-            raise Misconfigured(why=f"OpenSearch ended with status {process.returncode}: {_last_words(log)}")
-        try:
-            with opener.open(f"{url}/_cluster/health?wait_for_status=yellow&timeout=5s", timeout=10):
-                return
-        except (urllib.error.URLError, OSError):
-            if time.monotonic() > deadline:
-                raise Misconfigured(why=f"OpenSearch does not answer: {_last_words(log)}") from None
-            time.sleep(0.1)
-
-
-def _last_words(log: Path) -> str:
-    words = log.read_text(errors="replace")[-1000:].strip()
-    return f"{words} (all of it is in {log})" if words else f"it said nothing in {log}"
 
 
 def main() -> None:
