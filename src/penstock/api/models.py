@@ -54,6 +54,7 @@ class Receipt(BaseModel):
     pages_damaged: str
     chunks: int
     vectors: int
+    members: int = Field(default=0, description="Of an archive: its files that are documents of their own.")
     embedded: int = Field(description="Texts that were sent to the embedder for it; the other vectors were known.")
     refused: str = Field(description="Chunks that the embedder refused; they are found by their words alone.")
     warnings: tuple[str, ...]
@@ -132,6 +133,7 @@ class DocumentDetail(BaseModel):
     source: str
     lane: Lane
     metadata: dict[str, str]
+    container: str | None = Field(default=None, description="The archive that it came in, where it did.")
     size: int = Field(description="Bytes.")
     sha256: str | None = Field(description="Null until its bytes were hashed.")
     content_type: str | None
@@ -154,6 +156,7 @@ class DocumentDetail(BaseModel):
             source=document.source,
             lane=document.lane,
             metadata=dict(document.metadata),
+            container=document.container,
             size=document.original.size,
             sha256=document.original.sha256,
             content_type=document.original.content_type,
