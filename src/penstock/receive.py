@@ -30,6 +30,8 @@ from penstock.upload import AwaitedUpload, UploadId
 log = logging.getLogger(__name__)
 
 _UNNAMED_SOURCE = "drop"
+_UNSTORED = "none yet"
+"""In the place of a version."""
 _RETRIED = {Status.FAILED, Status.CANCELLED}
 
 
@@ -113,6 +115,8 @@ def receive_upload(
     if known is not None and known.status is Status.DELETING:
         raise BeingDeleted(document=document)
     if known is not None and _is_newest(known, sha256=upload.sha256) and not _begins_anew(known):
+        return Received(known, already_here=True)
+    if known is not None and _came_before(Original(key, _UNSTORED, "", 0, "", sequencer=upload.sequencer), known):
         return Received(known, already_here=True)
     stored = services.objects.put(tenant, key, upload.content, content_type=upload.content_type)
     original = Original(

@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 from penstock.cancel import finish_cancel
 from penstock.claim import last_shard_lease
 from penstock.document import FINAL, Document, DocumentId, Pair, Status, TenantId
-from penstock.errors import Fenced, MembersLeft, PenstockError
-from penstock.members import remove_members
+from penstock.errors import Fenced, PenstockError
 from penstock.onward import carry_on
 from penstock.ports import Services
 from penstock.publish import clear_files, clear_stale
@@ -64,8 +63,6 @@ def see_to(services: Services, tenant: TenantId, document: DocumentId) -> None:
         return
     if record.status is Status.DELETED:
         services.index.clear(tenant, document, older_than=Pair(record.generation + 1, 0))
-        if record.holds and (left := remove_members(services, record, strays=True)):
-            raise MembersLeft(count=left)  # taken by one that stalled until the archive was gone
         revise_known(services, tenant, document, record, lambda found: None if found == record else found)
     elif record.status in FINAL:
         _clear_again(services, record)

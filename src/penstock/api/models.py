@@ -97,6 +97,7 @@ class DocumentSummary(BaseModel):
     size: int = Field(description="Bytes.")
     accepted_at: datetime
     chunks: int | None = Field(description="Of the newest generation, once it is published.")
+    container: str | None = Field(default=None, description="The archive that it came in, where it did.")
     error: Failure | None
 
     @classmethod
@@ -112,6 +113,7 @@ class DocumentSummary(BaseModel):
             size=document.original.size,
             accepted_at=document.accepted,
             chunks=document.receipt.chunks if document.receipt else None,
+            container=document.container,
             error=Failure.of(document.failure),
         )
 
