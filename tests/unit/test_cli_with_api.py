@@ -132,6 +132,9 @@ def test_an_archive_is_told_with_its_files_and_waited_for(shell, here):
     printed = " ".join(shell.run("add", box).stdout.split())
     assert "files in it that are documents of their own: 2 (2 indexed); files without text: 3" in printed
     assert "1 document: 1 indexed." in printed
+    member = document["members"][0]["document_id"]
+    assert f"came in {document['document_id']}" in " ".join(shell.run("status", member).stdout.split())
+    assert "members 2" in " ".join(shell.run("status", document["document_id"]).stdout.split())
     assert shell.json("rm", document["document_id"])["documents"][0]["status"] == "deleted"
     assert shell.json("list")["documents"] == []
 

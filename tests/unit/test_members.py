@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 
 import pytest
 
-from penstock.document import Document, DocumentId, Status
+from penstock.document import Document, DocumentId, Status, TenantId
 from penstock.errors import TooLarge, Transient
 from penstock.members import member_id, member_name, remove_members
 from penstock.pipeline import Done, HandBack
@@ -145,6 +146,27 @@ def test_what_came_in_a_deleted_archive_is_gone_from_search_at_once(world: World
     assert world.search("weir").hits == ()
 
 
+def test_a_search_asks_for_archives_only_where_hits_came_in_one(world: World) -> None:
+    asked: list[list[str]] = []
+    read_many = world.documents.read_many
+
+    def read(tenant: TenantId, documents: Sequence[DocumentId]) -> Mapping[DocumentId, Document]:
+        asked.append(list(documents))
+        return read_many(tenant, documents)
+
+    world.upload("The weir was mended.", id="alone")
+    world.drain()
+    world.documents.read_many = read  # type: ignore[method-assign]
+    world.search("weir")
+    assert asked == [["alone"]]
+    added(world, FILES)
+    world.drain()
+    asked.clear()
+    world.search("weir")
+    assert [len(each) for each in asked] == [3, 1]
+    assert asked[1] == ["box"]
+
+
 def test_a_deleted_archive_leaves_nothing_of_its_files(world: World) -> None:
     archive = added(world, {f"{number}.txt": prose(str(number), 4) for number in range(5)})
     kept = world.upload(prose("kept", 3), id="kept")
@@ -191,6 +213,29 @@ def test_an_older_extract_that_goes_on_brings_back_nothing(world: World) -> None
     assert isinstance(world.run(stalled, meanwhile=meanwhile), Done)
     assert member(world, "a.txt").original.sha256 == hashlib.sha256(b"The new weir.").hexdigest()
     assert len(world.objects.objects[f"files/{TENANT}/{member(world, 'a.txt').id}"]) <= 2
+
+
+def test_what_an_older_extract_puts_while_a_newer_one_ends_is_known_as_old(world: World) -> None:
+    """I2: no lease is asked between a put and its record; the archive's generation decides."""
+    added(world, {"a.txt": "The old weir.", "b.txt": "The old lock."})
+    stalled, put = world.take(), world.objects.put
+
+    def put_late(*args: object, **kwargs: object) -> Stored:
+        world.objects.put = put  # type: ignore[method-assign]
+        world.clock.pass_time(world.limits.lease + timedelta(seconds=1))
+        added(world, {"a.txt": "The new weir."})
+        world.drain()
+        return put(*args, **kwargs)  # type: ignore[arg-type]
+
+    world.objects.put = put_late  # type: ignore[method-assign]
+    world.run(stalled)
+    world.drain()
+    assert member(world, "a.txt").original.sha256 == hashlib.sha256(b"The new weir.").hexdigest()
+    assert names_found(world, "old lock") == names_found(world, "new weir") == ["box.zip/a.txt"]
+    archive = world.record(DocumentId("box"))
+    request_removal(world.services, TENANT, archive.id)
+    world.drain()
+    assert world.objects.objects == {}
 
 
 def test_a_removal_of_an_older_archive_leaves_what_a_newer_one_brought(world: World) -> None:
