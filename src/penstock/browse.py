@@ -32,6 +32,7 @@ def list_documents(
     before: Place | None = None,
     statuses: Collection[Status] = (),
     sources: Collection[str] = (),
+    container: DocumentId | None = None,
 ) -> Listing:
     """Documents by accept time of their newest generation, newest first, from `before` on, exclusive. Empty filters let
     all through; deleted documents are never listed."""
@@ -42,7 +43,7 @@ def list_documents(
         for place in places:
             before = place
             record = records.get(place[1])
-            if record is not None and _fits(record, statuses, sources):
+            if record is not None and _fits(record, statuses, sources, container):
                 found.append(record)
             if len(found) == limit:
                 return Listing(tuple(found), None if place == places[-1] and len(places) < _BATCH else place)
@@ -51,9 +52,12 @@ def list_documents(
     return Listing(tuple(found), before)
 
 
-def _fits(record: Document, statuses: Collection[Status], sources: Collection[str]) -> bool:
+def _fits(
+    record: Document, statuses: Collection[Status], sources: Collection[str], container: DocumentId | None
+) -> bool:
     return (
         record.status is not Status.DELETED
         and (not statuses or record.status in statuses)
         and (not sources or record.source in sources)
+        and (container is None or record.container == container)
     )

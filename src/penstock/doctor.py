@@ -8,7 +8,7 @@ once more (I2).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -65,6 +65,7 @@ class Kind(StrEnum):
     CHUNKS_LEFT = "chunks_left"
     COUNTS_DIFFER = "counts_differ"
     OVERDUE = "overdue"
+    ARCHIVE_GONE = "archive_gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +117,10 @@ def examine(services: Services, tenant: TenantId, *, run: int = RUN) -> Iterator
         seen = _by_document(lines)
         while batch := list(islice(seen, _BATCH)):
             records = services.documents.read_many(tenant, [facts.id for facts in batch])
+            archives = {record.container for record in records.values() if record.container} - records.keys()
+            records = {**records, **services.documents.read_many(tenant, sorted(archives))}
             for facts in batch:
-                if _Case(services, tenant, facts, records.get(facts.id)).findings():
+                if _case(services, tenant, facts, records).findings():
                     yield from _looked_at_again(services, tenant, facts)
     yield from _uploads(services, tenant)
 
@@ -160,7 +163,10 @@ def _looked_at_again(services: Services, tenant: TenantId, facts: _Facts) -> lis
         now = _facts_now(services, tenant, facts, before)
         after = services.documents.read(tenant, facts.id)
         if after == before:
-            return _Case(services, tenant, now, after).findings()
+            records = {} if after is None else {after.id: after}
+            if after is not None and after.container is not None:
+                records |= services.documents.read_many(tenant, [after.container])
+            return _case(services, tenant, now, records).findings()
     return []
 
 
@@ -191,6 +197,14 @@ def _originals(record: Document | None) -> list[Original]:
 # What is wrong
 
 
+def _case(services: Services, tenant: TenantId, facts: _Facts, records: Mapping[DocumentId, Document]) -> _Case:
+    record = records.get(facts.id)
+    container = record.container if record else None
+    holding = records.get(container) if container else None
+    orphaned = container is not None and (holding is None or holding.status is Status.DELETED)
+    return _Case(services, tenant, facts, record, orphaned=orphaned)
+
+
 @dataclass(frozen=True, slots=True)
 class _Case:
     """One document: its record, and what bucket and index have of it."""
@@ -199,6 +213,8 @@ class _Case:
     tenant: TenantId
     facts: _Facts
     record: Document | None
+    orphaned: bool
+    """It came in an archive that is not there any more."""
 
     def findings(self) -> list[Finding]:
         return list(self._findings())
@@ -210,6 +226,8 @@ class _Case:
         if self._is_overdue(self.record):
             yield from self._overdue(self.record)
         if self.record.status is not Status.DELETING:
+            if self.orphaned:
+                yield self._archive_gone(self.record)
             yield from self._originals(self.record)
             yield from self._folder(self.record)
             yield from self._chunks(self.record)
@@ -302,6 +320,15 @@ class _Case:
 
         revise(self.services, self.tenant, self.facts.id, due)
         see_to(self.services, self.tenant, self.facts.id)
+
+    def _archive_gone(self, record: Document) -> Finding:
+        """Whoever took it had stalled until the archive was deleted."""
+        return self._finding(
+            Kind.ARCHIVE_GONE,
+            f"it came in {record.container}, an archive that was deleted, and nobody finds it",
+            "delete the document",
+            lambda: request_removal(self.services, self.tenant, record.id, of=record.original),
+        )
 
     def _originals(self, record: Document) -> Iterator[Finding]:
         for original in _originals(record):

@@ -226,6 +226,8 @@ class Receipt:
     pages_damaged: str = ""
     chunks: int = 0
     vectors: int = 0
+    members: int = 0
+    """Of an archive: its files that are documents of their own."""
     embedded: int = 0
     """Texts that were sent to the embedder for this attempt; the other vectors were known already."""
     refused: str = ""
@@ -240,7 +242,7 @@ class Receipt:
         """indexed, where all that went in came out or is explained; else partial, or no_text."""
         if self.pages_damaged or self.refused or self.vectors != self.chunks:
             return Status.PARTIAL
-        return Status.INDEXED if self.chunks else Status.NO_TEXT
+        return Status.INDEXED if self.chunks or self.members else Status.NO_TEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +272,10 @@ class Document:
     source: str
     lane: Lane = Lane.STANDARD
     metadata: Mapping[str, str] = field(default_factory=dict)
+    container: DocumentId | None = None
+    """The archive that it came in, where it did: without that one, it is hidden."""
+    holds: bool = False
+    """Documents were made of its files: see members.py."""
     build: int = 0
     """The epoch of the extract that cut the newest generation; 0 before the first claim."""
     work: Work = Work()
@@ -310,8 +316,12 @@ class Document:
     @property
     def visible(self) -> Pair | None:
         """The pair that readers see now."""
-        hidden = self.status in {Status.DELETING, Status.DELETED}
-        return None if hidden or self.active is None else self.active.pair
+        return None if self.hidden or self.active is None else self.active.pair
+
+    @property
+    def hidden(self) -> bool:
+        """Whether it is deleted, or soon will be: nothing of it, or of what came in it, is shown."""
+        return self.status in {Status.DELETING, Status.DELETED}
 
     @property
     def in_work(self) -> bool:

@@ -214,6 +214,12 @@ class LeftBehind(Transient):
     code = "left_behind"
 
 
+class MembersLeft(Transient):
+    """{count} documents that came in this archive are being removed; the archive is gone once they are."""
+
+    code = "members_left"
+
+
 class AttemptsUsedUp(Permanent):
     """It was tried {attempts} times; the last time: {cause}. Mend the cause, then retry the document."""
 

@@ -28,9 +28,9 @@ from penstock.embed import embed
 from penstock.errors import AttemptsUsedUp, Cancelled, Fenced, Interrupted, Leased, NotYet, PenstockError, Permanent
 from penstock.extract.stage import extract
 from penstock.log_context import also
+from penstock.members import remove_all
 from penstock.onward import send_onward
 from penstock.ports import Services
-from penstock.remove import remove
 from penstock.task import Message, Stage
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ STAGES: Mapping[Stage, StageRule] = MappingProxyType(
     {
         Stage.EXTRACT: StageRule(take_extract, extract),
         Stage.EMBED: StageRule(take_embed, embed),
-        Stage.DELETE: StageRule(take_delete, remove),
+        Stage.DELETE: StageRule(take_delete, remove_all),
     }
 )
 

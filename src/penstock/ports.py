@@ -303,15 +303,42 @@ class Reading(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file in an archive, to be a document of its own."""
+
+    number: int
+    """Among the files of the archive, from 1."""
+    path: tuple[str, ...]
+    """Its name, as the archive has it, behind those of the archives that it lies in."""
+    media_type: str
+    """What its content was found to be."""
+    size: int
+    content: Iterator[bytes]
+    """To be read while it is taken, or left."""
+
+
+Take = Callable[[Member], None]
+
+
 class Reader(Protocol):
     """Opens files, in a child process only (I11)."""
 
     def read(
-        self, path: Path, *, name: str, declared: str | None, first_page: int = 1, tenant: TenantId | None = None
+        self,
+        path: Path,
+        *,
+        name: str,
+        declared: str | None,
+        first_page: int = 1,
+        tenant: TenantId | None = None,
+        take: Take | None = None,
     ) -> AbstractContextManager[Reading]:
         """Leaving the context before all was read ends the child, whatever it was doing. No child reads files of two
         tenants. A `first_page` other than 1 is for kinds that seek alone: the pages from there on, as they would come
-        if all were read."""
+        if all were read. Where there is a `take`, it is given each file of an archive as it comes, once all of the
+        archive is known to be within the limits; a page without text stands for what is left out. Without it, the
+        texts of these files are the pages."""
 
 
 @dataclass(frozen=True, slots=True)

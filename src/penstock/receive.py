@@ -30,6 +30,8 @@ from penstock.upload import AwaitedUpload, UploadId
 log = logging.getLogger(__name__)
 
 _UNNAMED_SOURCE = "drop"
+_UNSTORED = "none yet"
+"""In the place of a version."""
 _RETRIED = {Status.FAILED, Status.CANCELLED}
 
 
@@ -43,6 +45,8 @@ class Upload:
     size: int
     sha256: str
     content_type: str | None
+    sequencer: str | None = None
+    """Where the order in which versions of it come is known otherwise than by when they come; see `earlier`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class Arrival:
     source: str
     lane: Lane = Lane.STANDARD
     metadata: Mapping[str, str] | None = None
+    container: DocumentId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +97,10 @@ def receive_upload(
     source: str,
     lane: Lane,
     metadata: Mapping[str, str],
+    container: DocumentId | None = None,
 ) -> Received:
-    """A file by HTTPS. Without a `document` its id is a hash of tenant, source and bytes.
+    """A file by HTTPS, or from the archive `container`. Without a `document` its id is a hash of tenant, source and
+    bytes.
 
     Raises:
         BeingDeleted: the document is; send it again afterwards.
@@ -109,10 +116,22 @@ def receive_upload(
         raise BeingDeleted(document=document)
     if known is not None and _is_newest(known, sha256=upload.sha256) and not _begins_anew(known):
         return Received(known, already_here=True)
+    if known is not None and _came_before(Original(key, _UNSTORED, "", 0, "", sequencer=upload.sequencer), known):
+        return Received(known, already_here=True)
     stored = services.objects.put(tenant, key, upload.content, content_type=upload.content_type)
-    original = Original(key, stored.version, upload.name, upload.size, stored.etag, upload.sha256, upload.content_type)
+    original = Original(
+        key,
+        stored.version,
+        upload.name,
+        upload.size,
+        stored.etag,
+        upload.sha256,
+        upload.content_type,
+        upload.sequencer,
+    )
+    arrival = Arrival(tenant, document, original, source, lane, metadata, container)
     try:
-        return receive_document(services, Arrival(tenant, document, original, source, lane, metadata), known)
+        return receive_document(services, arrival, known)
     except BeingDeleted:
         services.objects.remove(tenant, key, stored.version)
         raise
@@ -147,7 +166,7 @@ def receive_object(services: Services, event: ObjectEvent) -> Received | None:
         known = services.documents.read(tenant, document)
         received = receive_document(services, Arrival(tenant, document, original, source), known)
     except BeingDeleted as error:
-        raise _after_removal(services, error) from error
+        raise after_removal(services, error) from error
     return None if received.already_here else received
 
 
@@ -198,7 +217,7 @@ def _receive_upload_of(services: Services, upload: AwaitedUpload, event: ObjectE
     arrived, key = event.etag.strip('"'), f"files/{upload.tenant}/{upload.document}"
     record = services.documents.read(upload.tenant, upload.document)
     if record is not None and record.status is Status.DELETING:
-        raise _after_removal(services, BeingDeleted(document=record.id))
+        raise after_removal(services, BeingDeleted(document=record.id))
     newest = record is not None and _is_newest(record, sha256=upload.sha256, etag=arrived)
     if record is not None and newest and not _begins_anew(record):
         return Received(record, already_here=True)
@@ -213,10 +232,10 @@ def _receive_upload_of(services: Services, upload: AwaitedUpload, event: ObjectE
         return receive_document(services, arrival, record)
     except BeingDeleted as error:
         services.objects.remove(upload.tenant, key, stored.version)
-        raise _after_removal(services, error) from error
+        raise after_removal(services, error) from error
 
 
-def _after_removal(services: Services, error: BeingDeleted) -> Transient:
+def after_removal(services: Services, error: BeingDeleted) -> Transient:
     return Transient(why=str(error), retry_after=services.limits.lease.total_seconds())
 
 
@@ -279,6 +298,7 @@ def _first(arrival: Arrival, now: datetime, limits: Limits) -> Document:
         source=arrival.source,
         lane=arrival.lane,
         metadata=dict(arrival.metadata or {}),
+        container=arrival.container,
         due=now + limits.resend,
         wait=int(limits.resend.total_seconds()),
     )
@@ -300,6 +320,7 @@ def _arrived(record: Document, arrival: Arrival) -> Document:
         source=arrival.source,
         lane=arrival.lane,
         metadata=dict(arrival.metadata or {}),
+        container=arrival.container,
     )
 
 

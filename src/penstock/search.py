@@ -130,7 +130,7 @@ def search(services: Services, tenant: TenantId, question: Question) -> Answer:
         else:
             unchecked = 0
         found = {_pair_of(each.candidate.entry) for each in ranked}
-        records = services.documents.read_many(tenant, sorted({document for document, _ in found | stale}))
+        records = _shown(services, tenant, {document for document, _ in found | stale})
         visible = [each for each in ranked if _is_visible(records, _pair_of(each.candidate.entry))]
         dropped += len(ranked) - len(visible)
         missed = any(_is_visible(records, pair) for pair in stale)
@@ -164,6 +164,17 @@ def index_query(question: Question, vector: Vector | None) -> IndexQuery:
         before=_generation(question.before),
         phrases=required_phrases(text),
     )
+
+
+def _shown(services: Services, tenant: TenantId, documents: set[DocumentId]) -> Mapping[DocumentId, Document]:
+    """The records of these, but of what came in an archive that is deleted, or is being deleted."""
+    records = services.documents.read_many(tenant, sorted(documents))
+    archives = {record.container for record in records.values() if record.container is not None}
+    if not archives:
+        return records
+    holding = services.documents.read_many(tenant, sorted(archives))
+    there = {None, *(document for document, record in holding.items() if not record.hidden)}
+    return {document: record for document, record in records.items() if record.container in there}
 
 
 def _whole(text: str) -> str:

@@ -23,6 +23,7 @@ from penstock.embed import embed
 from penstock.errors import Transient
 from penstock.letters import POISON, Letter, letters, redrive
 from penstock.local.deploy import TENANT, delete_stack, instead_of
+from penstock.members import member_id
 from penstock.pipeline import STAGES
 from penstock.ports import SearchIndex
 from penstock.task import Lane, Message, Stage
@@ -31,6 +32,7 @@ from tests.documents import long_pdf, pdf
 from tests.e2e.deployment import PLAN, PYTHON, STATE, Deployment, aws
 from tests.e2e.stack import ROOT, until
 from tests.lambdas import sample
+from tests.made import zip_of
 from tests.plan import listed, statements
 from tests.rights import Right
 
@@ -427,6 +429,32 @@ def test_a_file_that_is_sent_while_its_document_is_deleted_is_refused_and_leaves
         answer = sent.result(60)
         assert (answer.status_code, answer.json()["code"]) == (409, "being_deleted")
         assert stack.versions(f"files/{TENANT}/{document}") == []
+
+
+def test_the_files_of_an_archive_are_taken_in_every_lane(stack: Deployment) -> None:
+    boxes = {lane: f"box-{fresh()}" for lane in Lane}
+    for lane, box in boxes.items():
+        stack.upload("box.zip", zip_of({"a.txt": f"A lock {fresh()}."}), document_id=box, lane=lane.value)
+    for box in boxes.values():
+        assert stack.final(box)["receipt"]["members"] == 1
+        stack.reaches(member_id(TENANT, DocumentId(box), ("a.txt",)), Status.INDEXED)
+
+
+def test_a_file_of_an_archive_that_comes_while_it_is_deleted_leaves_nothing_behind(stack: Deployment) -> None:
+    box = fresh()
+    member = member_id(TENANT, DocumentId(box), ("a.txt",))
+    stack.upload("box.zip", zip_of({"a.txt": f"A lock {fresh()}."}), document_id=box)
+    stack.final(box)
+    stack.reaches(member, Status.INDEXED)
+    with stack.paused("delete"):
+        with stack.recorders["ExtractFunction"].held("S3.PutObject", "files/") as reached:
+            stack.upload("box.zip", zip_of({"a.txt": f"Another {fresh()}."}), document_id=box)
+            assert reached.wait(30)
+            assert stack.client.delete(f"/v1/documents/{member}").status_code == 202
+        gone = lambda: not stack.versions(f"files/{TENANT}/{member}") or None  # noqa: E731
+        until(gone, seconds=30, what="what was put is removed, and what is older")
+    assert stack.client.delete(f"/v1/documents/{box}").status_code == 202
+    stack.reaches(box, Status.DELETED)
 
 
 _IMPORT = "import sys, importlib; handler, *sys.path[:0] = sys.argv[1:]; importlib.import_module(handler)"

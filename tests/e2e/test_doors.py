@@ -12,6 +12,7 @@ import pytest
 from tests.documents import long_pdf, pdf
 from tests.e2e.limits import DIRECT_BYTES, SHARD_CHUNKS
 from tests.e2e.stack import Stack, until
+from tests.made import zip_of
 
 pytestmark = pytest.mark.on_each_index
 WEIR = "The weir at Thornby was raised by {} centimetres in the dry summer."
@@ -118,6 +119,81 @@ def test_a_long_pdf_of_several_shards_cites_the_right_page(stack: Stack) -> None
     assert found["receipt"]["chunks"] > SHARD_CHUNKS, "several shards"
     hit = stack.search("page-00077-mark", document=entered["document_id"])["hits"][0]
     assert hit["page"] == 77
+
+
+def members(stack: Stack, archive: str, count: int) -> dict[str, dict[str, object]]:
+    """What came in it, by name, once so many have ended."""
+
+    def ended() -> dict[str, dict[str, object]] | None:
+        found = stack.client.get("/v1/documents", params={"container": archive, "limit": 100}).json()["documents"]
+        by_name = {
+            each["name"]: each for each in found if each["status"] in {"indexed", "partial", "no_text", "failed"}
+        }
+        return by_name if len(by_name) == len(found) == count else None
+
+    return until(ended, seconds=90, what=f"{count} files of {archive} end")
+
+
+def test_the_files_of_an_archive_are_documents_that_come_change_and_go_with_it(stack: Stack) -> None:
+    archive, mark = f"box-{uuid.uuid4().hex[:8]}", uuid.uuid4().hex
+    study = pdf(["A preface.", f"The sluice {mark} of Thornby."])
+    within = zip_of({"deep.md": f"# Depth\n\nThe ferry {mark} crosses."})
+    files: dict[str, str | bytes] = {
+        "study.pdf": study,
+        "in.zip": within,
+        "gone.txt": f"A jetty {mark}.",
+        "photo.png": b"\x89PNG\r\n\x1a\n" * 9,
+    }
+    stack.upload("box.zip", zip_of(files), document_id=archive, source="papers")
+    found = stack.final(archive)
+    receipt = found["receipt"]
+    assert (found["status"], receipt["kind"], receipt["members"], receipt["chunks"]) == ("indexed", "zip", 3, 0)
+    assert receipt["warnings"] == ["photo.png is a PNG image, which is not read."]
+    first = members(stack, archive, 3)
+    assert set(first) == {"box.zip/study.pdf", "box.zip/in.zip/deep.md", "box.zip/gone.txt"}
+    hit = stack.search(f"sluice {mark}", source="papers")["hits"][0]
+    assert (hit["name"], hit["page"]) == ("box.zip/study.pdf", 2)
+    assert stack.document(hit["document_id"])["container"] == archive
+    original = stack.client.get(f"/v1/documents/{hit['document_id']}/file").headers["location"]
+    assert httpx.get(original, trust_env=False).content == study
+    assert stack.search(f"ferry {mark}")["hits"][0]["section"] == ["Depth"]
+
+    changed: dict[str, str | bytes] = {"study.pdf": study, "in.zip": zip_of({"deep.md": f"The bridge {mark} stands."})}
+    stack.upload("box.zip", zip_of(changed), document_id=archive, source="papers")
+    until(lambda: _generation_after(stack, archive, found["generation"]), seconds=60, what="it is replaced")
+    second = members(stack, archive, 2)
+    assert second["box.zip/study.pdf"]["generation"] == first["box.zip/study.pdf"]["generation"]
+    assert second["box.zip/in.zip/deep.md"]["generation"] != first["box.zip/in.zip/deep.md"]["generation"]
+    names = {hit["name"] for hit in stack.search(f'"{mark}"')["hits"]}
+    assert names == {"box.zip/study.pdf", "box.zip/in.zip/deep.md"}
+    gone = str(first["box.zip/gone.txt"]["document_id"])
+    until(lambda: _is_gone(stack, gone), seconds=90, what="what is not in it any more is deleted")
+
+    answer = stack.client.delete(f"/v1/documents/{archive}")
+    assert answer.status_code == 202
+    assert stack.search(f'"{mark}"')["hits"] == []
+    assert stack.task(answer.json()["task_id"])["state"] == "SUCCESS"
+    for each in (archive, *(str(member["document_id"]) for member in first.values())):
+        assert stack.versions(f"files/local/{each}") == []
+        assert _is_gone(stack, each)
+
+
+def test_an_archive_in_the_drop_folder_goes_with_all_that_came_in_it(stack: Stack) -> None:
+    s3, mark = stack.s3(), uuid.uuid4().hex
+    key = f"drop/local/boxes/{mark}/box.zip"
+    files: dict[str, str | bytes] = {f"{number}.txt": f"Lock {number} of the canal {mark}." for number in range(3)}
+    s3.put_object(Bucket=stack.bucket, Key=key, Body=zip_of(files))
+    archive = dropped(stack, key)
+    assert stack.final(archive)["receipt"]["members"] == 3
+    came = members(stack, archive, 3)
+    assert {each["source"] for each in came.values()} == {"boxes"}
+    assert len(stack.search(f'"{mark}"')["hits"]) == 3
+    s3.delete_object(Bucket=stack.bucket, Key=key)
+    until(lambda: not stack.search(f'"{mark}"')["hits"] or None, seconds=60, what="all of it is hidden")
+    until(lambda: _is_gone(stack, archive), seconds=90, what="it is deleted")
+    for each in came.values():
+        assert stack.versions(f"files/local/{each['document_id']}") == []
+    assert stack.versions(key) == []
 
 
 def test_a_locked_pdf_fails_with_what_to_do(stack: Stack) -> None:

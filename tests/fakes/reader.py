@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 from penstock.chunk import Page
 from penstock.document import TenantId
 from penstock.errors import EmptyFile
+from penstock.ports import Member, Take
 
 
 @dataclass
@@ -29,17 +31,24 @@ class FakeReader:
 
     @contextmanager
     def read(
-        self, path: Path, *, name: str, declared: str | None, first_page: int = 1, tenant: TenantId | None = None
+        self,
+        path: Path,
+        *,
+        name: str,
+        declared: str | None,
+        first_page: int = 1,
+        tenant: TenantId | None = None,
+        take: Take | None = None,
     ) -> Iterator[FakeReading]:
         self.read_files.append((name, declared))
         if first_page > 1:
             assert self.seeks, "asked to seek what cannot"
-        yield FakeReading(self, path, first_page)
+        yield FakeReading(self, path, first_page, take)
 
 
 class FakeReading:
-    def __init__(self, reader: FakeReader, path: Path, first_page: int) -> None:
-        self._reader, self._path, self._first_page = reader, path, first_page
+    def __init__(self, reader: FakeReader, path: Path, first_page: int, take: Take | None = None) -> None:
+        self._reader, self._path, self._first_page, self._take = reader, path, first_page, take
         self.kind = self.engine = ""
         self.paged = False
         self.pages = 0
@@ -51,6 +60,9 @@ class FakeReading:
         content = self._path.read_bytes()
         if not content:
             raise EmptyFile
+        if self._take is not None and content.startswith(b"PK"):
+            yield from self._apart(self._take)
+            return
         pages = reader.pages
         if pages is None:
             pages = [Page(number, text) for number, text in enumerate(content.decode(errors="replace").split("\f"), 1)]
@@ -60,3 +72,15 @@ class FakeReading:
             raise reader.fail
         yield from pages[self._first_page - 1 :]
         self.warnings = reader.warnings
+
+    def _apart(self, take: Take) -> Iterator[Page]:
+        """The files of a ZIP archive; one without bytes is left out."""
+        with zipfile.ZipFile(self._path) as archive:
+            names = archive.namelist()
+            self.kind, self.engine, self.pages = "zip", "fake", len(names)
+            for number, name in enumerate(names, 1):
+                content = archive.read(name)
+                if content:
+                    take(Member(number, (name,), "text/plain", len(content), iter([content])))
+                else:
+                    yield Page(number, "")

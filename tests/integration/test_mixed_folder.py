@@ -23,13 +23,15 @@ from tests.world import World
 
 LONG = pdf(f"Page {number} {Prose(number, headings=0).text(1200)}" for number in range(1, 11))
 INDEXED = {make().name: make().content for make in MAKERS.values()} | {
-    f"letters/letter {number}.txt": Prose(number).text(500).encode() for number in range(15)
+    f"letters/letter {number}.txt": Prose(number).text(500).encode() for number in range(14)
 }
+ARCHIVE = "with a broken file.zip"
+INDEXED[ARCHIVE] = zip_of({"broken.pdf": b"%PDF-1.7\nnothing", "good.txt": "This one is good."})
 PARTIAL = {
     "cut.pdf": LONG[: len(LONG) * 2 // 3],
     "cut.docx": docx_file(31).content[:30_000],
     "cut.odt": odt_file(32).content[:5_000],
-    "with a broken part.zip": zip_of({"broken.pdf": b"%PDF-1.7\nnothing", "good.txt": "This one is good."}),
+    "cut.zip": zip_of({f"{number}.txt": Prose(number).text(20_000) for number in range(5)})[:20_000],
 }
 NO_TEXT = {f"scan {number}.pdf": scanned_pdf(number + 1) for number in range(4)} | {"blank.txt": b" \n\n"}
 FAILED = {
@@ -76,8 +78,12 @@ def test_a_mixed_folder_ends_with_a_summary_that_a_person_understands(added: tup
     for name, (_, code) in (FAILED | REFUSED).items():
         assert by_name[name]["code"] == code
     assert all(by_name[name]["receipt"]["pages_damaged"] for name in PARTIAL)
+    came = {each["name"]: each["status"] for each in by_name[ARCHIVE]["members"]}
+    assert came == {f"{ARCHIVE}/broken.pdf": "failed", f"{ARCHIVE}/good.txt": "indexed"}
     assert told["summary"] == {"indexed": 33, "partial": 4, "no_text": 5, "failed": 6, "refused": 2}
     printed = " ".join(again.stdout.split())
     assert "50 documents: 33 indexed, 4 partly indexed, 5 without text, 6 failed, 2 refused." in printed
     assert "locked.pdf: The file is encrypted and does not open without a password. Upload a copy without" in printed
+    assert "files in it that are documents of their own: 2 (1 indexed, 1 failed)" in printed
+    assert f"{ARCHIVE}/broken.pdf: The file cannot be read as PDF" in printed
     assert "PENSTOCK_EXTRACT_ENTITY_CHARS" in printed

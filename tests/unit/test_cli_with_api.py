@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from penstock.cli.main import app
 from penstock.errors import PasswordRequired
 from tests.door import Door, served, settings
+from tests.made import zip_of
 
 TEXT = "The valve is opened by turning the wheel to the left."
 
@@ -117,6 +118,34 @@ def test_waiting_ends_with_1_when_the_time_is_over(here):
         shell = Shell(door, {"PENSTOCK_URL": url, "PENSTOCK_API_KEY": door.key})
         added = shell.json("add", file(here, "valve.txt"), "--timeout", "0", code=1)
     assert added["summary"] == {"waiting": 1}
+
+
+def test_an_archive_is_told_with_its_files_and_waited_for(shell, here):
+    box = here / "box.zip"
+    box.write_bytes(zip_of({"a.txt": "The weir.", "b.txt": "The lock.", "empty.txt": ""}))
+    (document,) = shell.json("add", box)["documents"]
+    assert (document["status"], document["receipt"]["members"]) == ("indexed", 2)
+    assert [(each["name"], each["status"]) for each in document["members"]] == [
+        ("box.zip/a.txt", "indexed"),
+        ("box.zip/b.txt", "indexed"),
+    ]
+    printed = " ".join(shell.run("add", box).stdout.split())
+    assert "files in it that are documents of their own: 2 (2 indexed); files without text: 3" in printed
+    assert "1 document: 1 indexed." in printed
+    member = document["members"][0]["document_id"]
+    assert f"came in {document['document_id']}" in " ".join(shell.run("status", member).stdout.split())
+    assert "members 2" in " ".join(shell.run("status", document["document_id"]).stdout.split())
+    assert shell.json("rm", document["document_id"])["documents"][0]["status"] == "deleted"
+    assert shell.json("list")["documents"] == []
+
+
+def test_what_failed_in_an_archive_is_named_and_ends_add_with_1(shell, here):
+    box = here / "box.zip"
+    box.write_bytes(zip_of({"a.txt": "The weir."}))
+    shell.door.world.reader.fail = PasswordRequired()
+    result = shell.run("add", box)
+    assert result.exit_code == 1
+    assert "box.zip/a.txt: The file is encrypted" in " ".join(result.stdout.split())
 
 
 def test_list_and_status_show_documents(shell, here):

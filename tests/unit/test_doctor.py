@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,9 +20,12 @@ from penstock.cli.main import app
 from penstock.doctor import Kind, examine
 from penstock.document import Document, DocumentId, Edition, Original, Pair, Receipt, Status, TenantId, Work
 from penstock.errors import Fenced, PasswordRequired
+from penstock.members import member_id
 from penstock.ports import Change, Listed, Services
-from penstock.receive import Received
+from penstock.receive import Received, Upload, receive_upload
 from penstock.spill import sorted_on_disk
+from penstock.task import Lane
+from tests.made import zip_of
 from tests.world import TENANT, FakeClock, World, prose
 
 KEY = "drop/acme/wiki/a.txt"
@@ -168,6 +172,23 @@ def test_bytes_whose_record_never_was_are_removed(world: World) -> None:
     mend(world)
     assert kinds(world) == []
     assert f"files/{TENANT}/lost" not in world.objects.objects
+
+
+def test_what_came_in_an_archive_that_is_gone_is_removed(world: World) -> None:
+    """Whoever took it had stalled until the archive was deleted."""
+    content = zip_of({"a.txt": "A lock."})
+    upload = Upload(BytesIO(content), "box.zip", len(content), hashlib.sha256(content).hexdigest(), "application/zip")
+    box = DocumentId("box")
+    receive_upload(world.services, TENANT, upload, document=box, source="", lane=Lane.BULK, metadata={})
+    world.drain()
+    assert kinds(world) == []
+    member, record = member_id(TENANT, box, ("a.txt",)), world.record(box)
+    world.documents.write(TENANT, Change(record, None))
+    world.objects.remove(TENANT, record.original.key)
+    assert kinds(world) == [(Kind.ARCHIVE_GONE, member)]
+    mend(world)
+    assert world.record(member).status is Status.DELETED
+    assert kinds(world) == []
 
 
 @pytest.mark.parametrize("kind", ["upload", "drop"])

@@ -118,6 +118,7 @@ def get_documents(
     source: Annotated[
         list[str] | None, Query(description="Only these; may be repeated.", examples=[["intranet"]])
     ] = None,
+    container: Annotated[str | None, Query(description="Only what came in this archive.", examples=["papers"])] = None,
     limit: Annotated[int, Query(ge=1, le=MOST, description="The most on this page.", examples=[20])] = 20,
     cursor: Annotated[
         str | None, Query(max_length=512, description="`next` of the page before.", examples=[""])
@@ -131,6 +132,7 @@ def get_documents(
         before=_place(cursor) if cursor else None,
         statuses=frozenset(status or ()),
         sources=frozenset(source or ()),
+        container=document_id(container) if container else None,
     )
     return DocumentList(
         documents=[DocumentSummary.of(document) for document in page.documents],

@@ -54,6 +54,7 @@ class Receipt(BaseModel):
     pages_damaged: str
     chunks: int
     vectors: int
+    members: int = Field(default=0, description="Of an archive: its files that are documents of their own.")
     embedded: int = Field(description="Texts that were sent to the embedder for it; the other vectors were known.")
     refused: str = Field(description="Chunks that the embedder refused; they are found by their words alone.")
     warnings: tuple[str, ...]
@@ -96,6 +97,7 @@ class DocumentSummary(BaseModel):
     size: int = Field(description="Bytes.")
     accepted_at: datetime
     chunks: int | None = Field(description="Of the newest generation, once it is published.")
+    container: str | None = Field(default=None, description="The archive that it came in, where it did.")
     error: Failure | None
 
     @classmethod
@@ -111,6 +113,7 @@ class DocumentSummary(BaseModel):
             size=document.original.size,
             accepted_at=document.accepted,
             chunks=document.receipt.chunks if document.receipt else None,
+            container=document.container,
             error=Failure.of(document.failure),
         )
 
@@ -132,6 +135,7 @@ class DocumentDetail(BaseModel):
     source: str
     lane: Lane
     metadata: dict[str, str]
+    container: str | None = Field(default=None, description="The archive that it came in, where it did.")
     size: int = Field(description="Bytes.")
     sha256: str | None = Field(description="Null until its bytes were hashed.")
     content_type: str | None
@@ -154,6 +158,7 @@ class DocumentDetail(BaseModel):
             source=document.source,
             lane=document.lane,
             metadata=dict(document.metadata),
+            container=document.container,
             size=document.original.size,
             sha256=document.original.sha256,
             content_type=document.original.content_type,

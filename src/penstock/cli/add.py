@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from rich.progress import Progress
 
 from penstock.cli.bars import DocumentBars, bars_of, short
 from penstock.cli.client import Api, Refused, connected, to_the_bucket
+from penstock.cli.inside import with_members
 from penstock.cli.local_run import address
 from penstock.cli.outcome import Outcome, as_json, exit_code, of_task, print_outcomes
 from penstock.cli.printing import JSON_HELP, out, print_json, readable
@@ -109,13 +111,15 @@ def _add_by_api(
         if seconds is None:
             return [outcome for _, outcome in entered]
         rows = DocumentBars(bars, waiting)
+        deadline = time.monotonic() + seconds
         ended = wait_for(api, waiting, seconds, rows.show)
-    return [
-        outcome
-        if outcome.task_id is None
-        else of_task(outcome.file, ended[outcome.task_id], already_here=outcome.already_here)
-        for _, outcome in entered
-    ]
+        outcomes = [
+            outcome
+            if outcome.task_id is None
+            else of_task(outcome.file, ended[outcome.task_id], already_here=outcome.already_here)
+            for _, outcome in entered
+        ]
+        return with_members(api, outcomes, deadline)
 
 
 def _upload(api: Api, bars: Progress, files: Sequence[Path], about: Mapping[str, object]) -> list[tuple[Path, Outcome]]:

@@ -109,12 +109,15 @@ class Api:
     def document(self, document: str) -> Json:
         return self._get(f"/v1/documents/{_quoted(document)}")
 
-    def documents(self, *, limit: int, status: Sequence[str] = (), source: Sequence[str] = ()) -> Iterator[Json]:
+    def documents(
+        self, *, limit: int, status: Sequence[str] = (), source: Sequence[str] = (), container: str | None = None
+    ) -> Iterator[Json]:
         """At most so many, newest first, from as many pages as it takes."""
         cursor: str | None = None
         while limit > 0:
             asked = {"limit": min(limit, 100), "status": list(status), "source": list(source)}
-            page = self._get("/v1/documents", **asked, **({"cursor": cursor} if cursor else {}))
+            named = {"container": container, "cursor": cursor}
+            page = self._get("/v1/documents", **asked, **{name: value for name, value in named.items() if value})
             yield from page["documents"]
             limit -= len(page["documents"])
             cursor = page["next"]

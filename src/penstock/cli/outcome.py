@@ -38,6 +38,17 @@ _GOOD = {
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A file of an archive, which is a document of its own. `status` as of an outcome."""
+
+    name: str
+    status: str
+    document_id: str
+    code: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """`status` is the document's, or one of accepted, refused, revoked, waiting."""
 
@@ -51,6 +62,8 @@ class Outcome:
     """Of the problem or the failure."""
     message: str | None = None
     next_steps: tuple[str, ...] = ()
+    members: tuple[Member, ...] = ()
+    """Of an archive that was waited for."""
 
 
 def of_task(file: str, task: Mapping[str, Any], *, already_here: bool = False) -> Outcome:
@@ -94,7 +107,8 @@ def of_request(document: str, task: Mapping[str, Any]) -> Outcome:
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> Exit:
-    return Exit.DONE if all(each.status in _GOOD for each in outcomes) else Exit.FAILED
+    statuses = {each.status for each in outcomes} | {each.status for outcome in outcomes for each in outcome.members}
+    return Exit.DONE if statuses <= _GOOD.keys() else Exit.FAILED
 
 
 def as_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -118,8 +132,11 @@ def print_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
     for each in outcomes:
         if note := _to_know(each):
             console.print(Text.assemble((f"{each.file}: ", "bold"), note))
-    counted = ", ".join(f"{count} {_WORDS.get(status, status)}" for status, count in _counts(outcomes).items())
-    console.print(f"{len(outcomes)} {'document' if len(outcomes) == 1 else 'documents'}: {counted}.")
+        for member in each.members:
+            if member.status not in _GOOD:
+                said = member.message or _WORDS.get(member.status, member.status)
+                console.print(Text.assemble((f"{member.name}: ", "bold"), said))
+    console.print(f"{len(outcomes)} {'document' if len(outcomes) == 1 else 'documents'}: {_counted(outcomes)}.")
 
 
 def _to_know(outcome: Outcome) -> str:
@@ -127,7 +144,10 @@ def _to_know(outcome: Outcome) -> str:
         return outcome.message  # it says what to do; the steps are for programs that show them
     receipt = outcome.receipt or {}
     said = ["was here already"] if outcome.already_here else []
-    what = "pages" if receipt.get("paged", True) else "parts"
+    if receipt.get("members"):
+        became = f" ({_counted(outcome.members)})" if outcome.members else ""
+        said.append(f"files in it that are documents of their own: {receipt['members']}{became}")
+    what = "pages" if receipt.get("paged", True) else "files" if receipt.get("kind") == "zip" else "parts"
     for field, words in (
         ("pages_damaged", f"{what} that could not be read: "),
         ("refused", "chunks without a vector (the embedder refused them): "),
@@ -140,7 +160,11 @@ def _to_know(outcome: Outcome) -> str:
     return "; ".join([*said, *receipt.get("warnings", ())])
 
 
-def _counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
+def _counted(outcomes: Sequence[Outcome | Member]) -> str:
+    return ", ".join(f"{count} {_WORDS.get(status, status)}" for status, count in _counts(outcomes).items())
+
+
+def _counts(outcomes: Sequence[Outcome | Member]) -> dict[str, int]:
     counts = Counter(each.status for each in outcomes)
     known = [status for status in _WORDS if status in counts]
     return {status: counts[status] for status in [*known, *(counts.keys() - _WORDS.keys())]}

@@ -75,14 +75,20 @@ def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:
         ("found now", searchable),
         ("source", document["source"]),
         ("lane", document["lane"]),
+        *([("came in", document["container"])] if document["container"] else []),
         ("accepted", document["accepted_at"]),
         *((f"meta {name}", value) for name, value in document["metadata"].items()),
-        *((name.replace("_", " "), _said(value)) for name, value in receipt.items() if value not in ("", [], None)),
+        *((name.replace("_", " "), _said(value)) for name, value in _filled(receipt)),
     ]
     if document["error"]:
         lines.append(("error", f"{document['error']['message']} ({document['error']['code']})"))
     lines += ((f"failed {each['at'][:19]}", f"{each['message']} ({each['code']})") for each in document["history"])
     return lines
+
+
+def _filled(receipt: dict[str, Any]) -> list[tuple[str, object]]:
+    filled = [(name, value) for name, value in receipt.items() if value not in ("", [], None)]
+    return [each for each in filled if each != ("members", 0)]  # it is no archive
 
 
 def _said(value: object) -> str:

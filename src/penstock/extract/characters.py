@@ -17,6 +17,11 @@ def legible(text: str) -> str:
 
 
 def label(name: str) -> str:
-    """A name from within a file, as it may be shown: composed, on one line, without what turns the line around."""
+    """A name from within a file, as it may be shown."""
+    return one_line(name)[:_LONGEST_LABEL]
+
+
+def one_line(name: str) -> str:
+    """Composed, on one line, without what turns the line around."""
     kept = "".join(c for c in unicodedata.normalize("NFC", name) if unicodedata.category(c)[0] != "C")
-    return " ".join(kept.split())[:_LONGEST_LABEL]
+    return " ".join(kept.split())

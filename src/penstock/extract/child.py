@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from penstock.errors import LimitHit, Permanent, Unreadable
 from penstock.extract.confine import allow_time, confine
-from penstock.extract.frames import Done, Failed, Frame, Opened, Scan, Text, write
+from penstock.extract.frames import Contained, Done, Failed, Frame, Opened, Scan, Text, write
 from penstock.extract.limits import ReadLimits, setting_of
 from penstock.extract.parts import whole
 from penstock.extract.registry import FORMATS
@@ -85,10 +85,10 @@ def answer(request: dict[str, Any]) -> Iterator[Frame]:
 def _read(request: dict[str, Any]) -> Iterator[Frame]:
     limits: ReadLimits = request["limits"]
     place, name, declared = Path(request["path"]), request["name"], request["declared"]
-    source = Source(place, name, declared, limits, FORMATS, pictures=request["pictures"])
+    source = Source(place, name, declared, limits, FORMATS, pictures=request["pictures"], apart=request["apart"])
     last = characters = 0
     for frame in whole(source, request["first_page"]):
-        if isinstance(frame, Text | Scan):
+        if isinstance(frame, Text | Scan | Contained):
             last = max(last, frame.number)
         if isinstance(frame, Text):
             characters += len(frame.text)

@@ -49,6 +49,22 @@ class Scan(_Frame, frozen=True):
     """A byte each; base64 in JSON: a form that nobody can be hurt by decoding."""
 
 
+class Contained(_Frame, frozen=True):
+    """A file in an archive that is taken apart; Pieces of so many bytes in all follow it."""
+
+    number: int
+    path: tuple[str, ...]
+    """Its name, behind those of the archives that it lies in."""
+    media_type: str
+    size: int
+
+
+class Piece(_Frame, frozen=True):
+    """Some of the bytes of what was named last."""
+
+    content: bytes
+
+
 class Warned(_Frame, frozen=True):
     """Something about the file that its owner may want to know."""
 
@@ -69,7 +85,7 @@ class Failed(_Frame, frozen=True):
     peak: int = 0
 
 
-Read = Opened | Text | Scan | Warned
+Read = Opened | Text | Scan | Contained | Piece | Warned
 """What a format's module yields."""
 Frame = Read | Done | Failed
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -11,7 +11,7 @@ from penstock.extract.archive import look_into
 from penstock.extract.characters import label
 from penstock.extract.detect import HEAD, detect
 from penstock.extract.format import Format, Look
-from penstock.extract.frames import Read, Scan, Text, Warned
+from penstock.extract.frames import Contained, Read, Scan, Text, Warned
 from penstock.extract.source import Source
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -24,6 +24,22 @@ def whole(source: Source, first_page: int = 1) -> Iterator[Read]:
     Raises:
         Permanent: it cannot be read; why.
     """
+    known, warnings, complete = recognized(source)
+    last = first_page - 1
+    for frame in _frames(known, source, first_page):
+        last = frame.number if isinstance(frame, Text | Scan | Contained) else last
+        yield frame
+    if not complete:
+        yield Text(last + 1, "", problem="the file is cut short or damaged; what lay behind this is missing")
+    yield from map(Warned, warnings)
+
+
+def recognized(source: Source) -> tuple[Format, Sequence[str], bool]:
+    """What it is, what its owner may want to know of that, and whether it is all there, as far as a look shows.
+
+    Raises:
+        Permanent: it is nothing that is read; why.
+    """
     with source.open() as file:
         head = file.read(HEAD)
     if not head:
@@ -32,13 +48,7 @@ def whole(source: Source, first_page: int = 1) -> Iterator[Read]:
         raise PasswordRequired
     names, complete = look_into(source) if head.startswith(b"PK") else (frozenset[str](), True)
     known, warnings = detect(source.formats, Look(head, names), name=source.name, declared=source.declared)
-    last = first_page - 1
-    for frame in _frames(known, source, first_page):
-        last = frame.number if isinstance(frame, Text | Scan) else last
-        yield frame
-    if not complete:
-        yield Text(last + 1, "", problem="the file is cut short or damaged; what lay behind this is missing")
-    yield from map(Warned, warnings)
+    return known, warnings, complete
 
 
 def _frames(known: Format, source: Source, first_page: int) -> Iterator[Read]:

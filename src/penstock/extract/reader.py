@@ -36,9 +36,21 @@ from penstock.errors import (
     UnsupportedType,
 )
 from penstock.extract.characters import legible
-from penstock.extract.frames import LENGTH_BYTES, LONGEST_FRAME, Done, Failed, Frame, Opened, Scan, Text, Warned
+from penstock.extract.frames import (
+    LENGTH_BYTES,
+    LONGEST_FRAME,
+    Contained,
+    Done,
+    Failed,
+    Frame,
+    Opened,
+    Piece,
+    Scan,
+    Text,
+    Warned,
+)
 from penstock.extract.limits import ReadLimits
-from penstock.ports import Picture, Recognizer
+from penstock.ports import Member, Picture, Recognizer, Take
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +98,14 @@ class ChildReader:
 
     @contextmanager
     def read(
-        self, path: Path, *, name: str, declared: str | None, first_page: int = 1, tenant: TenantId | None = None
+        self,
+        path: Path,
+        *,
+        name: str,
+        declared: str | None,
+        first_page: int = 1,
+        tenant: TenantId | None = None,
+        take: Take | None = None,
     ) -> Iterator[ChildReading]:
         """Leaving the context before all was read ends the child, whatever it was doing."""
         child = self._taken(tenant)
@@ -99,9 +118,10 @@ class ChildReader:
                     "first_page": first_page,
                     "limits": self._told_limits,
                     "pictures": self._recognizer is not None,
+                    "apart": take is not None,
                 }
             )
-            yield ChildReading(child, self._recognizer)
+            yield ChildReading(child, self._recognizer, take)
         finally:
             self._give_back(child)
 
@@ -140,8 +160,8 @@ def _end_all(children: list[_Child]) -> None:
 class ChildReading:
     """One file being read: see ports.Reading."""
 
-    def __init__(self, child: _Child, recognizer: Recognizer | None = None) -> None:
-        self._child, self._recognizer = child, recognizer
+    def __init__(self, child: _Child, recognizer: Recognizer | None = None, take: Take | None = None) -> None:
+        self._child, self._recognizer, self._take = child, recognizer, take
         self._opened = Opened("", "", paged=False)
         self._warnings: list[str] = []
 
@@ -184,10 +204,31 @@ class ChildReading:
                     yield Page(number, text, tuple(Section(offset, path) for offset, path in sections), problem)
                 case Scan():
                     yield self._recognized(frame)
+                case Contained():
+                    self._hand_over(frame)
+                case Piece():
+                    raise ReaderDied(why="its answer made no sense")
                 case Warned(text):
                     self._warn(text)
                 case Failed():
                     raise error_of(frame)
+
+    def _hand_over(self, file: Contained) -> None:
+        if self._take is None or not file.path or file.size < 0:
+            raise ReaderDied(why="its answer made no sense")
+        content = self._pieces(file.size)
+        self._take(Member(file.number, file.path, file.media_type, file.size, content))
+        for _ in content:
+            pass  # what was not wanted of it
+
+    def _pieces(self, size: int) -> Iterator[bytes]:
+        left = size
+        while left > 0:
+            frame = self._child.answer()
+            if not isinstance(frame, Piece) or not 0 < len(frame.content) <= left:
+                raise ReaderDied(why="its answer made no sense")
+            left -= len(frame.content)
+            yield frame.content
 
     def _recognized(self, scan: Scan) -> Page:
         """

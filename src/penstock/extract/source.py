@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Unfolded:
-    """How many bytes all archives of one file have unfolded to so far."""
+    """What all archives of one file have unfolded to so far."""
 
     bytes: int = 0
+    files: int = 0
+    """Of archives that are taken apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Source:
     pictures: bool = False
     """Whether a page without text is wanted as a picture."""
     unfolded: Unfolded = field(default_factory=Unfolded)
+    apart: bool = False
+    """Whether the files of an archive are wanted as they are, instead of their texts."""
 
     def open(self) -> BinaryIO:
         """

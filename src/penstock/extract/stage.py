@@ -29,7 +29,9 @@ from penstock.errors import (
     Transient,
     Unreadable,
 )
-from penstock.ports import Reading, Services
+from penstock.extract.characters import label
+from penstock.members import Taking
+from penstock.ports import Member, Reading, Services
 from penstock.publish import keep_edition, publish_build, publish_held, still_whole
 from penstock.ranges import numbers, ranges
 from penstock.remove import remove_missing
@@ -40,6 +42,7 @@ from penstock.split import cuts
 log = logging.getLogger(__name__)
 
 _TELL_EVERY = timedelta(seconds=0.4)
+_WARNINGS = 10
 
 
 def extract(services: Services, claim: Claim) -> None:
@@ -69,12 +72,18 @@ def _read_and_cut(services: Services, claim: Claim, path: Path, sha256: str) -> 
     original, limits = claim.document.original, services.limits
     before = _handed_on(services, claim)
     after = before.resume if before else None
+    taking = Taking(services, claim)
+
+    def take(member: Member) -> None:
+        tally.take(member, taking)
+
     with services.reader.read(
         path,
         name=original.name,
         declared=original.content_type,
         first_page=after.page if after else 1,
         tenant=claim.tenant,
+        take=take,
     ) as reading:
         tally = _Tally(reading, _Teller(services, claim), known=before.draft if before else None)
         found = cuts(
@@ -87,6 +96,7 @@ def _read_and_cut(services: Services, claim: Claim, path: Path, sha256: str) -> 
             written = before.written if before else 0
             total = _send_shards(services, claim, tally, chain(first, following, found), written)
     receipt = tally.receipt()
+    taking.drop_others()
     if several:
         _declare(services, claim, total, receipt, sha256)
     else:
@@ -197,12 +207,18 @@ def _new_build(services: Services, document: Document, read: int, pages: int) ->
 
 
 def _is_shown(document: Document, sha256: str) -> bool:
-    """Under another name or source the same bytes are cut anew, as each chunk says where it is from."""
+    """Under another name or source the same bytes are cut anew, as each chunk says where it is from. What came in an
+    archive may have been replaced by a generation that was never shown."""
     shown, newest = document.active, document.original
-    return shown is not None and (shown.original.sha256, shown.original.name, shown.source) == (
-        sha256,
-        newest.name,
-        document.source,
+    return (
+        shown is not None
+        and not document.holds
+        and (shown.original.sha256, shown.original.name, shown.source)
+        == (
+            sha256,
+            newest.name,
+            document.source,
+        )
     )
 
 
@@ -251,6 +267,7 @@ class _Tally:
     damaged: list[int] = field(default_factory=list)
     warnings: tuple[str, ...] = ()
     problem: str = ""
+    members: int = 0
 
     def __post_init__(self, known: Receipt | None) -> None:
         if known is not None:
@@ -265,11 +282,31 @@ class _Tally:
             if self.teller is not None:
                 self.teller.tell(self.pages, self.reading.pages)
 
+    def take(self, member: Member, taking: Taking) -> None:
+        """
+        Raises:
+            Fenced, HandedOn, OutOfTime, Transient: as for `Taking.take`.
+        """
+        if self.teller is not None:
+            self.teller.tell(self.pages, self.reading.pages)
+        self.pages += 1
+        try:
+            taking.take(member)
+        except TooLarge as error:
+            said = label("/".join(member.path))
+            self._lost(Page(member.number, "", problem=f"{said}: {error}"))
+            self.warnings = (*self.warnings[:_WARNINGS], f"{said}: {error}")
+        else:
+            self.members += 1
+
+    def _lost(self, page: Page) -> None:
+        self.damaged.append(page.number)
+        self.problem = self.problem or page.problem or ""
+
     def _count(self, page: Page) -> None:
         self.pages += 1
         if page.problem is not None:
-            self.damaged.append(page.number)
-            self.problem = self.problem or page.problem
+            self._lost(page)
         elif not page.text.strip():
             self.blank.append(page.number)
 
@@ -288,5 +325,13 @@ class _Tally:
             pages_with_text=self.pages - len(self.blank) - len(self.damaged),
             pages_without_text=ranges(self.blank),
             pages_damaged=ranges(self.damaged),
-            warnings=tuple(dict.fromkeys((*self.warnings, *self.reading.warnings)))[:10],
+            members=self.members,
+            warnings=self._warned(),
         )
+
+    def _warned(self) -> tuple[str, ...]:
+        warned = tuple(dict.fromkeys((*self.warnings, *self.reading.warnings)))
+        if self.members and len(warned) > _WARNINGS:
+            lost = len(self.blank) + len(self.damaged)
+            return (*warned[: _WARNINGS - 1], f"In all, {lost} of its {self.pages} files were not taken.")
+        return warned[:_WARNINGS]

@@ -1,10 +1,11 @@
-"""ZIP: an archive of documents, each member read as what it is and cited by its name."""
+"""ZIP: an archive of documents: taken apart, or each member read as what it is, under its name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from penstock.errors import LimitHit, Permanent, Unreadable
+from penstock.errors import LimitHit, Permanent
+from penstock.extract.apart import files_apart, names_in
 from penstock.extract.archive import opened
 from penstock.extract.characters import label
 from penstock.extract.flow import Flow
@@ -14,10 +15,6 @@ from penstock.extract.kinds import ZIP
 from penstock.extract.parts import within
 from penstock.extract.source import Source
 
-_TITLE = ZIP.title
-_HIDDEN = ("__MACOSX/",)
-"""Folders that a system adds for itself."""
-
 
 def match(look: Look) -> Match:
     """Whatever has members and is none of the documents that are archives too."""
@@ -25,10 +22,11 @@ def match(look: Look) -> Match:
 
 
 def read(source: Source) -> Iterator[Read]:
+    if source.apart:
+        yield from files_apart(source)
+        return
     with opened(source) as archive:
-        names = [name for name in archive.members if not _is_hidden(name)]
-        if not names:
-            raise Unreadable(kind=_TITLE, why="it has no files")
+        names = names_in(archive)
         yield Opened("zip", "zipfile", paged=False)
         flow = Flow()  # for its numbers
         for name in names:
@@ -44,10 +42,6 @@ def read(source: Source) -> Iterator[Read]:
             for frame in within(part, flow.number):
                 yield frame
                 flow.follow(frame)
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(_HIDDEN) or name.rpartition("/")[2] in {".DS_Store", "Thumbs.db"}
 
 
 FORMAT = Format(ZIP, match=match, read=read)
