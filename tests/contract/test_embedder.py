@@ -226,7 +226,7 @@ def test_openai_counts_the_window_in_bytes(openai: OpenAIEmbedder) -> None:
     assert not openai.fits("\ud800" * (WINDOW_BYTES + 1))
 
 
-@pytest.mark.parametrize("bad", [{0}, {15}, {3, 4, 11}], ids=str)
+@pytest.mark.parametrize("bad", [{0}, {15}, {3, 4, 11}], ids=lambda bad: "-".join(map(str, sorted(bad))))
 def test_openai_finds_the_refused_texts_and_embeds_the_others(
     openai: OpenAIEmbedder, server: OpenAIServer, bad: set[int]
 ) -> None:
