@@ -88,8 +88,8 @@ def _take(services: Services, message: Message) -> Claim | Outcome:
         except StageDone:
             send_onward(services, message)
     except Leased as held:
-        # I7: not an error and no attempt; the message comes back when the lease ends. It is of another's clock, so it is
-        # looked at again after a lease's length: were that clock an hour ahead, the message would be away for an hour.
+        # I7: not an error and no attempt; the message comes back when the lease ends. By another's clock: were that an
+        # hour ahead, it would be away for an hour, so after a lease's length it is looked at again.
         delay = min(max(held.until - services.clock(), timedelta(0)), services.limits.lease)
         return HandBack(delay, str(held))
     except Cancelled:
