@@ -88,8 +88,10 @@ def _take(services: Services, message: Message) -> Claim | Outcome:
         except StageDone:
             send_onward(services, message)
     except Leased as held:
-        # I7: not an error and no attempt; the message comes back when the lease ends.
-        return HandBack(max(held.until - services.clock(), timedelta(0)), str(held))
+        # I7: not an error and no attempt; the message comes back when the lease ends. By another's clock: were that an
+        # hour ahead, it would be away for an hour, so after a lease's length it is looked at again.
+        delay = min(max(held.until - services.clock(), timedelta(0)), services.limits.lease)
+        return HandBack(delay, str(held))
     except Cancelled:
         return _cancelled(services, message)
     except Fenced:

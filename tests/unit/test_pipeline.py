@@ -138,6 +138,23 @@ def test_a_message_finds_a_live_lease_and_comes_back_when_it_ends(world: World) 
     assert world.record(received).work.attempts == 0
 
 
+def test_a_lease_of_a_clock_an_hour_ahead_does_not_keep_a_message_away_for_an_hour(world: World) -> None:
+    """I7."""
+    world.upload("some text")
+    message = world.take()
+    seen: list[object] = []
+
+    def another_looks() -> None:
+        world.clock.pass_time(-timedelta(hours=1))
+        seen.append(world.run(message))
+        world.clock.pass_time(timedelta(hours=1))
+
+    world.run(message, meanwhile=another_looks)
+    (outcome,) = seen
+    assert isinstance(outcome, HandBack)
+    assert outcome.delay == world.limits.lease
+
+
 def test_a_worker_that_lost_its_lease_changes_nothing(world: World) -> None:
     """I2: the write of an old epoch is refused, and the new holder's work stands."""
     received = world.upload(prose("a", 1))
