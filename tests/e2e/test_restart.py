@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,11 @@ from tests.e2e.stack import Stack, alive, descendants, running_stack, stop, unti
 from tests.stubs.openai_server import OpenAIServer
 
 
+def await_end(processes: Sequence[int]) -> None:
+    """What opens files ends by itself, once the worker's end of a socket is closed."""
+    until(lambda: not any(map(alive, processes)) or None, seconds=60, what="all its processes have ended")
+
+
 def test_documents_survive_a_clean_stop_which_leaves_no_process_and_no_port(tmp_path: Path) -> None:
     with running_stack(tmp_path / "state") as stack:
         document = stack.upload("kept.txt", b"What is kept over night is found in the morning.")["document_id"]
@@ -26,7 +32,7 @@ def test_documents_survive_a_clean_stop_which_leaves_no_process_and_no_port(tmp_
         ports = [int(stack.client.base_url.port or 0), int(stack.environment["AWS_ENDPOINT_URL"].rsplit(":", 1)[1])]
         key = (stack.state / "api-key").read_text()
         assert stop(stack.process) == 0
-        assert [pid for pid in processes if Path(f"/proc/{pid}").exists()] == []
+        await_end(processes)
         for port in ports:
             with socket.socket() as probe:
                 assert probe.connect_ex(("127.0.0.1", port)) != 0
@@ -41,8 +47,7 @@ def test_a_stack_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
         processes = descendants(stack.process.pid)
         os.kill(stack.process.pid, signal.SIGKILL)
         stack.process.wait()
-        gone = lambda: not [pid for pid in processes if alive(pid)] or None  # noqa: E731
-        until(gone, seconds=60, what="all its processes have ended")
+        await_end(processes)
 
 
 def test_a_port_in_use_is_said_with_the_settings_name(stack: Stack, tmp_path: Path) -> None:

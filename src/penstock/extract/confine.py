@@ -65,7 +65,6 @@ _SINCE_THEN = {
 def confine(limits: ReadLimits) -> None:
     """Hold this process to its limits, and refuse it what reading a file never needs: sockets, other programs, other
     processes. What a kernel does not offer is left out; the limits of memory and time are the least that all have."""
-    _die_with_parent()
     for kind, most in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
@@ -166,7 +165,10 @@ def _limit(kind: int, soft: int, hard: int) -> None:
         resource.setrlimit(kind, (soft, hard))
 
 
-def _die_with_parent() -> None:
-    """On Linux the kernel sees to it; elsewhere the limit of processor time, and the broken pipe, do."""
+def die_with(parent: int) -> None:
+    """End when the process that this one was forked from does. On Linux the kernel sees to it; elsewhere the limit of
+    processor time, and the broken pipe, do."""
     if sys.platform == "linux":
         _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before it could be watched
+        os._exit(1)

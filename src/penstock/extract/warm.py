@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from penstock.extract import child
-from penstock.extract.confine import undumpable
+from penstock.extract.confine import die_with, undumpable
 
 FILES = 4
 """File descriptors that come with a request: the child's stdin, stdout and stderr, and the line to its parent."""
@@ -91,9 +91,10 @@ class _Warm:
         if len(given) != FILES:
             return False
         *streams, line = given
-        folder = tempfile.mkdtemp(dir=self._folder)
+        folder, own = tempfile.mkdtemp(dir=self._folder), os.getpid()
         process = os.fork()
         if process == 0:
+            die_with(own)
             self._become_child(streams, folder)
         self._folders[process] = folder
         for stream in streams:
