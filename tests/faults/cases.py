@@ -50,7 +50,7 @@ class Group:
 
 GROUPS = (
     Group("matrix"),
-    Group("killed", (*USUAL, "express")),
+    Group("killed", (*USUAL, "express"), beside=True),
     Group("disorder", (*USUAL, "worker-2", "ahead"), {"PENSTOCK_ATTEMPTS": "40"}),
     Group("races"),
     Group("index", ("worker", "beat", "poller", "api"), at_once=1),
