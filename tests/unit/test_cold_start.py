@@ -156,6 +156,25 @@ def test_nothing_is_collected_before_the_first_event_and_nothing_made_by_then_ev
     assert done.stdout == "0 True True\n", done.stderr
 
 
+FAILED_START = """
+import gc
+from penstock.lambdas import per_container
+
+@per_container
+def made():
+    raise OSError
+
+try:
+    made()
+except OSError:
+    print(gc.isenabled())
+"""
+
+
+def test_after_a_start_that_failed_garbage_is_collected() -> None:
+    assert run(FAILED_START).stdout == "True\n"
+
+
 LIKE_LAMBDA = """
 import _multiprocessing, _posixshmem, errno, sys
 from pathlib import Path

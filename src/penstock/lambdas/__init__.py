@@ -22,9 +22,11 @@ def per_container(make: Callable[[], T]) -> Callable[[], T]:
     @cache
     @wraps(make)
     def made() -> T:
-        result = make()
-        gc.freeze()
-        gc.enable()
+        try:
+            result = make()
+            gc.freeze()
+        finally:  # a start that failed is tried again by the next event, and leaves garbage
+            gc.enable()
         return result
 
     return made
