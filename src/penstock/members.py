@@ -112,8 +112,13 @@ class Taking:
         Raises:
             Transient: a service did not answer.
         """
-        if self._noted or self.claim.document.holds:
+        if self._holds:
             remove_members(self.services, self.claim.document, but=self.taken)
+
+    @property
+    def _holds(self) -> bool:
+        """Whether the record says that there are members."""
+        return self._noted or self.claim.document.holds
 
     def _look_at_the_time(self) -> None:
         halt = self.services.halt()
@@ -126,7 +131,7 @@ class Taking:
 
     def _note(self) -> None:
         """That there are members, before there are: a removal looks for them then."""
-        if self._noted or self.claim.document.holds:
+        if self._holds:
             return
 
         def decide(record: Document | None) -> Document:
