@@ -19,6 +19,7 @@ from celery.apps.worker import install_worker_term_handler  # type: ignore[attr-
 from celery.exceptions import SecurityWarning
 
 from penstock.task import Lane, Stage, queue_name
+from penstock.worker.begun import hear_what_begun
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class Worker(worker.Worker):
 
     hub: Any
     consumer: Any
+    pool: Any
 
     def __init__(self, stop: float, **options: Any) -> None:
         """`stop`: seconds that all of that may take."""
@@ -45,6 +47,11 @@ class Worker(worker.Worker):
 
     def on_consumer_ready(self, consumer: Any) -> None:  # noqa: ARG002
         logger.info("ready: %s", ", ".join(sorted(self.app.amqp.queues.consume_from)))
+
+    def stop(self, *arguments: Any, **options: Any) -> None:
+        if self.pool is not None and self.pool._pool is not None:
+            hear_what_begun(self.pool._pool)
+        super().stop(*arguments, **options)
 
     def _signalled(self) -> None:
         seconds = 0.0 if self._stopping else self._stop
