@@ -21,8 +21,8 @@ run: $(VENV)/.installed $(EMULATOR)/.installed ## the whole stack on this machin
 opensearch: $(VENV)/.installed ## an OpenSearch on this machine, until Ctrl-C; PORT=9200
 	@exec $(VENV)/bin/python -m penstock.local.opensearch --state $(STATE)/opensearch $(if $(PORT),--port $(PORT))
 
-demo: $(VENV)/.installed $(EMULATOR)/.installed ## samples in through both doors, found again, and everything ended
-	@exec $(penstock) demo --state $(STATE)/demo $(if $(NEW_IDS),--new-ids)
+demo: $(VENV)/.installed $(EMULATOR)/.installed ## samples in through both doors, found again, and everything ended; INDEX=opensearch
+	@$(if $(INDEX),PENSTOCK_INDEX=$(INDEX)) exec $(penstock) demo --state $(STATE)/demo$(if $(INDEX),-$(INDEX)) $(if $(NEW_IDS),--new-ids)
 
 test: $(VENV)/.installed-dev $(EMULATOR)/.installed $(INVOKE)/.installed ## every test
 	$(VENV)/bin/python -m pytest $(if $(TESTS),$(TESTS),--ignore=$(DEPLOYED) --numprocesses $(JOBS) --dist loadfile --durations 25)
@@ -62,8 +62,8 @@ bench-retrieval: $(VENV)/.installed-dev ## how well search ranks: BEIR="DIR…" 
 bench-search: $(VENV)/.installed-dev ## how fast both indexes are: [CHUNKS=100000]
 	$(VENV)/bin/python -m benchmarks.search $(if $(CHUNKS),--chunks $(CHUNKS))
 
-kill-worker: $(VENV)/.installed-dev $(EMULATOR)/.installed ## kill -9 of the worker in mid-document, and what came of it
-	$(VENV)/bin/python -m tests.e2e.kill_worker
+kill-worker: $(VENV)/.installed-dev $(EMULATOR)/.installed ## kill -9 of the worker in mid-document, and what came of it; INDEX=opensearch
+	$(VENV)/bin/python -m tests.e2e.kill_worker $(if $(INDEX),--index $(INDEX))
 
 bench-extract: $(VENV)/.installed-dev ## [CORPUS=dir] [ENGINES=a,b]: pages a second on one core, beside other libraries; then long PDFs
 	$(VENV)/bin/python -m benchmarks.extract $(CORPUS) $(if $(ENGINES),--engines $(ENGINES))
@@ -91,7 +91,7 @@ format: $(VENV)/.installed-dev ## code as ruff would have it
 	$(VENV)/bin/ruff format .
 
 clean-state: ## forget documents, keys and index of the local stack
-	@for lock in $(wildcard $(STATE)/lock $(STATE)/demo/lock); do \
+	@for lock in $(wildcard $(STATE)/lock $(STATE)/demo*/lock); do \
 	  $(PYTHON) -c 'import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)' $$lock 2>/dev/null \
 	  || { echo "A local stack is running on $$(dirname $$lock): end it with Ctrl-C first."; exit 1; }; done
 	rm -rf $(STATE)

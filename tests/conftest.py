@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from uuid import uuid4
 
 import pytest
 from hypothesis import settings
@@ -13,9 +12,8 @@ from xdist.scheduler import LoadFileScheduling
 from penstock.adapters.opensearch.server import Server
 from penstock.adapters.opensearch_index import OpenSearchIndex
 from penstock.chunk import Space
-from penstock.local.opensearch import missing
 from penstock.ports import SearchIndex
-from tests.search_server import OwnServer
+from tests.search_server import OwnServer, a_name, check_startable
 
 # No test times itself: a machine under load is not a failure.
 settings.register_profile("penstock", deadline=None)
@@ -24,10 +22,8 @@ settings.load_profile("penstock")
 
 @pytest.fixture(scope="session")
 def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:
-    """A real OpenSearch. Where none can be started, tests that need it are skipped and say why, unless
-    PENSTOCK_SKIP_NOTHING is set, as it is where a change is judged."""
-    if (why := missing()) is not None:
-        (pytest.fail if os.environ.get("PENSTOCK_SKIP_NOTHING") else pytest.skip)(why)
+    """A real OpenSearch."""
+    check_startable()
     server = OwnServer(tmp_path_factory.mktemp("opensearch") / "state")
     try:
         server.start()
@@ -45,9 +41,9 @@ def opensearch_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def open_on_server(opensearch_url: str) -> Iterator[Callable[[Space], SearchIndex]]:
     """Opens the same index of a real server, each time anew; it is removed at the end."""
-    server, alias = Server(opensearch_url), f"test-{uuid4().hex[:12]}"
-    yield lambda space: OpenSearchIndex(server, space, alias=alias)
-    server.ask("DELETE", f"/{alias}-*")
+    server = Server(opensearch_url)
+    with a_name(opensearch_url) as name:
+        yield lambda space: OpenSearchIndex(server, space, alias=name)
     server.close()
 
 

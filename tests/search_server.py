@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from uuid import uuid4
 
-from penstock.local.opensearch import opensearch
+import pytest
+
+from penstock.adapters.opensearch.server import Server
+from penstock.local.opensearch import missing, opensearch
 from penstock.local.port import HOST, free_port
+
+
+def check_startable() -> None:
+    """Where no server can be started, tests that need one are skipped and say why, unless PENSTOCK_SKIP_NOTHING is set,
+    as it is where a change is judged."""
+    if (why := missing()) is not None:
+        (pytest.fail if os.environ.get("PENSTOCK_SKIP_NOTHING") else pytest.skip)(why)
+
+
+@contextmanager
+def a_name(url: str) -> Iterator[str]:
+    """Of an index that nobody else has; whatever is called by it is removed at the end."""
+    server, name = Server(url), f"test-{uuid4().hex[:12]}"
+    try:
+        yield name
+    finally:
+        server.ask("DELETE", f"/{name}-*")
+        server.close()
 
 
 class OwnServer:

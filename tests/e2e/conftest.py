@@ -1,50 +1,65 @@
-"""What tests of this folder share: one stack for all that do not need their own (a local one, on each index where a
-test asks for it, or, with --deployed, the template on the emulator), and podman."""
+"""What tests of this folder share: each index in turn, one stack on it for all that do not need their own (a local one
+or, with --deployed, the template on the emulator), and podman."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
-from penstock.adapters.opensearch.server import Server
 from tests.e2e.deployment import deployment
 from tests.e2e.limits import ENVIRONMENT
 from tests.e2e.podman import Podman
 from tests.e2e.stack import ROOT, Stack, running_stack
 from tests.environment import environment_as_it_was
+from tests.search_server import a_name, check_startable
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "stack" in metafunc.fixturenames:
-        each = metafunc.definition.get_closest_marker("on_each_index") and not metafunc.config.getoption("--deployed")
-        indices = ["sqlite", "opensearch"] if each else ["sqlite"]
-        metafunc.parametrize("stack", indices, indirect=True, scope="session")
+    """Whoever asks for a stack, or for what it is told, is run on each index; a deployment has the one it has."""
+    if "index" in metafunc.fixturenames:
+        deployed = metafunc.config.getoption("--deployed")
+        metafunc.parametrize("index", ["sqlite"] if deployed else ["sqlite", "opensearch"], scope="session")
 
 
 @pytest.fixture(scope="session")
-def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(index: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     state = tmp_path_factory.mktemp("stack") / "state"
     if request.config.getoption("--deployed"):
-        there = deployment(state)
-    elif request.param == "opensearch":
-        there = _on_opensearch(state, request.getfixturevalue("opensearch_url"))
+        with deployment(state) as deployed:
+            yield deployed
     else:
-        there = running_stack(state, **ENVIRONMENT)
-    with there as running:
-        yield running
+        with _told(index, request) as told, running_stack(state, **ENVIRONMENT, **told) as running:
+            yield running
+
+
+@pytest.fixture
+def on_index(index: str, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """What a test's own stack is told of its index."""
+    with _told(index, request) as told:
+        yield told
+
+
+@pytest.fixture
+def on_its_own(index: str, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """What a test's own stack, with its state in `tmp_path`/state, is told where it has to bring the index itself."""
+    if index == "opensearch":
+        check_startable()
+    yield {"PENSTOCK_INDEX": index}
+    shutil.rmtree((tmp_path / "state/opensearch").resolve(), ignore_errors=True)
 
 
 @contextmanager
-def _on_opensearch(state: Path, url: str) -> Iterator[Stack]:
-    name = f"test-{uuid4().hex[:12]}"
-    told = {"PENSTOCK_INDEX": "opensearch", "PENSTOCK_INDEX_URL": url, "PENSTOCK_INDEX_NAME": name}
-    with running_stack(state, **ENVIRONMENT, **told) as running:
-        yield running
-    Server(url).ask("DELETE", f"/{name}-*")
+def _told(index: str, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    if index == "sqlite":
+        yield {"PENSTOCK_INDEX": index}
+        return
+    url = request.getfixturevalue("opensearch_url")
+    with a_name(url) as name:
+        yield {"PENSTOCK_INDEX": index, "PENSTOCK_INDEX_URL": url, "PENSTOCK_INDEX_NAME": name}
 
 
 @pytest.fixture(scope="session")

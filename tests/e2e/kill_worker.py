@@ -1,7 +1,7 @@
 """kill -9 of the worker in the middle of a long document: started again, it finishes, with no chunk missing or doubled,
 and nothing embedded twice beyond what was in flight.
 
-    python -m tests.e2e.kill_worker [--pages 300]
+    python -m tests.e2e.kill_worker [--pages 300] [--index opensearch]
 
 The embedder is an OpenAI-compatible server that counts what it is sent.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import sqlite3
 import sys
 import tempfile
 import time
@@ -19,16 +18,23 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from penstock.chunk import IndexQuery, Space
+from penstock.document import DocumentId, Pair
+from penstock.local.run import TENANT
+from penstock.ports import SearchIndex
+from penstock.settings import Settings
+from penstock.wiring import chosen_index
 from tests.documents import long_pdf
 from tests.e2e.stack import RunningStack, running_stack, until
 from tests.stubs.openai_server import OpenAIServer
 
 BATCH, CONCURRENCY = 8, 2
+SPACE = Space("text-embedding-3-small", 64)
 SECONDS = 90
 SETTINGS = {
     "PENSTOCK_SHARD_CHUNKS": "16",
     "PENSTOCK_OPENAI_BATCH": str(BATCH),
-    "PENSTOCK_OPENAI_DIMENSIONS": "64",
+    "PENSTOCK_OPENAI_DIMENSIONS": str(SPACE.dimensions),
     "PENSTOCK_WORKER_CONCURRENCY": str(CONCURRENCY),
 }
 
@@ -58,44 +64,57 @@ class Counts:
 
 def kill_and_count(stack: RunningStack, server: OpenAIServer, pages: int) -> Counts:
     """Upload, kill after the first shard, and wait for the end."""
-    document = stack.upload("long.pdf", long_pdf(pages), document_id="long")["document_id"]
-    until(lambda: _indexed(stack, document) >= 16 or None, seconds=60, what="the first shard is indexed")
+    document = DocumentId(stack.upload("long.pdf", long_pdf(pages), document_id="long")["document_id"])
+    index = _index(stack)
+    until(lambda: _indexed(stack, index, document) >= 16 or None, seconds=60, what="the first shard is indexed")
     worker = int((stack.state / "worker.pid").read_text())
     os.kill(worker, signal.SIGKILL)
     killed = time.monotonic()
     assert stack.document(document)["status"] != "indexed", "it was too quick to be killed in mid-document"
     found = stack.final(document, seconds=SECONDS + 30)
     seconds = time.monotonic() - killed
-    with _index(stack) as index:
-        where = "SELECT count(*), count(DISTINCT ordinal), count(vector) FROM entries WHERE document = ? AND build = ?"
-        entries, ordinals, vectors = index.execute(where, (document, found["active"]["build"])).fetchone()
+    active = Pair(found["active"]["generation"], found["active"]["build"])
+    index.refresh(TENANT)
+    there = index.count(TENANT, document, active)
+    on_each_page = IndexQuery({"tailrac": 1}, None, there.chunks, documents=(document,))
+    entries = [each.entry for each in index.candidates(TENANT, on_each_page).found]
+    ordinals = {entry.chunk.ordinal for entry in entries if entry.pair == active}
     texts = Counter(server.texts)
     return Counts(
-        seconds, found["receipt"]["chunks"], entries, ordinals, vectors, texts.total(), len(texts), found["status"]
+        seconds=seconds,
+        chunks=found["receipt"]["chunks"],
+        entries=there.chunks,
+        ordinals=len(ordinals),
+        vectors=there.vectors,
+        sent=texts.total(),
+        sent_once=len(texts),
+        status=found["status"],
     )
 
 
-def _indexed(stack: RunningStack, document: str) -> int:
+def _indexed(stack: RunningStack, index: SearchIndex, document: DocumentId) -> int:
     assert (found := stack.document(document))["status"] != "failed", found["error"]
-    if not (stack.state / "index" / "local.sqlite").exists():
-        return 0
-    with _index(stack) as index:
-        count: int = index.execute("SELECT count(*) FROM entries WHERE document = ?", (document,)).fetchone()[0]
-        return count
+    index.refresh(TENANT)
+    return sum(count.chunks for _, _, count in index.pairs(TENANT, document))
 
 
-def _index(stack: RunningStack) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{stack.state / 'index' / 'local.sqlite'}?mode=ro", uri=True)
+def _index(stack: RunningStack) -> SearchIndex:
+    """The one that the stack has, for this process too."""
+    told = {name: value for name, value in stack.environment.items() if name.startswith("PENSTOCK_INDEX")}
+    settings = Settings(**{name.removeprefix("PENSTOCK_").lower(): value for name, value in told.items()})
+    return chosen_index(settings, SPACE)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pages", type=int, default=300)
+    parser.add_argument("--index", default="sqlite", help="sqlite, or opensearch (see OPENSEARCH_URL)")
     asked = parser.parse_args()
+    told = {"PENSTOCK_INDEX": asked.index, "PENSTOCK_INDEX_URL": os.environ.get("OPENSEARCH_URL", "")}
     with OpenAIServer() as server, tempfile.TemporaryDirectory() as folder:
         server.delay = 0.1
         key = {"OPENAI_API_KEY": server.key, "OPENAI_BASE_URL": server.url}
-        with running_stack(Path(folder) / "state", **SETTINGS, **key) as stack:
+        with running_stack(Path(folder) / "state", **told, **SETTINGS, **key) as stack:
             counts = kill_and_count(stack, server, asked.pages)
     print(f"{counts.status} {counts.seconds:.1f} s after kill -9 of the worker")
     indexed = f"{counts.entries} in the index, {counts.ordinals} of them different, {counts.vectors} with a vector"

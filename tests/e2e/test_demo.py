@@ -12,11 +12,11 @@ from penstock.local.port import free_port
 from tests.e2e.stack import ROOT
 
 
-def demo(state: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def demo(state: Path, *options: str, **told: str) -> subprocess.CompletedProcess[str]:
     """As its user calls it, also where the ports of `make run` are set."""
     return subprocess.run(
         [sys.executable, "-m", "penstock.cli.main", "demo", "--state", str(state), *options],
-        env={**os.environ, "PENSTOCK_API_PORT": str(free_port())},
+        env={**os.environ, "PENSTOCK_API_PORT": str(free_port()), **told},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -31,11 +31,13 @@ def embedded(answer: subprocess.CompletedProcess[str]) -> int:
     return int(count)
 
 
-def test_the_demo_pays_once_for_the_same_texts_whatever_their_door_and_their_id(tmp_path: Path) -> None:
-    first = demo(tmp_path)
+def test_the_demo_pays_once_for_the_same_texts_whatever_their_door_and_their_id(
+    on_index: dict[str, str], tmp_path: Path
+) -> None:
+    first = demo(tmp_path, **on_index)
     assert embedded(first) > 0
     assert len(re.findall(r"S3 drop folder .* indexed", first.stdout)) == 5
     assert len(re.findall(r"HTTPS .* indexed", first.stdout)) == 5
     assert max(map(len, first.stdout.splitlines())) <= 120
-    assert embedded(demo(tmp_path)) == 0
-    assert embedded(demo(tmp_path, "--new-ids")) == 0
+    assert embedded(demo(tmp_path, **on_index)) == 0
+    assert embedded(demo(tmp_path, "--new-ids", **on_index)) == 0

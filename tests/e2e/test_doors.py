@@ -14,7 +14,6 @@ from tests.e2e.limits import DIRECT_BYTES, SHARD_CHUNKS
 from tests.e2e.stack import Stack, until
 from tests.made import zip_of
 
-pytestmark = pytest.mark.on_each_index
 WEIR = "The weir at Thornby was raised by {} centimetres in the dry summer."
 
 

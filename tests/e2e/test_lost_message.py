@@ -19,10 +19,10 @@ from tests.fakes.queue import FakeTaskQueue
 
 
 def test_a_document_whose_message_was_lost_is_found_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    on_index: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I6: its record was written by a process that ended before it sent the message."""
-    with running_stack(tmp_path / "state", PENSTOCK_SWEEP_SECONDS="1") as stack:
+    with running_stack(tmp_path / "state", **on_index, PENSTOCK_SWEEP_SECONDS="1") as stack:
         for name, value in (stack.environment | {"PENSTOCK_RESEND_SECONDS": "1"}).items():
             monkeypatch.setenv(name, value)
         lossy = replace(services(Settings()), queue=FakeTaskQueue())

@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -23,27 +24,30 @@ def await_end(processes: Sequence[int]) -> None:
     until(lambda: not any(map(alive, processes)) or None, seconds=60, what="all its processes have ended")
 
 
-def test_documents_survive_a_clean_stop_which_leaves_no_process_and_no_port(tmp_path: Path) -> None:
-    with running_stack(tmp_path / "state") as stack:
+def test_documents_survive_a_clean_stop_which_leaves_no_process_and_no_port(
+    on_its_own: dict[str, str], tmp_path: Path
+) -> None:
+    with running_stack(tmp_path / "state", **on_its_own) as stack:
         document = stack.upload("kept.txt", b"What is kept over night is found in the morning.")["document_id"]
         assert stack.final(document)["status"] == "indexed"
         processes = descendants(stack.process.pid)
         assert len(processes) >= 4
-        ports = [int(stack.client.base_url.port or 0), int(stack.environment["AWS_ENDPOINT_URL"].rsplit(":", 1)[1])]
+        urls = [stack.environment[name] for name in ("AWS_ENDPOINT_URL", "PENSTOCK_INDEX_URL")]
+        ports = [urlsplit(url).port for url in (str(stack.client.base_url), *urls) if url]
         key = (stack.state / "api-key").read_text()
         assert stop(stack.process) == 0
         await_end(processes)
         for port in ports:
             with socket.socket() as probe:
                 assert probe.connect_ex(("127.0.0.1", port)) != 0
-    with running_stack(tmp_path / "state") as stack:
+    with running_stack(tmp_path / "state", **on_its_own) as stack:
         assert (stack.state / "api-key").read_text() == key
         assert stack.document(document)["status"] == "indexed"
         assert stack.search("found in the morning")["hits"][0]["document_id"] == document
 
 
-def test_a_stack_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
-    with running_stack(tmp_path / "state") as stack:
+def test_a_stack_that_is_killed_leaves_no_process(on_its_own: dict[str, str], tmp_path: Path) -> None:
+    with running_stack(tmp_path / "state", **on_its_own) as stack:
         processes = descendants(stack.process.pid)
         os.kill(stack.process.pid, signal.SIGKILL)
         stack.process.wait()
@@ -57,29 +61,33 @@ def test_a_port_in_use_is_said_with_the_settings_name(stack: Stack, tmp_path: Pa
     assert "PENSTOCK_API_PORT" in answer.stderr
 
 
-def test_an_index_of_another_embedder_is_refused_and_not_mixed(tmp_path: Path) -> None:
-    with running_stack(tmp_path / "state") as stack:
+def test_an_index_of_another_embedder_is_refused_and_not_mixed(on_index: dict[str, str], tmp_path: Path) -> None:
+    with running_stack(tmp_path / "state", **on_index) as stack:
         stack.final(stack.upload("a.txt", b"Made by one embedder.")["document_id"])
     with OpenAIServer() as server:
         key = {"OPENAI_API_KEY": server.key, "OPENAI_BASE_URL": server.url}
-        refused = running_stack(tmp_path / "state", **key)
+        refused = running_stack(tmp_path / "state", **on_index, **key)
         with pytest.raises(AssertionError, match=r"wordllama.*text-embedding-3-small"), refused:
             pytest.fail("it started")
 
 
-def test_the_worker_killed_in_mid_document_loses_doubles_and_repeats_nothing(tmp_path: Path) -> None:
+def test_the_worker_killed_in_mid_document_loses_doubles_and_repeats_nothing(
+    on_index: dict[str, str], tmp_path: Path
+) -> None:
     """I2, I3, I6."""
     with OpenAIServer() as server:
         server.delay = 0.1
         key = {"OPENAI_API_KEY": server.key, "OPENAI_BASE_URL": server.url}
-        with running_stack(tmp_path / "state", **KILLED, **key) as stack:
+        with running_stack(tmp_path / "state", **on_index, **KILLED, **key) as stack:
             counts = kill_and_count(stack, server, 150)
     assert counts.right, counts
 
 
-def test_answers_are_wholly_old_or_wholly_new_while_a_document_is_replaced(tmp_path: Path) -> None:
+def test_answers_are_wholly_old_or_wholly_new_while_a_document_is_replaced(
+    on_index: dict[str, str], tmp_path: Path
+) -> None:
     """I8: a short run of what `make truth` does at length."""
-    with running_stack(tmp_path / "state", **REPLACED) as stack:
+    with running_stack(tmp_path / "state", **on_index, **REPLACED) as stack:
         seen = search_while_replacing(stack, searches=300, replacements=5)
     assert seen.faults == []
     assert seen.with_dropped >= 5, seen

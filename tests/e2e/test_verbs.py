@@ -7,7 +7,6 @@ import uuid
 from typing import Any
 
 import boto3
-import pytest
 
 from tests.documents import long_pdf, pdf
 from tests.e2e.stack import RunningStack, until
@@ -76,7 +75,6 @@ def test_a_failed_document_is_retried_with_its_old_error_in_the_history_alone(st
     assert (answer.status_code, answer.json()["code"]) == (409, "nothing_to_cancel")
 
 
-@pytest.mark.on_each_index
 def test_the_doctor_finds_what_was_removed_past_penstock_and_mends_what_the_index_lost(stack: RunningStack) -> None:
     entered = stack.upload("kept.txt", f"The gauge of {uuid.uuid4().hex} stands at nine.".encode())
     document = entered["document_id"]

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,13 +16,14 @@ import httpx
 
 from penstock.adapters.aws.clients import aws_clients
 from penstock.document import TenantId
-from penstock.errors import Misconfigured
+from penstock.errors import Misconfigured, Transient
 from penstock.keys import create_key, tenant_of_key
 from penstock.local.emulator import emulator
 from penstock.local.opensearch import OpenSearch, opensearch
 from penstock.local.port import HOST, check_free
 from penstock.local.process import die_with_parent, end
 from penstock.local.provision import provision
+from penstock.ports import Services
 from penstock.settings import Settings
 from penstock.wiring import services
 
@@ -115,6 +116,7 @@ def local_stack(place: Place) -> Iterator[Stack]:
 
     Raises:
         Misconfigured: a port is in use, another stack has this state, or a part did not become ready; what to do.
+        EmbedderChanged: the index is of another embedder.
     """
     place.state.mkdir(parents=True, exist_ok=True)
     with ExitStack() as parts:
@@ -139,7 +141,10 @@ def local_stack(place: Place) -> Iterator[Stack]:
         os.environ.update(environment)
         environment |= provision(aws_clients(), place.template, _STACK, _SHORT).environment()
         os.environ.update(environment)
-        stack = Stack(place, environment, _key(place), running.process, server.process if server else None)
+        wired = services(Settings())
+        with suppress(Transient):  # is waited for, below; what will not pass is said at once
+            wired.index.check()
+        stack = Stack(place, environment, _key(place, wired), running.process, server.process if server else None)
         _leave_word(place, stack)
         parts.callback(_end_all, stack.processes)
         for name in _PROGRAMS:
@@ -177,9 +182,8 @@ def _index_server(place: Place, settings: Settings) -> Iterator[OpenSearch | Non
         yield server
 
 
-def _key(place: Place) -> str:
+def _key(place: Place, wired: Services) -> str:
     """The key of the local tenant: the one in its file, if the table still knows it, else a new one."""
-    wired = services(Settings())
     if place.key_file.exists():
         key = place.key_file.read_text().strip()
         if tenant_of_key(wired, key) == TENANT:
