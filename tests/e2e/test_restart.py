@@ -61,6 +61,16 @@ def test_a_port_in_use_is_said_with_the_settings_name(stack: Stack, tmp_path: Pa
     assert "PENSTOCK_API_PORT" in answer.stderr
 
 
+def test_another_index_than_the_one_that_has_the_documents_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("PENSTOCK_INDEX=sqlite\n")
+    refused = running_stack(tmp_path, PENSTOCK_INDEX="opensearch")
+    with (
+        pytest.raises(AssertionError, match=r"are in its index sqlite.*would find none.*PENSTOCK_INDEX=sqlite"),
+        refused,
+    ):
+        pytest.fail("it started")
+
+
 def test_an_index_of_another_embedder_is_refused_and_not_mixed(on_index: dict[str, str], tmp_path: Path) -> None:
     with running_stack(tmp_path / "state", **on_index) as stack:
         stack.final(stack.upload("a.txt", b"Made by one embedder.")["document_id"])

@@ -31,6 +31,7 @@ TENANT = TenantId("local")
 _STACK = "penstock"
 _SHORT = {"StageVisibility": "30", "ArrivalsVisibility": "30"}
 """Of the template's parameters: no message waits long for a process that was killed."""
+_ENV = "env"
 _READY_SECONDS = 60.0
 _PATIENCE = 30.0
 _WATCH_SECONDS = 0.5
@@ -115,12 +116,15 @@ def local_stack(place: Place) -> Iterator[Stack]:
     Sets this process's environment, from which the settings of the stack are read.
 
     Raises:
-        Misconfigured: a port is in use, another stack has this state, or a part did not become ready; what to do.
+        Misconfigured: a port is in use, another stack has this state, its documents are in another index, or a part did
+            not become ready; what to do.
         EmbedderChanged: the index is of another embedder.
     """
     place.state.mkdir(parents=True, exist_ok=True)
     with ExitStack() as parts:
         parts.enter_context(_only_one(place.state))
+        settings = Settings()
+        _check_index_is_that_of(place.state, settings.index)
         check_free(place.api_port, user="the API", setting="PENSTOCK_API_PORT")
         running = parts.enter_context(
             emulator(
@@ -131,7 +135,6 @@ def local_stack(place: Place) -> Iterator[Stack]:
             )
         )
         environment = _environment(place, running.url)
-        settings = Settings()
         server = parts.enter_context(_index_server(place, settings))
         environment |= {
             "PENSTOCK_INDEX": settings.index,
@@ -151,6 +154,17 @@ def local_stack(place: Place) -> Iterator[Stack]:
             stack.processes[name] = _start(place, name, environment)
         _await_ready(stack)
         yield stack
+
+
+def _check_index_is_that_of(state: Path, chosen: str) -> None:
+    env = state / _ENV
+    words = dict(line.split("=", 1) for line in env.read_text().splitlines()) if env.exists() else {}
+    before = words.get("PENSTOCK_INDEX", chosen)
+    if before != chosen:
+        raise Misconfigured(
+            why=f"The documents of {state} are in its index {before}, and PENSTOCK_INDEX={chosen} would find none of "
+            f"them. Start it with PENSTOCK_INDEX={before}, or another stack with --state, or forget it all: make clean-state"
+        )
 
 
 def _environment(place: Place, endpoint: str) -> dict[str, str]:
@@ -198,7 +212,7 @@ def _key(place: Place, wired: Services) -> str:
 def _leave_word(place: Place, stack: Stack) -> None:
     """For the command line, which looks here when it is told nothing else."""
     (place.state / "url").write_text(stack.url + "\n")
-    (place.state / "env").write_text("".join(f"{name}={value}\n" for name, value in stack.environment.items()))
+    (place.state / _ENV).write_text("".join(f"{name}={value}\n" for name, value in stack.environment.items()))
 
 
 def _start(place: Place, name: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
