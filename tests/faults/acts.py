@@ -440,7 +440,7 @@ def fill_disk(run: Run) -> None:
 
 
 def fill_tmp(process: str, act: Callable[[Run, Callable[[], bool]], None]) -> Callable[[Run], None]:
-    """The TMPDIR of this process is a file system of 64 KiB, and, while `act` is done, full. It was used before: Python
+    """The TMPDIR of this process is a file system of 1 MiB, and, while `act` is done, full. It was used before: Python
     looks for another where it finds it full at first."""
 
     def acted(run: Run) -> None:
