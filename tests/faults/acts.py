@@ -24,6 +24,7 @@ from tests.e2e.stack import descendants
 from tests.faults.case import Run
 from tests.faults.proof import ended
 from tests.faults.proxy import Held, Seen
+from tests.faults.shifted import RIGHT
 from tests.faults.stack import HOUR, PATIENCE, TENANT, until
 from tests.meter import Request
 
@@ -112,7 +113,9 @@ def right_beat(beat: str) -> Callable[[Run], None]:
     def act(run: Run) -> None:
         before, _ = run.see(beat, "SQS.SendMessage")
         until("it asks for sweeps", lambda: before.fired)
-        os.kill(run.stack.programs[beat].pid, signal.SIGUSR1)
+        program = run.stack.programs[beat]
+        os.kill(program.pid, signal.SIGUSR1)
+        until("its clock is put right", lambda: RIGHT in program.said())
         asked, _ = run.see(beat, "SQS.SendMessage")
         run.stack.traps.drop(before)
         run.traps.remove(before)
