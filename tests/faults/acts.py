@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import resource
 import signal
 import sqlite3
@@ -21,8 +23,9 @@ from penstock.pace import SILENT_AFTER, WHOLE, Pace
 from tests.e2e.stack import descendants
 from tests.faults.case import Run
 from tests.faults.proof import ended
-from tests.faults.proxy import Held
-from tests.faults.stack import TENANT, until
+from tests.faults.proxy import Held, Seen
+from tests.faults.shifted import RIGHT
+from tests.faults.stack import HOUR, PATIENCE, TENANT, until
 from tests.meter import Request
 
 BUDGET = 20
@@ -37,12 +40,89 @@ def add(run: Run) -> None:
     run.upload()
 
 
-def with_clock(words: str) -> Callable[[Run], None]:
-    """The worker of the case's lane has another time than all others."""
+def with_clock(process: str, act: Callable[[Run], object]) -> Callable[[Run], None]:
+    """This process has another time than all others, and tells it of the document."""
+
+    def acted(run: Run) -> None:
+        _, seen = run.see(process, "DynamoDB.(PutItem|TransactWriteItems)", marked=True)
+        act(run)
+        ended(run.stack, run.document)
+        _count_wrong_times(run, process, seen)
+
+    return acted
+
+
+def _count_wrong_times(run: Run, process: str, seen: Seen) -> None:
+    told = sum(map(_tells_wrong_time, seen.requests))
+    assert told, f"{process} told nobody a wrong time: nothing is proven"
+    run.done.append(f"{told} requests of {process} with a time an hour off")
+
+
+def _tells_wrong_time(request: Request) -> bool:
+    """Whether it names a moment, in milliseconds, that is an hour from now, give or take what a case lasts."""
+    off = (abs(int(told) / 1000 - time.time()) for told in re.findall(rb"\b1\d{12}\b", request.body))
+    return any(abs(each - HOUR) < PATIENCE for each in off)
+
+
+def replace_after(run: Run) -> None:
+    """An API of another time accepts its bytes, and then one whose clock is right others."""
+    run.upload()
+    ended(run.stack, run.document)
+    answer = run.stack.apis["api"].post("/v1/documents", **run.form(run.text()))
+    assert answer.status_code == HTTPStatus.ACCEPTED, answer.text
+    run.done.append("replaced by an API whose clock is right")
+
+
+def contend(run: Run) -> None:
+    """In the midst of the work, another runtime with another time gets its message, too."""
+    held = run.hold("lambda-express.*", "Provider.Embed")
+    run.upload()
+    assert held.reached.wait(180), "it is being embedded"
+    try:
+        other, _ = run.see("lambda-?(bulk)?", "DynamoDB.GetItem", marked=True)
+        run.send("bulk")
+        until("a container whose clock is right has looked at it", lambda: other.fired)
+        run.done.append("in mid-task, its message came to a container whose clock is right")
+        if run.case.batches:
+            until("that one has taken it, and ended it", lambda: _status(run) in FINAL)
+            run.done.append("which took it for abandoned, and ended it")
+    finally:
+        held.released.set()
+
+
+def sweep_behind(run: Run) -> None:
+    """Its message is lost. One of those who sweep takes nothing for due."""
+    _, seen = run.see("worker-behind", "DynamoDB.Query")
+    add(run)
+    until("it has swept, too", lambda: any(map(_tells_wrong_time, seen.requests)))
+    _count_wrong_times(run, "worker-behind", seen)
+
+
+def sweep_ahead(run: Run) -> None:
+    """Its message is lost. Whoever sweeps takes everything for due."""
+    resent, _ = run.see("worker-ahead", "SQS.SendMessage", marked=True)
+    _, seen = run.see("worker-ahead", "DynamoDB.Query")
+    add(run)
+    until("it is sent again", lambda: resent.fired)
+    _count_wrong_times(run, "worker-ahead", seen)
+
+
+def right_beat(beat: str) -> Callable[[Run], None]:
+    """Beat's clock is put right, an hour on or back, and then a message is lost."""
 
     def act(run: Run) -> None:
-        run.upload()
-        run.done.append(f"by a worker whose clock is {words}")
+        before, _ = run.see(beat, "SQS.SendMessage")
+        until("it asks for sweeps", lambda: before.fired)
+        program = run.stack.programs[beat]
+        os.kill(program.pid, signal.SIGUSR1)
+        until("its clock is put right", lambda: RIGHT in program.said())
+        asked, _ = run.see(beat, "SQS.SendMessage")
+        run.stack.traps.drop(before)
+        run.traps.remove(before)
+        add(run)
+        ended(run.stack, run.document)
+        until("it goes on to ask for sweeps", lambda: asked.fired > 1)
+        run.done.append(f"the clock of {beat} put right, an hour off; then it asked for {asked.fired} sweeps")
 
     return act
 
@@ -114,27 +194,47 @@ def two_workers(run: Run) -> None:
     run.done.append("three copies of its message, in a queue that two workers read")
 
 
-def stall(run: Run) -> None:
-    """A worker stands still for longer than its lease, another goes on, and then it wakes."""
-    held = run.hold("worker.*", "Provider.Embed", skip=1)
+def redeliver(run: Run) -> None:
+    """The visibility of its only message ends, and another container gets it while the first is still at work."""
+    looked, _ = run.see("lambda-express.*", "DynamoDB.GetItem", marked=True)
+    held = run.hold("lambda-express.*", "Provider.Embed")
     run.upload()
-    assert held.reached.wait(180), "a worker embeds"
-    name = run.traps[-1].met[0].split()[0]
-    other = next(each for each in ("worker", "worker-2") if each != name)
-    worker = run.stack.programs[name].pid
-    stopped = [worker, *descendants(worker)]
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
+    assert held.reached.wait(180), "it is being embedded"
     try:
-        held.released.set()
-        first = run.stack.programs[other].said().count(run.document)
-        until("the other has taken it", lambda: run.stack.programs[other].said().count(run.document) > first)
-        until("the other has ended it", lambda: _status(run) in FINAL)
+        name = run.traps[-1].met[0].split()[0]
+        others = until("another has got it", lambda: [met for met in looked.met if met.split()[0] != name])
     finally:
-        for pid in reversed(stopped):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-    run.done.append(f"SIGSTOP of {name} with the provider's answer on its way, SIGCONT when {other} had ended the work")
+        held.released.set()
+    run.done.append(f"with {name} in mid-task, its message came to {others[0].split()[0]} ×{len(others)}")
+
+
+def stall(process: str) -> Callable[[Run], None]:
+    """One stands still for longer than its lease, another goes on, and then the first wakes."""
+
+    def act(run: Run) -> None:
+        held = run.hold(f"{process}.*", "Provider.Embed", skip=1)
+        run.upload()
+        assert held.reached.wait(180), "it is being embedded"
+        name = run.traps[-1].met[0].split()[0]
+        other = next(each for each in run.stack.programs if each.startswith(process) and each != name)
+        pid = run.stack.programs[name].pid
+        stopped = [pid, *descendants(pid)]
+        for each in stopped:
+            os.kill(each, signal.SIGSTOP)
+        try:
+            held.released.set()
+            taken, _ = run.see(other, "Provider.Embed", re.escape(run.mark))
+            until("the other has taken it", lambda: taken.fired)
+            until("the other has ended it", lambda: _status(run) in FINAL)
+        finally:
+            for each in reversed(stopped):
+                with suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGCONT)
+        run.done.append(
+            f"SIGSTOP of {name} with the provider's answer on its way, SIGCONT when {other} had ended the work"
+        )
+
+    return act
 
 
 def _status(run: Run) -> Status | None:
@@ -258,7 +358,7 @@ AFTER_DELETE: dict[str, Callable[[Run], object]] = {
 def share_budget(run: Run) -> None:
     """More requests than a minute has, of two workers. What they lease stands in their writes, by the minute."""
     _, leases = run.see("worker.*", "DynamoDB.PutItem", "~provider/")
-    asked, _ = run.see("worker.*", "Provider.Embed", "")
+    asked, _ = run.see("worker.*", "Provider.Embed")
     run.upload()
     ended(run.stack, run.document)
     most: dict[int, float] = {}
@@ -341,19 +441,73 @@ def fill_disk(run: Run) -> None:
     run.done.append("its writes refused (RLIMIT_FSIZE) until one was reported")
 
 
-def fill_tmp(run: Run) -> None:
-    """The worker's TMPDIR is a file system of 64 KiB, and full."""
-    folder = Path(f"/proc/{run.stack.programs['small'].pid}/root{run.stack.folder}/tmp")
-    filler = folder / "filler"
-    with suppress(OSError), filler.open("wb", buffering=0) as file:
-        while True:
-            file.write(b"\0" * 4096)
-    try:
+def fill_tmp(process: str, act: Callable[[Run, Callable[[], bool]], None]) -> Callable[[Run], None]:
+    """The TMPDIR of this process is a file system of 1 MiB, and, while `act` is done, full. It was used before: Python
+    looks for another where it finds it full at first."""
+
+    def acted(run: Run) -> None:
         run.upload()
-        until("a file could not be written", lambda: _failure_says(run, ""))
-    finally:
-        filler.unlink()
-    run.done.append("its temporary folder full until that was reported")
+        ended(run.stack, run.document)
+        folder = Path(f"/proc/{run.stack.programs[process].pid}/root{run.stack.folder}/tmp")
+        filler = folder / "filler"
+
+        def full() -> bool:
+            """What lay there may be gone: it is filled again."""
+            try:
+                with filler.open("ab", buffering=0) as file:
+                    while True:
+                        file.write(b"\0" * 4096)
+            except OSError as error:
+                return error.errno == errno.ENOSPC
+
+        assert full(), "it is a folder of its own, and small"
+        try:
+            act(run, full)
+        finally:
+            filler.unlink()
+
+    return acted
+
+
+def fails_to_read(run: Run, full: Callable[[], bool]) -> None:
+    run.upload()
+    until("a file could not be written", lambda: full() and _failure_says(run, ""))
+    run.done.append("replaced, and its temporary folder full until that was reported")
+
+
+def refuses(run: Run, full: Callable[[], bool]) -> None:
+    form, before = run.form(run.text()), run.stack.services.documents.read(TENANT, run.document)
+    refused = 0
+    for _ in range(3):
+        assert full(), "there is no room"
+        answer = run.api.post("/v1/documents", **form)
+        assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE, answer.text
+        assert "disk" in answer.json()["detail"], answer.text
+        assert int(answer.headers["Retry-After"]) > 0, "it says when to come again"
+        refused += 1
+    assert run.stack.services.documents.read(TENANT, run.document) == before, "nothing was accepted"
+    run.done.append(f"a replacement refused, its temporary folder full: 503 ×{refused}, and nothing accepted")
+
+
+def add_again(refused: Callable[[Run], None]) -> Callable[[Run], None]:
+    """The same bytes, when there is room."""
+
+    def act(run: Run) -> None:
+        refused(run)
+        answer = run.offer(run.texts[-1])
+        assert answer.status_code == HTTPStatus.ACCEPTED, answer.text
+
+    return act
+
+
+def needs_no_room(run: Run, full: Callable[[], bool]) -> None:
+    """What goes through the drop folder is copied from S3 to S3."""
+    run.texts.clear()
+    received, _ = run.see("poller.*", "DynamoDB.PutItem", re.escape(f"{run.mark[:-1]}.txt"))
+    run.drop()
+    until("it is received", lambda: received.fired and _status(run))
+    assert full(), "there was no room all the time"
+    run.done.append("received with its temporary folder full")
 
 
 def _failure_says(run: Run, words: str) -> bool:

@@ -49,6 +49,8 @@ class Case:
     batches: int = 0
     """How many batches may be in flight, and paid for in vain, when work is broken off."""
     lane: str = "standard"
+    api: str = "api"
+    """Which one its client asks."""
     paragraphs: int = 12
     turn: str = ""
     """Cases with the same word here run one after the other."""
@@ -101,10 +103,10 @@ class Run:
         for plan in self.case.plans:
             self.trap(plan)
 
-    def see(self, process: str, operation: str, word: str) -> tuple[Trap, Seen]:
-        """Requests that have this pattern in their body."""
-        seen = Seen()
-        trap = Trap(seen.fault, process, operation, times=_ALL, word=word)
+    def see(self, process: str, operation: str, word: str = "", *, marked: bool = False) -> tuple[Trap, Seen]:
+        """Requests that have this pattern in their body. `marked`: and name the case's document."""
+        seen, marks = Seen(), (self.case.mark, self.document) if marked else ()
+        trap = Trap(seen.fault, process, operation, marks, times=_ALL, word=word)
         self.traps.append(self.stack.traps.set(trap))
         return trap, seen
 
@@ -115,12 +117,16 @@ class Run:
         self.traps.append(self.stack.traps.set(trap))
         return held
 
+    @property
+    def api(self) -> httpx.Client:
+        return self.stack.apis[self.case.api]
+
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         """As a client that asks again when it gets no answer: what was not accepted, nobody promised to keep."""
 
         def ask() -> httpx.Response | None:
             try:
-                answer = self.stack.client.request(method, path, **options)
+                answer = self.api.request(method, path, **options)
             except httpx.TransportError:
                 return None
             return answer if answer.status_code < 500 and answer.status_code != 429 else None
@@ -132,12 +138,14 @@ class Run:
         assert answer.status_code == 202, answer.text
 
     def offer(self, text: str) -> httpx.Response:
-        return self.call(
-            "POST",
-            "/v1/documents",
-            files={"files": (f"{self.case.mark}.txt", text.encode())},
-            data={"document_id": self.document, "lane": self.case.lane},
-        )
+        return self.call("POST", "/v1/documents", **self.form(text))
+
+    def form(self, text: str) -> dict[str, Any]:
+        """What the API is sent of it."""
+        return {
+            "files": {"files": (f"{self.case.mark}.txt", text.encode())},
+            "data": {"document_id": self.document, "lane": self.case.lane},
+        }
 
     def post(self) -> None:
         """Announced to the API, and sent to the bucket."""

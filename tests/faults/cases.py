@@ -13,22 +13,32 @@ from tests.faults.acts import (
     HOLDS,
     RACES,
     add,
+    add_again,
     add_and_cancel,
     add_and_remove,
     add_and_retry,
     both_runtimes,
+    contend,
     drop,
+    fails_to_read,
     fill_disk,
     fill_tmp,
     lock_index,
+    needs_no_room,
     outage,
     post,
     race,
     race_removal,
+    redeliver,
     refusals,
+    refuses,
+    replace_after,
     restart_all,
+    right_beat,
     share_budget,
     stall,
+    sweep_ahead,
+    sweep_behind,
     two_workers,
     with_clock,
 )
@@ -48,20 +58,31 @@ class Group:
     """It waits for most of its time: it runs beside the others."""
 
 
+_OFF = {
+    word: tuple(f"{kind}-{word}" for kind in ("worker", "lambda-express", "beat", "poller", "api"))
+    for word in ("ahead", "behind")
+}
+"""Programs whose clocks are an hour off."""
 GROUPS = (
     Group("matrix"),
     Group("killed", (*USUAL, "express"), beside=True),
-    Group("disorder", (*USUAL, "worker-2", "ahead"), {"PENSTOCK_ATTEMPTS": "40"}),
+    Group(
+        "disorder",
+        (*USUAL, "worker-2", "lambda-express-brief", "lambda-express-brief-2"),
+        {"PENSTOCK_ATTEMPTS": "40"},
+    ),
     Group("races"),
     Group("index", ("worker", "beat", "poller", "api"), at_once=1),
-    Group("small", ("worker", "small", "beat", "poller", "api"), at_once=1),
-    Group("behind", ("worker", "behind", "beat", "poller", "api"), at_once=4),
     Group(
         "budget",
         ("worker", "worker-2", "beat", "poller", "api"),
         {"PENSTOCK_PROVIDER_REQUESTS_PER_MINUTE": str(BUDGET), "PENSTOCK_ATTEMPTS": "3"},
         beside=True,
     ),
+    Group("small", ("worker-small", "lambda-express-small", "beat", "poller-small", "api", "api-small"), beside=True),
+    # Who is alone in a lane, or in sweeping, does it with another time; beside it are some whose clocks are right.
+    Group("ahead", (*_OFF["ahead"], "lambda-bulk", "api"), beside=True),
+    Group("behind", (*_OFF["behind"], "lambda", "api"), beside=True),
     Group("restart", USUAL),
 )
 
@@ -258,13 +279,16 @@ def _disorder() -> Iterator[Case]:
         yield Case(f"a storm of 30 answers 429, {name}", "disorder", add, (storm,), lane=lane, paragraphs=24)
     yield Case("both runtimes on one document", "disorder", both_runtimes, batches=3)
     yield Case("two workers on one document", "disorder", two_workers, batches=3)
-    yield Case("a clock an hour ahead", "disorder", with_clock("an hour ahead"), lane="express")
     slow = Plan("slow", "worker.*", "Provider.Embed", times=(6, 6))
     refused = Plan("503", "worker.*", "SQS.ChangeMessageVisibility.*", times=(12, 12), marked=False)
-    yield Case("visibility ends in mid-task", "disorder", add, (slow, refused), batches=6)
+    yield Case("visibility ends in mid-task, worker", "disorder", add, (slow, refused), batches=6)
+    name = "visibility ends in mid-task, lambda"
+    yield Case(name, "disorder", redeliver, lane="express", paragraphs=2, turn="brief")
+    name = "a container stands still for longer than its lease"
+    yield Case(name, "disorder", stall("lambda-express"), batches=3, lane="express", turn="brief")
     for fault in ("500", "throttle", "reset after the effect", "garbage"):
         for service, operation in (("S3", "S3.DeleteObjects?"), ("DynamoDB", "DynamoDB.PutItem")):
-            plan = Plan(fault, "worker.*|lambda.*|ahead", operation, times=(1, 5))
+            plan = Plan(fault, "worker.*|lambda.*", operation, times=(1, 5))
             yield Case(f"{service}, {fault}, in a removal", "disorder", add_and_remove, (plan,), paragraphs=5)
 
 
@@ -289,6 +313,29 @@ def _races() -> Iterator[Case]:
         yield Case(f"{operation} against removal", "races", race_removal(operation), ends=_DELETED)
 
 
+def _clocks() -> Iterator[Case]:
+    """Whose clock is behind holds no lease that others know of: what it does is done again."""
+    lost = Plan("503", "api", "SQS.SendMessage", times=(9, 9), least=1)
+    for word in ("ahead", "behind"):
+        behind = word == "behind"
+        name = f"a clock an hour {word}"
+        yield Case(f"{name}, worker", word, with_clock(f"worker-{word}", add), batches=3)
+        function = with_clock(f"lambda-express-{word}", contend)
+        yield Case(f"{name}, lambda", word, function, lane="express", batches=3 * behind, paragraphs=2)
+        yield Case(f"{name}, drop folder", word, with_clock(f"poller-{word}", drop))
+        door = f"api-{word}"
+        yield Case(f"{name}, API, a replacement", word, with_clock(door, replace_after), lane="bulk", api=door)
+        removed = with_clock(door, add_and_remove)
+        yield Case(f"{name}, API, a removal", word, removed, ends=_DELETED, lane="bulk", api=door, paragraphs=2)
+        swept = sweep_behind if behind else sweep_ahead
+        yield Case(f"{name}, the sweep", word, swept, (lost,), lane="bulk", paragraphs=2)
+        righted = right_beat(f"beat-{word}")
+        yield Case(f"{name} and put right, beat", word, righted, (lost,), lane="bulk", paragraphs=2)
+    cancelled = with_clock("api-behind", add_and_cancel)
+    ends = frozenset({Status.CANCELLED})
+    yield Case("a clock an hour behind, API, a cancel", "behind", cancelled, ends=ends, lane="bulk", api="api-behind")
+
+
 _DELETED = frozenset({Status.DELETED})
 _OUT = Plan("503", "worker.*", "Provider.Embed", times=(1000, 1000), marked=False, least=SILENT_AFTER + 1)
 _TOO_MUCH = Plan("throttle", "worker.*", "Provider.Embed", times=(4, 4), least=4)
@@ -296,17 +343,19 @@ _APART = (
     Case("an outage, and a circuit that opens", "budget", outage, (_OUT,), turn=ALONE),
     Case("two workers share one budget", "budget", share_budget, paragraphs=48, turn=ALONE),
     Case("4 answers 429 with a budget", "budget", refusals, (_TOO_MUCH,), paragraphs=8, turn=ALONE),
-    Case("a worker stands still for longer than its lease", "disorder", stall, batches=3, turn=ALONE),
+    Case("a worker stands still for longer than its lease", "disorder", stall("worker"), batches=3, turn=ALONE),
     Case("the disk is full", "index", fill_disk, batches=3, turn=ALONE, quick=True),
     Case("locked for 3 s (slow)", "index", lock_index(3)),
     Case("locked for 25 s (silence)", "index", lock_index(25), batches=3),
-    Case("a full /tmp", "small", fill_tmp, lane="express"),
-    Case("a clock an hour behind", "behind", with_clock("an hour behind"), lane="express", batches=3),
+    Case("a full /tmp, worker", "small", fill_tmp("worker-small", fails_to_read)),
+    Case("a full /tmp, lambda", "small", fill_tmp("lambda-express-small", fails_to_read), lane="express"),
+    Case("a full /tmp, drop folder", "small", fill_tmp("poller-small", needs_no_room)),
+    Case("a full /tmp, API", "small", add_again(fill_tmp("api-small", refuses)), api="api-small"),
     Case("stop and restart of everything, worker", "restart", restart_all, batches=3, turn=ALONE),
     Case("stop and restart of everything, lambda", "restart", restart_all, batches=3, lane="bulk", turn=ALONE),
 )
 
-CASES: tuple[Case, ...] = (*_matrix(), *_killed(), *_disorder(), *_races(), *_APART)
+CASES: tuple[Case, ...] = (*_matrix(), *_killed(), *_disorder(), *_races(), *_clocks(), *_APART)
 
 
 def _selected() -> tuple[Case, ...]:

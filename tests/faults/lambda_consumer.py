@@ -1,11 +1,14 @@
 """A Lambda function and its event source mappings as a process: receives from the queues that it is given, calls the
 handler of the stage queues, and deletes what that does not name. Ended by a signal, as containers are.
 
-    python -m tests.faults.lambda_consumer ENDPOINT QUEUE ...     # where the mappings ask, past the function's proxy
+    python -m tests.faults.lambda_consumer ENDPOINT [--visibility SECONDS] QUEUE ...
+
+ENDPOINT is where the mappings ask, past the function's proxy.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from datetime import timedelta
@@ -27,11 +30,11 @@ from tests.lambdas import Invocation
 SECONDS = 60.0
 """Of an invocation: more than a service is waited for. What is left of a function that was killed waits for so long."""
 VISIBILITY = 65
-"""Of the queues: longer than the invocation, as AWS wants it."""
+"""Of the queues, in seconds: longer than the invocation, as AWS wants it. Shorter is the fault."""
 HAND_ON, MARGIN = timedelta(seconds=10), timedelta(seconds=3)
 
 
-def main(endpoint: str, names: list[str]) -> None:
+def main(endpoint: str, names: list[str], visibility: int) -> None:
     settings, clients = Settings(), aws_clients()
     log_json()
     handler = Consumer(
@@ -45,12 +48,12 @@ def main(endpoint: str, names: list[str]) -> None:
     sqs = aws_clients(endpoint).sqs
     print("ready", flush=True)
     while True:
-        turns = [_turn(handler, sqs, settings.queues[name]) for name in names]
+        turns = [_turn(handler, sqs, settings.queues[name], visibility) for name in names]
         if not any(turns):
             time.sleep(0.2)
 
 
-def _turn(handler: Consumer, sqs: Any, url: str) -> bool:
+def _turn(handler: Consumer, sqs: Any, url: str, visibility: int) -> bool:
     most = 1 if f"-{Stage.EXTRACT}-" in url else 10
     try:
         messages = sqs.receive_message(
@@ -58,7 +61,7 @@ def _turn(handler: Consumer, sqs: Any, url: str) -> bool:
             MaxNumberOfMessages=most,
             MessageSystemAttributeNames=["All"],
             MessageAttributeNames=["All"],
-            VisibilityTimeout=VISIBILITY,
+            VisibilityTimeout=visibility,
         ).get("Messages", [])
         if messages:
             answer = handler({"Records": [record_of(url, each) for each in messages]}, Countdown(SECONDS))
@@ -84,4 +87,9 @@ class Countdown(Invocation):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("endpoint")
+    parser.add_argument("queues", nargs="+")
+    parser.add_argument("--visibility", type=int, default=VISIBILITY)
+    asked = parser.parse_args()
+    main(asked.endpoint, asked.queues, asked.visibility)

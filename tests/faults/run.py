@@ -136,6 +136,10 @@ def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
+_BESIDE = 3
+"""Groups that run beside the others at once."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10_000))
@@ -146,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="penstock-faults-"))
     groups = list(chosen(asked.only))
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(_BESIDE) as pool:
         beside = {
             group.name: pool.submit(run_group, group, cases, asked.seed, folder / group.name)
             for group, cases in groups

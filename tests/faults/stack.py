@@ -6,11 +6,12 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock, RLock, Thread
@@ -65,25 +66,31 @@ _SHORT = {
     "PENSTOCK_EMBEDDER": "openai",
     "PENSTOCK_INDEX": "sqlite",
 }
-LAMBDAS_QUEUES = ("extract-bulk", "embed-bulk", "delete")
-PROGRAMS: Mapping[str, Sequence[str]] = {
+_LAMBDA = ("-m", "tests.faults.lambda_consumer", "{emulator}")
+KINDS: Mapping[str, Sequence[str]] = {
     "worker": ("-m", "penstock.cli.main", "worker", "--lanes", "standard"),
-    "worker-2": ("-m", "penstock.cli.main", "worker", "--lanes", "standard"),
     "express": ("-m", "penstock.cli.main", "worker", "--lanes", "express"),
-    "small": ("-m", "penstock.cli.main", "worker", "--lanes", "express"),
-    "ahead": ("-m", "tests.faults.shifted_worker", "3600", "express"),
-    "behind": ("-m", "tests.faults.shifted_worker", "-3600", "express"),
     "beat": ("-m", "penstock.cli.main", "beat"),
     "poller": ("-m", "penstock.local.poller"),
-    "api": ("-m", "penstock.cli.main", "serve"),
-    "lambda": ("-m", "tests.faults.lambda_consumer", "{emulator}", *LAMBDAS_QUEUES),
-    "lambda-2": ("-m", "tests.faults.lambda_consumer", "{emulator}", *LAMBDAS_QUEUES),
-    "lambda-3": ("-m", "tests.faults.lambda_consumer", "{emulator}", *LAMBDAS_QUEUES),
+    "api": ("-m", "penstock.cli.main", "serve", "--port", "{port}"),
+    "lambda": (*_LAMBDA, "extract-bulk", "embed-bulk", "delete"),
+    "lambda-bulk": (*_LAMBDA, "extract-bulk", "embed-bulk"),
+    "lambda-express": (*_LAMBDA, "extract-express", "embed-express"),
 }
+"""What Python runs, by the name of the program, which goes on with the words of `ODDITIES` that it has, or a number."""
 USUAL = ("worker", "beat", "poller", "api", "lambda", "lambda-2", "lambda-3")
-SMALL_TMP = 'mkdir -p "$TMPDIR" && mount -t tmpfs -o size=64k none "$TMPDIR" && exec "$@"'
-BEFORE: Mapping[str, Sequence[str]] = {"small": ("unshare", "-rm", "sh", "-c", SMALL_TMP, "sh")}
-"""What a program is run by: a mount of its own, which any user may make."""
+_SMALL_TMP = 'mkdir -p "$TMPDIR" && mount -t tmpfs -o size=1m none "$TMPDIR" && exec "$@"'
+BRIEF = 3
+"""Seconds of visibility: any work takes longer."""
+HOUR = 3600
+ODDITIES: Mapping[str, Callable[[Sequence[str]], Sequence[str]]] = {
+    # a mount of its own, which any user may make
+    "small": lambda command: ("unshare", "-rm", "sh", "-c", _SMALL_TMP, "sh", *command),
+    "ahead": lambda command: (command[0], "-m", "tests.faults.shifted", str(HOUR), *command[2:]),
+    "behind": lambda command: (command[0], "-m", "tests.faults.shifted", str(-HOUR), *command[2:]),
+    "brief": lambda command: (*command, "--visibility", str(BRIEF)),
+}
+"""How a program of a kind, given by its command, is made to differ from the others."""
 _NAME = "penstock"
 _PARAMETERS = {"StageVisibility": "30", "ArrivalsVisibility": "30"}
 _WIRING = Lock()
@@ -98,6 +105,15 @@ def until(what: str, ask: Callable[[], T | None], seconds: float = PATIENCE, pau
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
         time.sleep(pause)
     return found
+
+
+def command(name: str) -> Sequence[str]:
+    """What runs the program of this name."""
+    kind = max((each for each in KINDS if f"{name}-".startswith(f"{each}-")), key=len)
+    made: Sequence[str] = (sys.executable, *KINDS[kind])
+    for word in name.removeprefix(kind).split("-"):
+        made = ODDITIES[word](made) if word in ODDITIES else made
+    return made
 
 
 @dataclass
@@ -135,15 +151,18 @@ class Stack:
     emulator: Emulator
     parts: ExitStack
     services: Services
-    client: httpx.Client
+    ports: dict[str, int]
+    """Of each API, by its program's name."""
+    apis: dict[str, httpx.Client]
+    """What speaks to each."""
     pace: Callable[[], Pace]
     """What all who share the provider know of it."""
     programs: dict[str, Program] = field(default_factory=dict)
     held: RLock = field(default_factory=RLock)
     """Keeps the supervisor away."""
 
-    def begin(self, name: str, arguments: Sequence[str], before: Sequence[str]) -> Program:
-        """A program behind a proxy of its own. `before`: a command that runs it."""
+    def begin(self, name: str) -> Program:
+        """A program behind a proxy of its own."""
         current: list[Program] = []
         gate = Gate(self.traps, name, self.emulator.url, lambda: current[0].pid, self.chance)
         proxy = self.parts.enter_context(metered(self.emulator.url, gate))
@@ -151,11 +170,13 @@ class Stack:
         provider = self.parts.enter_context(metered(self.provider.url, asked))
         own = {"AWS_ENDPOINT_URL": proxy.url, "OPENAI_BASE_URL": f"{provider.url}/v1"}
         log = self.folder / f"{name}.log"
+        places = {"emulator": self.emulator.url, "port": self.ports.get(name)}
+        arguments = [each.format(**places) for each in command(name)]
 
         def start() -> subprocess.Popen[bytes]:
             with log.open("ab") as output:
                 return subprocess.Popen(
-                    [*before, sys.executable, *(each.format(emulator=self.emulator.url) for each in arguments)],
+                    arguments,
                     env={**self.environment, **own},
                     cwd=self.folder,
                     stdin=subprocess.DEVNULL,
@@ -243,7 +264,7 @@ def running(
         provider = parts.enter_context(OpenAIServer())
         port = free_port()
         started = parts.enter_context(_emulator(folder, port))
-        port_of_api = free_port()
+        ports = {name: _quiet_port() for name in programs if name.startswith("api")}
         environment = {
             **_AWS,
             **_SHORT,
@@ -255,7 +276,6 @@ def running(
             "OPENAI_API_KEY": provider.key,
             "OPENAI_BASE_URL": provider.url,
             "AWS_ENDPOINT_URL": started.url,
-            "PENSTOCK_API_PORT": str(port_of_api),
             "PENSTOCK_INDEX_PATH": str(folder / "index"),
             **settings,
         }
@@ -269,14 +289,7 @@ def running(
         key = create_key(wired, TENANT, "faults")
         paces = DynamoPaceTable(clients.dynamodb, made.table)
         model = settings_of_all.openai_model
-        client = parts.enter_context(
-            httpx.Client(
-                base_url=f"http://127.0.0.1:{port_of_api}",
-                headers={"Authorization": f"Bearer {key}"},
-                timeout=60,
-                trust_env=False,
-            )
-        )
+        apis = {name: parts.enter_context(_client(port, key)) for name, port in ports.items()}
         stack = Stack(
             folder,
             chance,
@@ -288,19 +301,21 @@ def running(
             started,
             parts,
             wired,
-            client,
+            ports,
+            apis,
             lambda: paces.read(model) or Pace(),
         )
         for name in programs:
-            stack.begin(name, PROGRAMS[name], BEFORE.get(name, ()))
+            stack.begin(name)
         closed = Event()
         supervisor = Thread(target=stack.supervise, args=(closed,), daemon=True)
         supervisor.start()
         try:
             for name, program in stack.programs.items():
-                if name.startswith(("worker", "lambda", "express", "small", "ahead", "behind")):
+                if name.startswith(("worker", "express", "lambda")):
                     until(f"{name} is ready", lambda program=program: "ready" in program.said())  # type: ignore[misc]
-            until("the API is ready", lambda: _answers(client))
+            for name, client in apis.items():
+                until(f"{name} is ready", lambda client=client: _answers(client))  # type: ignore[misc]
             yield stack
         finally:
             closed.set()
@@ -312,6 +327,21 @@ def running(
 def _emulator(folder: Path, port: int) -> AbstractContextManager[Emulator]:
     python = ROOT / ".venv-emulator/bin/python"
     return emulator(python, port, folder / "emulator.log", state=folder / "state")
+
+
+def _quiet_port() -> int:
+    """One that nobody listens on, and none of those that Linux gives to whoever asks for any (ip_local_port_range):
+    between now and the API's start others come and go."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def _client(port: int, key: str) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {key}"}
+    return httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60, trust_env=False)
 
 
 def _answers(client: httpx.Client) -> bool:

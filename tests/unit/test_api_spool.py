@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 
@@ -10,7 +11,7 @@ import pytest
 from starlette.requests import Request
 
 from penstock.api.spool import spooled
-from penstock.errors import RequestTooLarge, TooLarge, UploadStalled
+from penstock.errors import RequestTooLarge, TooLarge, Transient, UploadStalled
 from tests.door import Door, is_problem, settings
 
 MIB = 1024 * 1024
@@ -22,15 +23,15 @@ FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 class Body:
     """A body that counts how many of its blocks were asked for."""
 
-    def __init__(self, blocks: int) -> None:
-        self.blocks = blocks
+    def __init__(self, blocks: int, block: bytes = b"x" * 65_536) -> None:
+        self.blocks, self.block = blocks, block
         self.taken = 0
 
     def __iter__(self) -> Iterator[bytes]:
         yield HEAD
         for _ in range(self.blocks):
             self.taken += 1
-            yield b"x" * 65_536
+            yield self.block
         yield TAIL
 
     async def receive(self) -> AsyncIterator[dict]:
@@ -102,6 +103,19 @@ def test_an_upload_in_many_small_pieces_is_the_same_upload():
         yield {"type": "http.request", "body": b"", "more_body": False}
 
     assert asyncio.run(spool(trickle(), largest=MIB)) == [10]
+
+
+@pytest.mark.parametrize("blocks", [1, 3, 40])
+def test_an_upload_that_finds_the_disk_full_is_to_come_again(blocks):
+    """However small: a file that fits into a buffer is written only when it has come to its end."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(Transient, match="disk") as refused:
+            asyncio.run(spool(Body(blocks, b"x" * 5_000).receive(), largest=2 * MIB))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert refused.value.retry_after
 
 
 def test_the_answer_to_an_endless_upload_is_413():

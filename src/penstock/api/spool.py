@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -58,7 +58,8 @@ class Form:
 
     def close(self) -> None:
         for file in self.files:
-            file.content.close()
+            with suppress(OSError):  # what found no room finds none now: the file is closed, and gone, all the same
+                file.content.close()
 
 
 @asynccontextmanager
@@ -215,6 +216,7 @@ class _FormParser:
 
     def _end_part(self) -> None:
         if self._file is not None:
+            self._file.content.flush()  # now, while a disk that is full has its error
             return
         if self._name in self._form.fields:
             raise BadRequest(why=f"The field {self._name!r} is there twice.")

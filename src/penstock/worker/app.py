@@ -12,7 +12,6 @@ from penstock.pipeline import Run, run
 from penstock.ports import Services
 from penstock.settings import Settings
 from penstock.task import Lane, Stage, queue_name
-from penstock.worker.envelope import SWEEP_TASK
 from penstock.worker.options import WorkerOptions
 from penstock.worker.tasks import OnePerProcess, register
 
@@ -60,14 +59,6 @@ def _configuration(settings: Settings, options: WorkerOptions) -> dict[str, obje
         },
         "task_queues": [Queue(name, exchange="", routing_key=name) for name in settings.queues],
         "task_create_missing_queues": False,
-        # Every worker takes from the delete queue, whatever its lanes, and no backlog of documents stands in it.
-        "beat_schedule": {
-            SWEEP_TASK: {
-                "task": SWEEP_TASK,
-                "schedule": settings.sweep_seconds,
-                "options": {"queue": queue_name(Stage.DELETE, Lane.STANDARD)},
-            }
-        },
         "task_ignore_result": True,
         "task_serializer": "json",
         "accept_content": ["json"],

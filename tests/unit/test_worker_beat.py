@@ -1,0 +1,21 @@
+"""Beat asks for sweeps, whatever its clock says."""
+
+from __future__ import annotations
+
+import time
+
+import time_machine
+from celery import Celery
+from celery.beat import ScheduleEntry
+
+from penstock.worker.beat import sweeps
+
+HOUR = 3600
+
+
+def test_a_clock_that_is_put_back_by_an_hour_delays_no_sweep():
+    """I6: what finds lost messages goes on."""
+    with time_machine.travel(time.time() + HOUR):
+        entry = ScheduleEntry(**sweeps(5.0), app=Celery(set_as_current=False))
+    _, seconds = entry.is_due()
+    assert 0 < seconds <= 5
