@@ -125,6 +125,9 @@ The index is embedded in its users' processes: there is no connection to it that
 500 are writes refused for want of room; for slowness and silence, a write lock held by another process, for less and
 for more than a writer waits; for a reset before and after the effect, SIGKILL of the writing process after the provider
 answered and before the next write to the table. Garbage in its file is no passing fault, and is left out.
+
+A clock an hour off is that of the whole process. The emulator takes its requests; AWS itself refuses a signature that is
+more than minutes off, so there such a process would do nothing at all until its clock is right.
 """.strip().splitlines()
 
 
