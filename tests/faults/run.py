@@ -126,8 +126,8 @@ The index is embedded in its users' processes: there is no connection to it that
 for more than a writer waits; for a reset before and after the effect, SIGKILL of the writing process after the provider
 answered and before the next write to the table. Garbage in its file is no passing fault, and is left out.
 
-A clock an hour off is that of the whole process. The emulator takes its requests; AWS itself refuses a signature that is
-more than minutes off, so there such a process would do nothing at all until its clock is right.
+A clock an hour off is that of the whole process. The emulator takes its requests; AWS itself refuses a signature by a
+clock that is minutes off, so there such a process would do nothing at all until its clock is right.
 """.strip().splitlines()
 
 

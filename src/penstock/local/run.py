@@ -163,7 +163,7 @@ def _check_index_is_that_of(state: Path, chosen: str) -> None:
     if before != chosen:
         raise Misconfigured(
             why=f"The documents of {state} are in its index {before}, and PENSTOCK_INDEX={chosen} would find none of "
-            f"them. Start it with PENSTOCK_INDEX={before}, or another stack with --state, or forget it all: make clean-state"
+            f"them. Start it with PENSTOCK_INDEX={before}, another with --state, or forget it all: make clean-state"
         )
 
 
