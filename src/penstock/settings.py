@@ -178,6 +178,9 @@ class Settings:
     """Where `penstock serve` listens."""
     api_port: Port = 8080
     """The API's port."""
+    public_url: Annotated[str, Meta(pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+(/[^?#]*)?)?$")] = ""
+    """Where clients reach the API, such as https://example.com/penstock: the links in its answers begin with it. Empty:
+    where their requests say that they were sent."""
     emulator_port: Port = 4566
     """The AWS emulator's port in the local stack."""
 

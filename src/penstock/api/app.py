@@ -11,6 +11,7 @@ from fastapi_offline import FastAPIOffline
 
 from penstock.api import adding, documents, health, search, tasks, uploads
 from penstock.api.access import AccessLog
+from penstock.api.address import PublicAddress
 from penstock.api.auth import KeyRing
 from penstock.api.given import Connected
 from penstock.api.problems import Problem, answer_errors
@@ -51,6 +52,8 @@ def create_app(services_factory: Callable[[], Services], settings: Settings) -> 
     app.state.services = Connected(services_factory)
     app.state.settings = settings
     app.state.keys = KeyRing()
+    if settings.public_url:
+        app.add_middleware(PublicAddress, url=settings.public_url)
     app.add_middleware(Room, most=MOST_OPEN)
     app.add_middleware(AccessLog)  # the outermost: it sees every answer
     answer_errors(app)
