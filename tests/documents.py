@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 
 from reportlab.lib.pagesizes import A4
@@ -46,9 +46,16 @@ _FONT = "<< /Font << /F1 3 0 R >> >>"
 
 
 def raw_pdf(
-    content: bytes, *, filters: str = "", pages: int = 1, kids: str | None = None, resources: str = _FONT
+    content: bytes,
+    *,
+    filters: str = "",
+    pages: int = 1,
+    kids: str | None = None,
+    resources: str = _FONT,
+    more: Sequence[bytes] = (),
 ) -> bytes:
-    """A PDF written by hand: one content stream, as it is, for all pages. `kids`: the page tree's own, to lie in it."""
+    """A PDF written by hand: one content stream, as it is, for all pages. `kids`: the page tree's own, to lie in it;
+    `more`: objects, from the seventh on."""
     references = " ".join(["4 0 R"] * pages) if kids is None else kids
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
@@ -57,6 +64,7 @@ def raw_pdf(
         b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 5 0 R /Resources 6 0 R >>",
         f"<< /Length {len(content)} {filters} >>\nstream\n".encode() + content + b"\nendstream",
         resources.encode(),
+        *more,
     ]
     out = bytearray(b"%PDF-1.7\n")
     places = []

@@ -138,7 +138,38 @@ def test_a_scan_needs_no_second_opinion(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(scanned_pdf(2))
     with module.SecondOpinion(Source(path)) as second:
-        assert not second.finds_fonts()
+        assert not second.may_find_text()
+
+
+_TEXT = b"BT /F1 12 Tf 9 9 Td (Text.) Tj ET"
+
+
+@pytest.mark.parametrize(
+    ("page", "form", "asked"),
+    [
+        (b"1 1 9 9 re f", b"2 2 9 9 re f", False),
+        (b"1 1 9 9 re f /Form Do", b"2 2 9 9 re f", False),
+        (_TEXT.replace(b"Tj", b"'"), b"", True),
+        (b"BT /F1 12 Tf 9 9 Td [(Te) 3 (xt.)] TJ ET", b"", True),
+        (b'BT /F1 12 Tf 1 1 (Text.) " ET', b"", True),
+        (b"/Form Do", _TEXT, True),
+        (b"/Form Do", b"/Inner Do", True),
+    ],
+    ids=["a drawing", "with a form", "'", "TJ", '"', "text in a form", "a form in a form"],
+)
+def test_a_second_opinion_is_asked_for_where_an_operator_shows_text(page: bytes, form: bytes, asked: bool) -> None:
+    """All four that do, on the page or in a form that is drawn on it; where fonts are named, as they are here."""
+    drawn = b"<< /Type /XObject /Subtype /Form /BBox [0 0 99 99] /Length %d >>\nstream\n%s\nendstream"
+    resources = "<< /Font << /F1 3 0 R >> /XObject << /Form 7 0 R >> >>"
+    content = raw_pdf(page, resources=resources, more=[drawn % (len(form), form)])
+    with module.SecondOpinion(Source(content)) as second:
+        assert second.may_find_text() is asked
+
+
+def test_what_cannot_be_looked_into_may_hold_text() -> None:
+    content = raw_pdf(b"packed in some way", filters="/Filter /NoSuchFilter")
+    with module.SecondOpinion(Source(content)) as second:
+        assert second.may_find_text()
 
 
 def test_bookmarks_are_sections_from_where_their_titles_stand(tmp_path: Path) -> None:

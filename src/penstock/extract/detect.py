@@ -55,13 +55,17 @@ def detect(formats: Sequence[Format], look: Look, *, name: str, declared: str | 
 
 def _by_content(formats: Sequence[Format], look: Look, claimed: Sequence[Format]) -> Format:
     """The best match; among equal ones the one that the name claims, else the declared type, else the first."""
-    matches = {known.of.name: known.match(look) for known in formats}
-    best = max(matches.values())
+    best, found = Match.NO, formats[0]
+    for known in (*claimed, *formats):
+        if best is Match.CERTAIN:
+            break
+        if (match := known.match(look)) > best:
+            best, found = match, known
     foreign = next((title for signature, title in _FOREIGN.items() if look.head.startswith(signature)), None)
     if best < Match.ALMOST and foreign is not None:
         raise _unsupported(formats, foreign)
     if best is not Match.NO:
-        return next(known for known in (*claimed, *formats) if matches[known.of.name] is best)
+        return found
     raise _unsupported(formats, "binary data of no known kind")
 
 

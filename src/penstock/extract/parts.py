@@ -24,6 +24,7 @@ def whole(source: Source, first_page: int = 1) -> Iterator[Read]:
     Raises:
         Permanent: it cannot be read; why.
     """
+    source = source.held()
     known, warnings, complete = recognized(source)
     last = first_page - 1
     for frame in _frames(known, source, first_page):

@@ -28,6 +28,10 @@ _LONGEST_DICTIONARY = 20_000
 """Bytes of a page's own, which has its content elsewhere."""
 _FONTS = re.compile(rb"/(Font|ObjStm|Encrypt)\b|/[A-Za-z]*#[0-9A-Fa-f]{2}")
 """The last: a letter of a name may be written by its number."""
+_SHOWING = (b"Tj", b"TJ", b"'", b'"')
+"""The operators by which a page or form shows text. Its strings and pictures may hold these bytes as well."""
+_DRAWING = b"Do"
+"""The one by which it draws a form."""
 _LONGEST_NAME = 16
 _BLOCK = 1 << 20
 _DEEPEST = 6
@@ -184,7 +188,7 @@ def mended(source: Source) -> bytes | None:
 def best_reading(engine: Engine, second: SecondOpinion) -> tuple[Engine, Iterator[Read]]:
     """What this engine reads; but what pypdf reads, where this one finds no text, fonts are used, and pypdf does."""
     found, has_text = _looked_ahead(frames(engine, second))
-    if not has_text and second.finds_fonts():
+    if not has_text and second.may_find_text():
         other, has_text = _looked_ahead(frames(second.opened(), second))
         if has_text:
             return second.opened(), other
@@ -323,25 +327,39 @@ class _Pypdf:
         """Not read: a file that needs the second opinion has little to say of itself."""
         return Bookmarks()
 
-    def uses_fonts(self) -> bool:
-        return any(self._has_fonts(index) for index in range(self.pages))
+    def may_show_text(self) -> bool:
+        return any(self._may_show_text(index) for index in range(self.pages))
 
-    def _has_fonts(self, index: int) -> bool:
-        """Whether the page, or a form drawn on it, names a font."""
+    def _may_show_text(self, index: int) -> bool:
+        """Whether the page, or a form drawn on it, names a font and one shows text. To look for the operators is much
+        less than to read all of a drawing. Forms within forms are not looked into."""
         try:
             page = self._reader.pages[index]
             # Not `get`, which does not follow references.
             own: Any = page["/Resources"] if "/Resources" in page else {}  # noqa: SIM401
             drawn: Any = own["/XObject"] if "/XObject" in own else {}  # noqa: SIM401
-            forms = [drawn[name]["/Resources"] for name in drawn if "/Resources" in drawn[name]]
-            return any("/Font" in part for part in (own, *forms))
+            forms = [form for name in drawn if "/Subtype" not in (form := drawn[name]) or form["/Subtype"] != "/Image"]
+            if not any(
+                "/Font" in part for part in (own, *(form["/Resources"] for form in forms if "/Resources" in form))
+            ):
+                return False
+            content: Any = page["/Contents"] if "/Contents" in page else []  # noqa: SIM401
+            streams = [each.get_object() for each in content] if isinstance(content, list) else [content]
+            return any(_holds(each, *_SHOWING) for each in streams) or any(
+                _holds(each, *_SHOWING, _DRAWING) for each in forms
+            )
         except MemoryError:
             raise
-        except Exception:  # noqa: BLE001 - what cannot be looked into may well have fonts
+        except Exception:  # noqa: BLE001 - what cannot be looked into may well show text
             return True
 
     def close(self) -> None:
         self._reader.close()
+
+
+def _holds(stream: Any, *operators: bytes) -> bool:
+    content = stream.get_data()
+    return any(each in content for each in operators)
 
 
 class SecondOpinion:
@@ -398,11 +416,11 @@ class SecondOpinion:
         except Exception:  # noqa: BLE001 - the first opinion stands, whatever this one ran into
             return None
 
-    def finds_fonts(self) -> bool:
+    def may_find_text(self) -> bool:
         if not self._may_have_fonts():
             return False
         try:
-            return self.opened().uses_fonts()
+            return self.opened().may_show_text()
         except Permanent:
             return False
 

@@ -71,6 +71,8 @@ _PATIENCE = 5
 """Seconds that the warm process has to end by itself."""
 _PIPE = 1 << 20
 """Bytes that the child may be ahead, where the system lets a pipe hold as many."""
+_BLOCK = 1 << 16
+"""Bytes of it that are taken at a time."""
 _LARGE = 4
 """A child that held more than this part of its memory leaves the next file too little of it to be sure of."""
 
@@ -429,13 +431,13 @@ class _Child:
         for key, _ in ready:
             if key.fd == self._stderr:
                 self._listen_to_words()
-            elif heard := os.read(key.fd, _PIPE):
+            elif heard := os.read(key.fd, _BLOCK):
                 self._heard += heard
             else:
                 raise self._death()
 
     def _listen_to_words(self) -> None:
-        heard = os.read(self._stderr, _PIPE)
+        heard = os.read(self._stderr, _BLOCK)
         self._last_words = (self._last_words + heard)[-_LAST_WORDS:]
         if not heard:
             self._pipes.unregister(self._stderr)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -13,6 +14,10 @@ from penstock.extract.limits import ReadLimits
 
 if TYPE_CHECKING:
     from penstock.extract.format import Format
+
+
+_FEW = 4 << 20
+"""Bytes of a file that are held in memory while it is read."""
 
 
 @dataclass(slots=True)
@@ -53,6 +58,19 @@ class Source:
             return self.place.open("rb")
         except OSError as error:
             raise Unreadable(kind="a file", why=error.strerror or type(error).__name__) from error
+
+    def held(self) -> Source:
+        """The same with its bytes in the place of a path, where they are few: libraries read a file in small pieces,
+        and ask the system for each.
+
+        Raises:
+            Unreadable: the file is not there.
+        """
+        if isinstance(self.place, bytes):
+            return self
+        with self.open() as file:
+            size = os.fstat(file.fileno()).st_size
+            return replace(self, place=file.read(size)) if 0 < size <= _FEW else self
 
     @property
     def size(self) -> int:

@@ -25,7 +25,7 @@ FILES = 4
 
 _BESIDES = (
     "pypdfium2", "selectolax.lexbor", "zipfile", "pyexpat", "csv", "email.parser", "email.policy",
-    "encodings.cp1252", "encodings.utf_16", "encodings.utf_8_sig", "charset_normalizer", "pypdf",
+    "encodings.cp1252", "encodings.utf_16", "encodings.utf_8_sig", "charset_normalizer", "pypdf", "pypdf.filters",
 )  # fmt: skip
 """What formats import when they first need it, in the order in which it is worth having: so the first file does not
 wait for what it has no use for."""
