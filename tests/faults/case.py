@@ -18,8 +18,8 @@ from tests.faults.proof import Proven, prove
 from tests.faults.proxy import FAULTS, KILLS, Held, Seen, Trap
 from tests.faults.stack import TENANT, Stack, until
 
-ALONE = "alone"
-"""The turn of cases that run when all others of their group have ended."""
+ALONE = ("alone",)
+"""The turns of cases that run when all others of their group have ended."""
 INDEXED = frozenset({Status.INDEXED})
 _ALL = 1_000_000
 
@@ -52,8 +52,9 @@ class Case:
     api: str = "api"
     """Which one its client asks."""
     paragraphs: int = 12
-    turn: str = ""
-    """Cases with the same word here run one after the other."""
+    turns: tuple[str, ...] = ()
+    """Cases that have a word in common here run one after the other: in the end nobody else may have killed whom they
+    count on."""
     quick: bool = False
     """Runs in CI, too."""
 

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -39,13 +40,12 @@ def run_group(group: Group, cases: Sequence[Case], seed: int, folder: Path) -> O
     """All these cases on one stack: side by side, but for those that take turns."""
     outcome, began = Outcome(group), time.monotonic()
     chance = random.Random(f"{seed} {group.name}")
-    turns = {case.turn: Lock() for case in cases if case.turn}
+    turns = {turn: Lock() for case in cases for turn in case.turns}
 
     def one(case: Case) -> Result:
-        if case.turn:
-            with turns[case.turn]:
-                result = run_case(case, stack, seed)
-        else:
+        with ExitStack() as taken:
+            for turn in sorted(case.turns):
+                taken.enter_context(turns[turn])
             result = run_case(case, stack, seed)
         tell(result)
         return result
@@ -53,9 +53,9 @@ def run_group(group: Group, cases: Sequence[Case], seed: int, folder: Path) -> O
     try:
         with running(folder, chance, programs=group.programs, **group.settings) as stack:
             with ThreadPoolExecutor(group.at_once) as pool:
-                outcome.results += pool.map(one, _mixed([case for case in cases if case.turn != ALONE]))
+                outcome.results += pool.map(one, _mixed([case for case in cases if case.turns != ALONE]))
             # In this thread: what a thread starts, as a restart does, ends with it.
-            outcome.results += map(one, [case for case in cases if case.turn == ALONE])
+            outcome.results += map(one, [case for case in cases if case.turns == ALONE])
             outcome.rest = f"{prove_rest(stack)}; {_ended(stack, outcome.results)}"
     except Exception as error:  # noqa: BLE001 - it is told with the group
         outcome.rest, outcome.failed = f"{type(error).__name__}: {error}", True
@@ -67,9 +67,9 @@ def run_group(group: Group, cases: Sequence[Case], seed: int, folder: Path) -> O
 
 def _mixed(cases: Sequence[Case]) -> list[Case]:
     """Those that take turns first, one of each turn at a time, so that they do not wait for each other in the pool."""
-    by_turn: dict[str, list[Case]] = {}
+    by_turn: dict[tuple[str, ...], list[Case]] = {}
     for case in cases:
-        by_turn.setdefault(case.turn, []).append(case)
+        by_turn.setdefault(case.turns, []).append(case)
     mixed: list[Case] = []
     while any(by_turn.values()):
         mixed += [waiting.pop(0) for waiting in by_turn.values() if waiting]
