@@ -209,7 +209,9 @@ def _killed() -> Iterator[Case]:
                 lane="bulk",
             )
         plan = Plan(f"SIGKILL {when}", "worker", "SQS.DeleteMessageBatch", marked=False)
-        yield Case(f"worker, SIGKILL {when} SQS.DeleteMessageBatch", "killed", add, (plan,), batches=3, turns=("worker",))
+        yield Case(
+            f"worker, SIGKILL {when} SQS.DeleteMessageBatch", "killed", add, (plan,), batches=3, turns=("worker",)
+        )
         for operation in ("S3.PutObject", "DynamoDB.PutItem", "SQS.SendMessage"):
             plan = Plan(f"SIGKILL {when}", "api", operation)
             yield Case(
@@ -243,7 +245,9 @@ def _killed() -> Iterator[Case]:
         for operation, skip in (("S3.DeleteObject", (0, 0)), ("DynamoDB.PutItem", (0, 2))):
             plan = Plan(f"SIGKILL {when}", _OF_DELETE, operation, skip)
             name = f"SIGKILL {when} {operation} in a removal"
-            yield Case(name, "killed", add_and_remove, (plan,), frozenset({Status.DELETED}), batches=3, turns=("worker",))
+            yield Case(
+                name, "killed", add_and_remove, (plan,), frozenset({Status.DELETED}), batches=3, turns=("worker",)
+            )
         lost = Plan("503", "api", "SQS.SendMessage", times=(9, 9), least=1)
         sweeper = Plan(f"SIGKILL {when}", _OF_DELETE, "DynamoDB.PutItem")
         name = f"SIGKILL {when} DynamoDB.PutItem in a sweep"
