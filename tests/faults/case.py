@@ -60,7 +60,8 @@ class Case:
 
     @property
     def mark(self) -> str:
-        return re.sub(r"[^a-z0-9]+", "-", f"{self.group} {self.name}".lower()).strip("-")
+        """A word that is in what belongs to this case alone: none is the beginning of another's."""
+        return re.sub(r"[^a-z0-9]+", "-", f"{self.group} {self.name} case".lower()).strip("-")
 
 
 @dataclass

@@ -8,6 +8,7 @@ import random
 
 import pytest
 
+from tests.faults.cases import CASES as ALL
 from tests.faults.cases import SELECTION
 from tests.faults.run import Outcome, run_group
 
@@ -33,3 +34,8 @@ def test_what_was_accepted_comes_to_its_end_whole_and_paid_for_once(name: str, o
 def test_nothing_is_left_that_anybody_would_have_to_clear_up(outcome: Outcome) -> None:
     """I6: queues empty, nothing for the doctor to find, and no process ended but those that were killed."""
     assert not outcome.failed, outcome.rest
+
+
+def test_what_belongs_to_a_case_is_never_taken_for_anothers() -> None:
+    marks = [case.mark for case in ALL]
+    assert [(one, other) for one in marks for other in marks if one is not other and one in other] == []
