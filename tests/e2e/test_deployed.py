@@ -102,10 +102,11 @@ def cancel(stack: Deployment, document: str) -> None:
     assert answer.status_code == 202, answer.text
 
 
-def gaps(pages: int = 300) -> bytes:
-    """Every second page is empty: more than a record lists."""
-    text = f"The gauge {fresh()} was read by the keeper of the weir. " * 4
-    return pdf(f"{number} {text}" if number % 2 else "" for number in range(pages))
+def gaps() -> bytes:
+    """Every second page is empty: more than a record lists. Two shards: what is new each time stands too far from any
+    sentence's end to decide where chunks are cut."""
+    text = f"On the left side of the weir the gauge {fresh()} was read by the keeper of the lock. " * 2
+    return pdf(f"{number} {text}" if number % 2 else "" for number in range(300))
 
 
 def replaced(stack: Deployment) -> str:
