@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Event, Lock, RLock, Thread
 from typing import Any, TypeVar
@@ -315,7 +316,7 @@ def running(
                 if name.startswith(("worker", "express", "lambda")):
                     until(f"{name} is ready", lambda program=program: "ready" in program.said())  # type: ignore[misc]
             for name, client in apis.items():
-                until(f"{name} is ready", lambda client=client: _answers(client))  # type: ignore[misc]
+                until(f"{name} is ready", partial(_answers, client))
             yield stack
         finally:
             closed.set()

@@ -118,10 +118,10 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     stub: OpenAIServer
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that was killed breaks its connections; what else goes wrong here is told."""
         if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]  # what the base class was called with
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

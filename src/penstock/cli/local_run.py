@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.cli.stop import Exit, Stop
+from penstock.local.word import left_environment
 
 STATE = Path(".penstock")
 TENANT = "local"
@@ -43,13 +44,11 @@ def address() -> Address:
 def load_environment() -> bool:
     """Take the settings of the local run into the environment, unless PENSTOCK_TABLE is set already; whether they were
     taken. What else is set stays as it is."""
-    words = _word("env")
-    if os.environ.get("PENSTOCK_TABLE") or not words:
+    left = left_environment(STATE)
+    if os.environ.get("PENSTOCK_TABLE") or not left:
         return False
-    for line in words.splitlines():
-        name, equals, value = line.partition("=")
-        if equals:
-            os.environ.setdefault(name, value)
+    for name, value in left.items():
+        os.environ.setdefault(name, value)
     return True
 
 

@@ -56,7 +56,7 @@ def detect(formats: Sequence[Format], look: Look, *, name: str, declared: str | 
 def _by_content(formats: Sequence[Format], look: Look, claimed: Sequence[Format]) -> Format:
     """The best match; among equal ones the one that the name claims, else the declared type, else the first."""
     best, found = Match.NO, formats[0]
-    for known in (*claimed, *formats):
+    for known in dict.fromkeys((*claimed, *formats)):
         if best is Match.CERTAIN:
             break
         if (match := known.match(look)) > best:

@@ -335,15 +335,12 @@ class _Pypdf:
         less than to read all of a drawing. Forms within forms are not looked into."""
         try:
             page = self._reader.pages[index]
-            # Not `get`, which does not follow references.
-            own: Any = page["/Resources"] if "/Resources" in page else {}  # noqa: SIM401
-            drawn: Any = own["/XObject"] if "/XObject" in own else {}  # noqa: SIM401
-            forms = [form for name in drawn if "/Subtype" not in (form := drawn[name]) or form["/Subtype"] != "/Image"]
-            if not any(
-                "/Font" in part for part in (own, *(form["/Resources"] for form in forms if "/Resources" in form))
-            ):
+            own = _entry(page, "/Resources", {})
+            drawn = _entry(own, "/XObject", {})
+            forms = [form for name in drawn if _entry(form := drawn[name], "/Subtype", "") != "/Image"]
+            if not any("/Font" in part for part in (own, *(_entry(form, "/Resources", {}) for form in forms))):
                 return False
-            content: Any = page["/Contents"] if "/Contents" in page else []  # noqa: SIM401
+            content = _entry(page, "/Contents", [])
             streams = [each.get_object() for each in content] if isinstance(content, list) else [content]
             return any(_holds(each, *_SHOWING) for each in streams) or any(
                 _holds(each, *_SHOWING, _DRAWING) for each in forms
@@ -355,6 +352,11 @@ class _Pypdf:
 
     def close(self) -> None:
         self._reader.close()
+
+
+def _entry(dictionary: Any, name: str, otherwise: Any) -> Any:
+    """What stands there, or what its reference leads to, which `get` does not follow."""
+    return dictionary[name] if name in dictionary else otherwise  # noqa: SIM401
 
 
 def _holds(stream: Any, *operators: bytes) -> bool:

@@ -23,6 +23,7 @@ from penstock.local.opensearch import OpenSearch, opensearch
 from penstock.local.port import HOST, check_free
 from penstock.local.process import die_with_parent, end
 from penstock.local.provision import provision
+from penstock.local.word import leave_environment, left_environment
 from penstock.ports import Services
 from penstock.settings import Settings
 from penstock.wiring import services
@@ -31,7 +32,6 @@ TENANT = TenantId("local")
 _STACK = "penstock"
 _SHORT = {"StageVisibility": "30", "ArrivalsVisibility": "30"}
 """Of the template's parameters: no message waits long for a process that was killed."""
-_ENV = "env"
 _READY_SECONDS = 60.0
 _PATIENCE = 30.0
 _WATCH_SECONDS = 0.5
@@ -157,9 +157,7 @@ def local_stack(place: Place) -> Iterator[Stack]:
 
 
 def _check_index_is_that_of(state: Path, chosen: str) -> None:
-    env = state / _ENV
-    words = dict(line.split("=", 1) for line in env.read_text().splitlines()) if env.exists() else {}
-    before = words.get("PENSTOCK_INDEX", chosen)
+    before = left_environment(state).get("PENSTOCK_INDEX", chosen)
     if before != chosen:
         raise Misconfigured(
             why=f"The documents of {state} are in its index {before}, and PENSTOCK_INDEX={chosen} would find none of "
@@ -212,7 +210,7 @@ def _key(place: Place, wired: Services) -> str:
 def _leave_word(place: Place, stack: Stack) -> None:
     """For the command line, which looks here when it is told nothing else."""
     (place.state / "url").write_text(stack.url + "\n")
-    (place.state / _ENV).write_text("".join(f"{name}={value}\n" for name, value in stack.environment.items()))
+    leave_environment(place.state, stack.environment)
 
 
 def _start(place: Place, name: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
