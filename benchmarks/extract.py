@@ -340,9 +340,9 @@ def _under(process: int) -> Iterator[int]:
 def apart(engine: str, files: Sequence[Path]) -> dict[str, Any]:
     """In a process of its own."""
     command = [sys.executable, "-m", "benchmarks.extract", "--measure", engine, *map(str, files)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        return {"engine": engine, "error": f"exit code {done.returncode}"}
+        return {"engine": engine, "error": (done.stderr.splitlines() or [f"exit code {done.returncode}"])[-1]}
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -350,6 +350,8 @@ def compare(corpus: Path, engines: Sequence[str]) -> None:
     files = sorted(path for path in corpus.rglob("*") if path.is_file())
     if any(path.suffix.lower() == ".pdf" for path in files):
         files = [path for path in files if path.suffix.lower() == ".pdf"]
+    if not files:
+        raise SystemExit(f"There are no files in {corpus}: name a folder that has some.")
     print("One core.", file=sys.stderr)
     results = _table(f"{len(files)} files", files, engines)
     asked = set(results.get("penstock-in-process", {}).get("asked", ()))
@@ -367,19 +369,20 @@ def _table(title: str, files: Sequence[Path], engines: Sequence[str]) -> dict[st
         engine: min((each[engine] for each in rounds), key=lambda found: found.get("seconds", 0)) for engine in engines
     }
     print(f"{title}:\n")
-    print("| engine | pages/s | ms/file | of pypdfium2 | pages | failed | parent, MiB | child, MiB | share per step |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    columns = "engine | pages/s | ms/file | of pypdfium2 | pages | characters | failed | parent, MiB | child, MiB"
+    print(f"| {columns} | share per step |")
+    print("|---" * 10 + "|")
     bare = _rate(results.get("pypdfium2", {}), pages)
     for engine, found in results.items():
         if "error" in found:
-            print(f"| {engine} | {found['error']} |  |  |  |  |  |  |  |")
+            print(f"| {engine} | {found['error']} |" + "  |" * 8)
             continue
         speed = f"{_rate(found, pages):.0f} | {_each(found['seconds'], files):.2f}"
         share = f"{_rate(found, pages) / bare:.2f}" if bare else ""
         steps = found["parts"] and {"child": found["seconds"] - sum(found["parts"].values()), **found["parts"]}
         parts = ", ".join(f"{name} {100 * each / found['seconds']:.1f} %" for name, each in steps.items())
         peaks = f"{found['parent_peak'] // _MEBI} | {found['child_peak'] // _MEBI or ''}"
-        counts = f"{found['pages']} | {found['failed']}"
+        counts = f"{found['pages']} | {found['characters']:,} | {found['failed']}"
         print(f"| {engine} | {speed} | {share} | {counts} | {peaks} | {parts} |")
     both = [
         (each["penstock-in-process"]["seconds"], each["penstock-reader"]["seconds"])
