@@ -39,6 +39,9 @@ DEPLOYED := tests/e2e/test_deployed.py
 build: $(VENV)/.installed ## the package for AWS, and how large it is
 	$(VENV)/bin/python -m penstock.local.package
 
+bytecode: $(VENV)/.installed ## after `sam build`: what each cold start would compile, compiled
+	$(VENV)/bin/python -m penstock.local.package --built .aws-sam/build
+
 validate: $(VENV)/.installed-dev ## the template: cfn-lint, our own tests, and sam's where it is installed
 	$(VENV)/bin/cfn-lint template.yaml
 	@if command -v sam >/dev/null; then sam validate --lint --region us-east-1; else echo "sam is not installed: its own validation was left out"; fi

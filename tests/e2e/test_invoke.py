@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +63,35 @@ def test_a_function_has_nothing_but_its_package_and_its_layers(made: Package, tm
         pytest.raises(FunctionFailed, match="No module named 'celery'"),
     ):
         started.invoke({"Records": []})
+
+
+_UNCOMPILED = """
+import importlib, os, sys
+importlib.import_module(sys.argv[1])
+for each in list(sys.modules.values()):
+    found = getattr(each, "__spec__", None)
+    if found and found.cached and found.origin.startswith(sys.argv[2]):
+        taken = os.path.exists(found.cached) and open(found.cached, "rb").read(8)[4:] == bytes([1, 0, 0, 0])
+        print(found.name, "compiled" if taken else "not compiled")
+"""
+"""Flags of 1: taken as it is, whatever the dates of the files (PEP 552)."""
+
+
+def test_a_cold_start_compiles_nothing(made: Package) -> None:
+    """Lambda's disk is read-only: each start would do it again."""
+    whole = function(read_template(PLACE.template), "ExtractFunction", made, PLACE.unpacked)
+    module = whole.handler.rpartition(".")[0]
+    folders = [str(folder.absolute()) for folder in whole.folders]
+    done = subprocess.run(
+        [PLACE.runtime / "bin/python", "-s", "-c", _UNCOMPILED, module, str(PLACE.unpacked.absolute())],
+        env={"PYTHONPATH": os.pathsep.join(folders), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seen = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    assert {"penstock.settings", "celery", "botocore"} <= seen.keys()
+    assert set(seen.values()) == {"compiled"}
 
 
 def test_an_event_without_a_sample_is_told(tmp_path: Path) -> None:

@@ -6,12 +6,11 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -265,7 +264,7 @@ def running(
         provider = parts.enter_context(OpenAIServer())
         port = free_port()
         started = parts.enter_context(_emulator(folder, port))
-        ports = {name: _quiet_port() for name in programs if name.startswith("api")}
+        ports = {name: free_port() for name in programs if name.startswith("api")}
         environment = {
             **_AWS,
             **_SHORT,
@@ -328,16 +327,6 @@ def running(
 def _emulator(folder: Path, port: int) -> AbstractContextManager[Emulator]:
     python = ROOT / ".venv-emulator/bin/python"
     return emulator(python, port, folder / "emulator.log", state=folder / "state")
-
-
-def _quiet_port() -> int:
-    """One that nobody listens on, and none of those that Linux gives to whoever asks for any (ip_local_port_range):
-    between now and the API's start others come and go."""
-    while True:
-        port = random.randrange(15_000, 32_000)
-        with suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def _client(port: int, key: str) -> httpx.Client:

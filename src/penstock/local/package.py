@@ -15,9 +15,9 @@ from pathlib import Path
 from penstock.errors import Misconfigured
 from penstock.local.template import read_template
 
-ZIPPED_LIMIT = 50 * 1024**2
 UNZIPPED_LIMIT = 250 * 1024**2
-"""Bytes (AWS Lambda, "Lambda quotas"): of one archive, and of a function with all its layers."""
+"""Bytes of a function with all its layers (AWS Lambda, "Lambda quotas"). What is told there of zipped archives is for
+those that do not come by S3, by which SAM sends all."""
 
 ARM64 = (
     "--platform=manylinux_2_28_aarch64",
@@ -28,6 +28,13 @@ ARM64 = (
     "--only-binary=:all:",
 )
 """What pip has to be told, on any machine, to install what runs in AWS."""
+
+_PYTHON = "python3.13"
+"""Runs in AWS."""
+
+_COMPILE = ("-m", "compileall", "-q", "-x", "/tests/", "--invalidation-mode", "unchecked-hash")
+"""Lambda's disk is read-only: what is not compiled before is compiled at each cold start. Files get other dates on the
+way there, so the bytecode is one that is not compared with its source (PEP 552)."""
 
 _MOMENT = (1980, 1, 1, 0, 0, 0)
 """Of every file in an archive, so that the same content makes the same archive."""
@@ -64,6 +71,7 @@ def package(
     *,
     python: Path = Path(sys.executable),
     platform: Sequence[str] = (),
+    compiler: Path | None = None,
     instead: Mapping[str, str] | None = None,
 ) -> Package:
     """Make the archives that this template's functions and layers are made from. A layer whose requirements are as they
@@ -72,19 +80,21 @@ def package(
     Args:
         python: whose pip installs, and, where no platform is told, what it installs for.
         platform: what pip shall be told of another one, such as ARM64.
+        compiler: the Python that compiles, of the version that it is all for; where no platform is told, `python`.
         instead: folders to be taken in the place of those that the template names.
 
     Raises:
-        Misconfigured: pip found no fitting wheel, or something is larger than Lambda takes.
+        Misconfigured: pip found no fitting wheel, or a function is larger than Lambda takes.
     """
     archives = {}
+    maker = _Maker(python, platform, compiler or (None if platform else python))
     for uri in _folders(template):
         folder = template.parent / (instead or {}).get(uri, uri)
         name = folder.name
         archives[uri] = (
-            _layer(folder / "requirements.txt", into / name, python, platform)
+            maker.layer(folder / "requirements.txt", into / name)
             if (folder / "requirements.txt").exists()
-            else _archive(folder, into / f"{name}.zip")
+            else maker.code(folder, into / name)
         )
     made = Package(archives)
     _check_sizes(template, made)
@@ -116,40 +126,77 @@ def _folders(template: Path) -> list[str]:
     return [CODE, *filter(None, layers)]
 
 
-def _layer(requirements: Path, into: Path, python: Path, platform: Sequence[str]) -> Archive:
-    wanted = hashlib.sha256("\n".join((requirements.read_text(), str(python), *platform)).encode()).hexdigest()
-    mark = into / "made-from"
-    if not mark.exists() or mark.read_text() != wanted:
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    python: Path
+    platform: Sequence[str]
+    compiler: Path | None
+
+    def layer(self, requirements: Path, into: Path) -> Archive:
+        said = "\n".join((requirements.read_text(), str(self.python), *self.platform, str(self.compiler), *_COMPILE))
+        wanted = hashlib.sha256(said.encode()).hexdigest()
+        mark = into / "made-from"
+        if not mark.exists() or mark.read_text() != wanted:
+            shutil.rmtree(into, ignore_errors=True)
+            self._install(requirements, into / "content" / "python")
+            if self.compiler:
+                write_bytecode(into / "content", self.compiler)
+            mark.write_text(wanted)
+        return _archive(into / "content", into.with_suffix(".zip"))
+
+    def code(self, folder: Path, into: Path) -> Archive:
         shutil.rmtree(into, ignore_errors=True)
-        _install(requirements, into / "content" / "python", python, platform)
-        mark.write_text(wanted)
-    return _archive(into / "content", into.with_suffix(".zip"))
+        # What an interpreter left is not the source's.
+        shutil.copytree(folder, into, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        if self.compiler:
+            write_bytecode(into, self.compiler)
+        return _archive(into, into.with_suffix(".zip"))
+
+    def _install(self, requirements: Path, into: Path) -> None:
+        done = subprocess.run(  # noqa: S603 - no shell, and nothing a user typed
+            [
+                self.python,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-deps",  # the lock names all
+                "--require-hashes",
+                "--no-compile",
+                *self.platform,
+                "--target",
+                into,
+                "-r",
+                requirements,
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise Misconfigured(why=f"pip could not install {requirements}: {done.stderr.strip()[-1500:]}")
 
 
-def _install(requirements: Path, into: Path, python: Path, platform: Sequence[str]) -> None:
+def write_bytecode(folder: Path, compiler: Path) -> None:
+    """Beside all sources in this folder.
+
+    Raises:
+        Misconfigured: one does not compile.
+    """
     done = subprocess.run(  # noqa: S603 - no shell, and nothing a user typed
         [
-            python,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",  # the lock names all
-            "--require-hashes",
-            "--no-compile",
-            *platform,
-            "--target",
-            into,
-            "-r",
-            requirements,
+            *(compiler, *_COMPILE),
+            *("-s", folder),  # a path of this machine is none of its
+            folder,
         ],
+        env={"PYTHONHASHSEED": "0"},  # the same content makes the same archive
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        raise Misconfigured(why=f"pip could not install {requirements}: {done.stderr.strip()[-1500:]}")
+        raise Misconfigured(why=f"{compiler} could not compile {folder}: {(done.stdout + done.stderr).strip()[-1500:]}")
 
 
 def _archive(folder: Path, path: Path) -> Archive:
@@ -168,17 +215,11 @@ def _archive(folder: Path, path: Path) -> Archive:
 
 
 def _belongs(file: Path, folder: Path) -> bool:
-    """Programs that come with a library are not run in Lambda, and what an interpreter left is not the source's."""
-    parts = file.relative_to(folder).parts
-    return "__pycache__" not in parts and parts[:2] != ("python", "bin") and not parts[0].endswith(".egg-info")
+    """Programs that come with a library are not run in Lambda."""
+    return file.relative_to(folder).parts[:2] != ("python", "bin")
 
 
 def _check_sizes(template: Path, package: Package) -> None:
-    for uri, archive in package.archives.items():
-        if archive.zipped > ZIPPED_LIMIT:
-            raise Misconfigured(
-                why=f"{uri} makes an archive of {_mib(archive.zipped)}; Lambda takes {_mib(ZIPPED_LIMIT)}."
-            )
     for name, size in sizes(template, package).items():
         if size > UNZIPPED_LIMIT:
             raise Misconfigured(why=f"{name} unpacks to {_mib(size)}; Lambda takes {_mib(UNZIPPED_LIMIT)}.")
@@ -193,14 +234,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--template", type=Path, default=Path("template.yaml"))
     parser.add_argument("--into", type=Path, default=Path("build/lambda-arm64"))
+    parser.add_argument("--built", type=Path, help="what `sam build` made: add the bytecode, and build nothing")
     given = parser.parse_args()
+    compiler = _python_of_aws()
     try:
-        made = package(given.template, given.into, platform=ARM64)
+        if given.built:
+            _compile_built(given.built, compiler)
+            return
+        if compiler is None:
+            sys.stdout.write(f"Without bytecode, which needs {_PYTHON} on the path.\n")
+        _show(given.template, package(given.template, given.into, platform=ARM64, compiler=compiler))
     except Misconfigured as error:
         sys.exit(str(error))
+
+
+def _python_of_aws() -> Path | None:
+    """Where it is on this machine, and runs."""
+    found = shutil.which(_PYTHON)
+    if found is None or subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode:  # noqa: S603
+        return None
+    return Path(found)
+
+
+def _compile_built(folder: Path, compiler: Path | None) -> None:
+    if not folder.is_dir():
+        raise Misconfigured(why=f"There is no {folder}. Run `sam build` first.")
+    if compiler is None:
+        raise Misconfigured(why=f"{_PYTHON}, whose bytecode it is to be, is not on the path.")
+    write_bytecode(folder, compiler)
+
+
+def _show(template: Path, made: Package) -> None:
     for uri, archive in made.archives.items():
         sys.stdout.write(f"{uri:20} {_mib(archive.zipped):>10} zipped {_mib(archive.unzipped):>11} unzipped\n")
-    for name, size in sizes(given.template, made).items():
+    for name, size in sizes(template, made).items():
         sys.stdout.write(f"{name:20} {_mib(size):>32} with its layers, of {_mib(UNZIPPED_LIMIT)}\n")
 
 

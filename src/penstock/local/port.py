@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
+from random import SystemRandom
 
 from penstock.errors import Misconfigured
 
 HOST = "127.0.0.1"
 
 
+_QUIET = range(15_000, 32_000)
+"""Below those that a system gives to whoever asks for any (ip_local_port_range in ip(7)): until a server listens on the
+port that it was told, clients come and go on those."""
+
+
 def free_port() -> int:
     """One that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        port = SystemRandom().choice(_QUIET)
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind((HOST, port))
+            return port
 
 
 def check_free(port: int, *, user: str, setting: str) -> None:
