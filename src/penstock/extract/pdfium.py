@@ -1,0 +1,150 @@
+"""Pdfium: the engine that reads PDFs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from penstock.errors import PasswordRequired, Unreadable
+from penstock.extract.bookmarks import Bookmarks
+from penstock.extract.frames import Scan
+from penstock.extract.kinds import PDF
+from penstock.extract.typeface import stand_in
+
+if TYPE_CHECKING:
+    from pypdfium2 import PdfDocument
+
+_DEEPEST = 6
+_MOST_BOOKMARKS = 10_000
+_SCALE = 200 / 72
+"""Of pages that are drawn: 200 dots an inch, where one of a PDF's units is a 72nd."""
+_MOST_PIXELS = 12_000_000
+"""Of a page that is drawn: somewhat more than of an A3 page at that scale."""
+
+_SETTINGS = ".joboptions"
+"""Of the program that made it, Acrobat Distiller, which attaches them."""
+_FORMULA = "application/mathml+xml"
+"""As TeX attaches it, once more than it is on the page."""
+
+
+class Sheet(NamedTuple):
+    """What is on a page."""
+
+    drawn: str
+    """Its own text."""
+    added: tuple[str, ...] = ()
+    """What was written on it: each in a field of a form, as a text beside it, or as a comment."""
+
+
+class Pdfium:
+    """
+    Raises:
+        PasswordRequired, Unreadable: it does not open.
+    """
+
+    name = "pypdfium2"
+
+    def __init__(self, place: Path | bytes) -> None:
+        import pypdfium2  # noqa: PLC0415 - other formats do not need it
+
+        from penstock.extract.annotations import Annotations  # noqa: PLC0415 - nor this, which needs it
+
+        stand_in()
+        try:
+            self._document = _opened(place)
+            self.pages = len(self._document)
+        except pypdfium2.PdfiumError as error:
+            if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
+                raise PasswordRequired from error
+            told = error.err_code not in {None, pypdfium2.raw.FPDF_ERR_SUCCESS}
+            raise Unreadable(kind=PDF.title, why=reason(error) if told else "it does not open") from error
+        if not self.pages:
+            raise Unreadable(kind=PDF.title, why="it has no pages")
+        self._annotations = Annotations(self._document)
+
+    def sheet(self, index: int) -> Sheet:
+        with closing(self._document[index]) as page:
+            with closing(page.get_textpage()) as characters:
+                try:
+                    text: str = characters.get_text_range()
+                except RecursionError:  # it recurses over each character that has no place in the text
+                    text = characters.get_text_bounded()
+            return Sheet(text, self._annotations.on(page, index))
+
+    def attached(self, first_page: int, /) -> Iterator[tuple[str, bytes]]:
+        """The files that it holds, each by its name; those in annotations come last, in the order of their pages.
+
+        Args:
+            first_page: the one that reading began at; those before it are looked at now.
+        """
+        from pypdfium2 import PdfiumError  # noqa: PLC0415
+
+        for index in range(first_page - 1):
+            with suppress(PdfiumError), closing(self._document[index]) as page:
+                self._annotations.on(page, index)
+        listed = (self._document.get_attachment(index) for index in range(self._document.count_attachments()))
+        annotated = (files for _, files in sorted(self._annotations.attached.items()))
+        for file in chain(listed, *annotated):
+            name = file.get_name()
+            if not name.endswith(_SETTINGS) and file.get_subtype() != _FORMULA:
+                try:
+                    yield name, bytes(file.get_data())
+                except PdfiumError:
+                    yield name, b""
+
+    def bookmarks(self) -> Bookmarks:
+        found = []
+        try:
+            for entry in islice(self._document.get_toc(max_depth=_DEEPEST), _MOST_BOOKMARKS):
+                target = entry.get_dest()
+                page = target.get_index() if target else None
+                if page is not None:
+                    found.append((page + 1, entry.level, entry.get_title()))
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - those before the one that is damaged are worth having
+            return Bookmarks(found)
+        return Bookmarks(found)
+
+    def drawn(self, number: int) -> Scan:
+        with closing(self._document[number - 1]) as page:
+            width, height = page.get_size()
+            most = math.sqrt(_MOST_PIXELS / max(1.0, width * height))
+            with closing(page.render(scale=min(_SCALE, most), grayscale=True, no_smoothtext=False)) as bitmap:
+                stride, lines = bitmap.stride, memoryview(bitmap.buffer)
+                kept = b"".join(
+                    bytes(lines[line * stride : line * stride + bitmap.width]) for line in range(bitmap.height)
+                )
+                return Scan(number, bitmap.width, bitmap.height, kept)
+
+    def close(self) -> None:
+        self._annotations.close()
+        self._document.close()
+
+
+def _opened(place: Path | bytes) -> PdfDocument:
+    """
+    Raises:
+        PdfiumError: it does not open; why.
+    """
+    from pypdfium2 import PdfDocument, PdfiumError, raw  # noqa: PLC0415
+
+    try:
+        return PdfDocument(place)
+    except PdfiumError as error:
+        if error.err_code != raw.FPDF_ERR_PASSWORD:
+            raise
+    # Where pdfium has no reason to tell, its last one stands, of another file: have another one stand, and ask again.
+    with suppress(PdfiumError):
+        PdfDocument(b"no PDF")
+    return PdfDocument(place)
+
+
+def reason(error: Exception) -> str:
+    """For people: what the library said, else the kind of its error."""
+    said = " ".join(str(error).split())[:200].rstrip(".")
+    return said or type(error).__name__
