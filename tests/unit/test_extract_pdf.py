@@ -284,15 +284,16 @@ def test_characters_of_a_font_that_is_not_in_the_file_are_read_where_they_are_pl
     assert found[0] == Opened("pdf", "pypdfium2", paged=True, pages=1, seeks=True)
 
 
-def test_a_column_of_vertical_writing_is_a_line(tmp_path: Path) -> None:
-    """Else no word of it could be found."""
-    column = "水門を開く時は、警報を鳴らす。"
-    placed = b"".join(b"<%s> Tj 0 -16 Td " % each.encode("utf-16-be").hex().encode() for each in column)
+def test_columns_of_vertical_writing_are_lines_of_text(tmp_path: Path) -> None:
+    """Else no word of them could be found. (What runs across the page has pdfium take all of it for horizontal.)"""
+    columns = ["水門を開く時は、警報を鳴らす。", "記録は毎日残す。"]
+    placed = b"BT /F1 12 Tf 72 780 Td <%s> Tj ET " % ("水門の管理" * 9).encode("utf-16-be").hex().encode()
+    for place, column in enumerate(columns):
+        characters = b"".join(b"<%s> Tj 0 -16 Td " % each.encode("utf-16-be").hex().encode() for each in column)
+        placed += b"BT /F1 12 Tf %d 700 Td %sET " % (300 - 200 * place, characters)
     more = [_FAR_EAST % b"UniJIS-UCS2-H", _FAR_EAST_FONT % b"Japan1"]
-    content = raw_pdf(b"BT /F1 12 Tf 300 700 Td " + placed + b"ET", resources="<< /Font << /F1 7 0 R >> >>", more=more)
-    found = frames(tmp_path, content)
-    assert texts(found) == [(1, column)]
-    assert found[0] == Opened("pdf", "pypdfium2", paged=True, pages=1, seeks=True)
+    found = frames(tmp_path, raw_pdf(placed, resources="<< /Font << /F1 7 0 R >> >>", more=more))
+    assert texts(found) == [(1, "水門の管理" * 9 + "\n" + "".join(columns))]
 
 
 def _annotated(*annotations: str, shown: bytes = b"BT /F1 12 Tf 72 700 Td (Inspection of gate 4) Tj ET") -> bytes:
