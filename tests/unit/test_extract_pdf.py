@@ -421,3 +421,30 @@ def test_files_in_a_file_unfold_to_no_more_than_a_limit() -> None:
     limits = ReadLimits(archive_bytes=5000)
     with pytest.raises(LimitHit, match="PENSTOCK_EXTRACT_ARCHIVE_BYTES"):
         list(module.read(Source(content, limits=limits, formats=FORMATS)))
+
+
+_LETTERS = (
+    b"/CIDInit /ProcSet findresource begin begincmap 1 begincodespacerange <00> <ff> endcodespacerange "
+    b"5 beginbfchar <61> <0645> <62> <0631> <63> <062d> <64> <0628> <65> <0627> endbfchar endcmap end"
+)
+
+
+@pytest.mark.parametrize("spelled", [True, False])
+def test_what_is_written_from_the_right_is_read_from_there(tmp_path: Path, *, spelled: bool) -> None:
+    """Though its glyphs are placed from the left, and whether or not each is said to spell its letter."""
+    word = "مرحبا"
+    shown = b"BT /F1 12 Tf 72 700 Td "
+    for code, letter in zip(b"edcba", reversed(word), strict=True):
+        glyph = b"(%c) Tj" % code
+        if spelled:
+            glyph = b"/Span << /ActualText <feff%04x> >> BDC %s EMC" % (ord(letter), glyph)
+        shown += glyph + b" 7 0 Td "
+    content = raw_pdf(
+        shown + b"ET",
+        resources="<< /Font << /F1 7 0 R >> >>",
+        more=[
+            b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /ToUnicode 8 0 R >>",
+            b"<< /Length %d >>\nstream\n%s\nendstream" % (len(_LETTERS), _LETTERS),
+        ],
+    )
+    assert texts(frames(tmp_path, content)) == [(1, word)]

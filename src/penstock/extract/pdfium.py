@@ -16,15 +16,18 @@ from penstock.extract.kinds import PDF
 from penstock.extract.typeface import stand_in
 
 if TYPE_CHECKING:
-    from pypdfium2 import PdfDocument
+    from pypdfium2 import PdfDocument, PdfPage
 
 _DEEPEST = 6
+"""Of bookmarks in each other, and of drawings."""
 _MOST_BOOKMARKS = 10_000
 _SCALE = 200 / 72
 """Of pages that are drawn: 200 dots an inch, where one of a PDF's units is a 72nd."""
 _MOST_PIXELS = 12_000_000
 """Of a page that is drawn: somewhat more than of an A3 page at that scale."""
 
+_FROM_THE_RIGHT = ("\N{ARABIC LETTER ALEF}", "\N{HEBREW LETTER YOD}")
+"""The letters that hardly a line of what is written from the right is without."""
 _SETTINGS = ".joboptions"
 """Of the program that made it, Acrobat Distiller, which attaches them."""
 _FORMULA = "application/mathml+xml"
@@ -68,11 +71,9 @@ class Pdfium:
 
     def sheet(self, index: int) -> Sheet:
         with closing(self._document[index]) as page:
-            with closing(page.get_textpage()) as characters:
-                try:
-                    text: str = characters.get_text_range()
-                except RecursionError:  # it recurses over each character that has no place in the text
-                    text = characters.get_text_bounded()
+            text = _text(page)
+            if any(letter in text for letter in _FROM_THE_RIGHT) and _unspelled(page):
+                text = _text(page)
             return Sheet(text, self._annotations.on(page, index))
 
     def attached(self, first_page: int, /) -> Iterator[tuple[str, bytes]]:
@@ -142,6 +143,29 @@ def _opened(place: Path | bytes) -> PdfDocument:
     with suppress(PdfiumError):
         PdfDocument(b"no PDF")
     return PdfDocument(place)
+
+
+def _text(page: PdfPage) -> str:
+    with closing(page.get_textpage()) as characters:
+        try:
+            text: str = characters.get_text_range()
+        except RecursionError:  # it recurses over each character that has no place in the text
+            text = characters.get_text_bounded()
+        return text
+
+
+def _unspelled(page: PdfPage) -> bool:
+    """Take away what its glyphs are said to spell, one by one, and say whether they were. pdfium brings what runs from
+    the right into the order in which it is read, but not what it was told in this way: Chrome tells it of all Arabic."""
+    from pypdfium2 import raw  # noqa: PLC0415
+
+    found = False
+    for shown in page.get_objects(filter=[raw.FPDF_PAGEOBJ_TEXT], max_depth=_DEEPEST):
+        for place in reversed(range(raw.FPDFPageObj_CountMarks(shown))):
+            mark = raw.FPDFPageObj_GetMark(shown, place)
+            if raw.FPDFPageObjMark_GetParamValueType(mark, b"ActualText") != raw.FPDF_OBJECT_UNKNOWN:
+                found = bool(raw.FPDFPageObj_RemoveMark(shown, mark)) or found
+    return found
 
 
 def reason(error: Exception) -> str:
