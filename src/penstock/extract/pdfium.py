@@ -156,7 +156,7 @@ def _text(page: PdfPage) -> str:
 
 def _unspelled(page: PdfPage) -> bool:
     """Take away what its glyphs are said to spell, one by one, and say whether they were. pdfium brings what runs from
-    the right into the order in which it is read, but not what it was told in this way: Chrome tells it of all Arabic."""
+    the right into the order in which it is read, but not what it is told in this way, as Chrome tells of all Arabic."""
     from pypdfium2 import raw  # noqa: PLC0415
 
     found = False
