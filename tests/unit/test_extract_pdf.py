@@ -448,3 +448,39 @@ def test_what_is_written_from_the_right_is_read_from_there(tmp_path: Path, *, sp
         ],
     )
     assert texts(frames(tmp_path, content)) == [(1, word)]
+
+
+_PACKETS = ("template", "datasets")
+_XFA = """<xdp:xdp xmlns:xdp="http://ns.adobe.com/xdp/"><template xmlns="http://www.xfa.org/schema/xfa-template/3.3/">
+<subform name="form1"><desc><text>made by a program</text></desc>
+<draw><value><text>Application for water rights</text></value></draw>
+<field name="who"><caption><value><text>Applicant</text></value></caption>
+<validate><message><text>must not be empty</text></message></validate>
+<event><script>app.alert(1)</script></event><items><text>one of many</text></items>
+<value><text>nobody yet</text></value></field>
+<draw presence="hidden"><value><text>not shown</text></value></draw>
+<draw><value><exData><body><p>First <b>paragraph</b></p><p>Second</p></body></exData></value></draw></subform>
+</template>
+<datasets><lists><a>not chosen</a></lists><data><form1><who>Anna Weir</who></form1></data></datasets></xdp:xdp>"""
+
+
+def test_a_form_that_only_adobe_shows_is_a_page_behind_the_one_that_says_so(tmp_path: Path) -> None:
+    packets = ((name, _XFA[_XFA.index(f"<{name}") : _XFA.index(f"</{name}>")] + f"</{name}>") for name in _PACKETS)
+    streams = [(name, packet.encode()) for name, packet in packets]
+    entries = " ".join(f"({name}) {9 + place} 0 R" for place, (name, _) in enumerate(streams))
+    more = [
+        b"<< /Fields [] /XFA 8 0 R >>",
+        f"[{entries}]".encode(),
+        *(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(packet), packet) for _, packet in streams),
+    ]
+    content = raw_pdf(
+        b"BT /F1 12 Tf 72 700 Td (Please wait...) Tj ET",
+        more=more,
+        of_catalog="/AcroForm 7 0 R /NeedsRendering true",
+    )
+    found = frames(tmp_path, content)
+    assert texts(found) == [
+        (1, "Please wait..."),
+        (2, "Application for water rights\nApplicant\nnobody yet\nFirst paragraph\nSecond\nAnna Weir"),
+    ]
+    assert Warned("It is a form that only Adobe's programs show. What is on it is read as page 2.") in found

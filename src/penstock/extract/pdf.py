@@ -16,6 +16,7 @@ from penstock.extract.characters import legible
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import LONGEST_PAGE, Opened, Read, Scan, Text, Warned
 from penstock.extract.kinds import PDF
+from penstock.extract.limits import ReadLimits
 from penstock.extract.parts import within
 from penstock.extract.pdfium import Pdfium, Sheet, reason
 from penstock.extract.source import Source
@@ -58,6 +59,9 @@ class Engine(Protocol):
         """The page with this index, from 0. Raises whatever the library raises."""
 
     def bookmarks(self) -> Bookmarks: ...
+
+    def form(self, limits: ReadLimits, /) -> str:
+        """What is on a form that no page shows."""
 
     def attached(self, first_page: int, /) -> Iterable[tuple[str, bytes]]:
         """The files that are in it, each by its name; asked for last."""
@@ -112,6 +116,11 @@ def read(source: Source, first_page: int = 1) -> Iterator[Read]:
                 yield bookmarks.on(frame)
         if lost:
             yield Text(pages, "", problem=lost)
+        if form := engine.form(source.limits):
+            pages += 1
+            if pages >= first_page:
+                yield Leaf(pages).shown(form)
+                yield Warned(f"It is a form that only Adobe's programs show. What is on it is read as page {pages}.")
         yield from _attached(source, engine, pages + 1, first_page)
 
 
@@ -310,6 +319,9 @@ class _Pypdf:
     def bookmarks(self) -> Bookmarks:
         """Not read: a file that needs the second opinion has little to say of itself."""
         return Bookmarks()
+
+    def form(self, _limits: ReadLimits, /) -> str:
+        return ""
 
     def attached(self, _first_page: int, /) -> Iterable[tuple[str, bytes]]:
         """As little."""

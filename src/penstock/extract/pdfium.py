@@ -13,6 +13,7 @@ from penstock.errors import PasswordRequired, Unreadable
 from penstock.extract.bookmarks import Bookmarks
 from penstock.extract.frames import Scan
 from penstock.extract.kinds import PDF
+from penstock.extract.limits import ReadLimits
 from penstock.extract.typeface import stand_in
 
 if TYPE_CHECKING:
@@ -96,6 +97,16 @@ class Pdfium:
                     yield name, bytes(file.get_data())
                 except PdfiumError:
                     yield name, b""
+
+    def form(self, limits: ReadLimits, /) -> str:
+        """What is on a form that no page shows.
+
+        Raises:
+            LimitHit: entities unfold to too much.
+        """
+        from penstock.extract.xfa import texts_of  # noqa: PLC0415
+
+        return texts_of(self._document, limits)
 
     def bookmarks(self) -> Bookmarks:
         found = []
