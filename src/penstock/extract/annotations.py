@@ -15,6 +15,8 @@ _UNSAID = {raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP}
 _CHOICES = {raw.FPDF_FORMFIELD_COMBOBOX, raw.FPDF_FORMFIELD_LISTBOX}
 _WRITTEN = {"Tx", "Ch"}
 """Text and choices: what else a field has for a value, such as a button's state, is no text."""
+_MOST = 10_000
+"""Of a page that are looked at, and choices of a field: files made to harm name one again and again."""
 _UTF_16 = 2
 """Bytes of one of its units, and of the zero at the end."""
 
@@ -36,7 +38,7 @@ class Annotations:
             return ()
         found: dict[str, None] = {}
         files = []
-        for place in range(count):
+        for place in range(min(count, _MOST)):
             with _annotation(page, place) as annotation:
                 if not annotation:
                     continue
@@ -92,10 +94,11 @@ def _annotation(page: PdfPage, index: int) -> Iterator[Any]:
 
 
 def _chosen(form: Any, annotation: Any) -> str:
-    """As they are shown, which may be other than what they stand for."""
+    """As they are shown, which may be other than what they stand for; not looked for where choices are very many."""
+    count = raw.FPDFAnnot_GetOptionCount(form, annotation)
     labels = [
         _string(lambda *into, index=index: raw.FPDFAnnot_GetOptionLabel(form, annotation, index, *into))
-        for index in range(raw.FPDFAnnot_GetOptionCount(form, annotation))
+        for index in range(count if count <= _MOST else 0)
         if raw.FPDFAnnot_IsOptionSelected(form, annotation, index)
     ]
     return "\n".join(labels)

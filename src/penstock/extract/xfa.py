@@ -16,6 +16,8 @@ from penstock.extract.markup import elements
 
 _UNSEEN = frozenset({"hidden", "inactive", "invisible"})
 _SAID = frozenset({"text", "exData"})
+_MOST = 100
+"""Packets that are looked at. A form has about ten."""
 _LINE = frozenset({"p", "br", "li"})
 """Of the HTML in an exData."""
 
@@ -29,7 +31,7 @@ def texts_of(document: PdfDocument, limits: ReadLimits) -> str:
     if raw.FPDF_GetFormType(document) != raw.FORMTYPE_XFA_FULL:
         return ""
     lines: dict[str, None] = {}
-    for number in range(raw.FPDF_GetXFAPacketCount(document)):
+    for number in range(min(raw.FPDF_GetXFAPacketCount(document), _MOST)):
         read = {b"template": _printed, b"datasets": _filled_in}.get(_name(document, number))
         if read is not None:
             with suppress(Unreadable):  # what is behind the damage
