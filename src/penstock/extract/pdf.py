@@ -76,9 +76,19 @@ class Leaf(NamedTuple):
     added: str = ""
     """What was written on it when it was there already."""
     problem: str | None = None
-    dim: bool = False
-    """Whether too much of its text is in fonts that do not tell which characters they show."""
+    unknown: int = 0
+    """Characters of it, in fonts that do not tell which they show."""
     warning: str = ""
+
+    @property
+    def dim(self) -> bool:
+        """Whether too much of it is unknown to pass for its text."""
+        return self.unknown > len(self.text) * _DIM
+
+    @property
+    def dark(self) -> bool:
+        """Whether as much is unknown as is known, or there is no text at all."""
+        return self.unknown >= len(self.text)
 
     def shown(self, text: str) -> Text:
         if len(text) <= LONGEST_PAGE:
@@ -102,7 +112,8 @@ def read(source: Source, first_page: int = 1) -> Iterator[Read]:
         engine, found = best_reading(engine, second)
         if first_page > 1:
             found = leaves(engine, second, first_page)
-        pages = engine.pages + bool(lost)
+        form = engine.form(source.limits)
+        pages = engine.pages + bool(lost) + bool(form)
         yield Opened("pdf", engine.name, paged=True, pages=pages, seeks=True)
         damaged, bookmarks = 0, engine.bookmarks()
         for leaf in found:
@@ -115,12 +126,10 @@ def read(source: Source, first_page: int = 1) -> Iterator[Read]:
             for frame in _told(leaf, engine if source.pictures else None):
                 yield bookmarks.on(frame)
         if lost:
-            yield Text(pages, "", problem=lost)
-        if form := engine.form(source.limits):
-            pages += 1
-            if pages >= first_page:
-                yield Leaf(pages).shown(form)
-                yield Warned(f"It is a form that only Adobe's programs show. What is on it is read as page {pages}.")
+            yield Text(engine.pages + 1, "", problem=lost)
+        if form and first_page <= pages:
+            yield Leaf(pages).shown(form)
+            yield Warned(f"It is a form that only Adobe's programs show. What is on it is read as page {pages}.")
         yield from _attached(source, engine, pages + 1, first_page)
 
 
@@ -129,7 +138,7 @@ def _told(leaf: Leaf, painter: Engine | None) -> Iterator[Read]:
     if leaf.warning:
         yield Warned(leaf.warning)
     text = "\n".join(filter(None, (leaf.text, leaf.added)))
-    if (leaf.text and not leaf.dim) or leaf.problem is not None:
+    if not leaf.dark or leaf.problem is not None:
         yield leaf.shown(text)
     elif isinstance(painter, Pdfium):
         try:
@@ -265,14 +274,14 @@ def leaves(engine: Engine, second: SecondOpinion, first_page: int = 1) -> Iterat
 def _leaf(number: int, drawn: str, added: Iterable[str] = ()) -> Leaf:
     text = legible(drawn)
     unknown = unknown_in(drawn, text)
-    text = text.strip()
+    text = text.strip() or "\ufffd" * unknown
     if text.count("\n") * _NARROW > len(text):
         text = _COLUMN.sub(lambda column: column[0].replace("\n", ""), text)
-    warning = ""
-    if dim := unknown > len(text) * _DIM:
-        warning = f"Page {number} has text in a font that does not tell which characters it shows."
-        text = text or "\ufffd" * unknown
-    return Leaf(number, text, _besides(text, added) if added else "", dim=dim, warning=warning)
+    leaf = Leaf(number, text, _besides(text, added) if added else "", unknown=unknown)
+    if leaf.dim:
+        said = f"Page {number} has text in a font that does not tell which characters it shows."
+        return leaf._replace(warning=said)
+    return leaf
 
 
 def unknown_in(drawn: str, text: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +17,7 @@ from penstock.extract.limits import ReadLimits
 from penstock.extract.typeface import stand_in
 
 if TYPE_CHECKING:
-    from pypdfium2 import PdfDocument, PdfPage
+    from pypdfium2 import PdfAttachment, PdfDocument, PdfPage
 
 _DEEPEST = 6
 """Of bookmarks in each other, and of drawings."""
@@ -88,15 +88,14 @@ class Pdfium:
         for index in range(first_page - 1):
             with suppress(PdfiumError), closing(self._document[index]) as page:
                 self._annotations.on(page, index)
-        listed = (self._document.get_attachment(index) for index in range(self._document.count_attachments()))
-        annotated = (files for _, files in sorted(self._annotations.attached.items()))
-        for file in chain(listed, *annotated):
-            name = file.get_name()
-            if not name.endswith(_SETTINGS) and file.get_subtype() != _FORMULA:
-                try:
-                    yield name, bytes(file.get_data())
-                except PdfiumError:
-                    yield name, b""
+        for index in range(self._document.count_attachments()):
+            try:
+                yield from _content(self._document.get_attachment(index))
+            except PdfiumError:
+                yield "", b""
+        for _, files in sorted(self._annotations.attached.items()):
+            for file in files:
+                yield from _content(file)
 
     def form(self, limits: ReadLimits, /) -> str:
         """What is on a form that no page shows.
@@ -163,6 +162,20 @@ def _text(page: PdfPage) -> str:
         except RecursionError:  # it recurses over each character that has no place in the text
             text = characters.get_text_bounded()
         return text
+
+
+def _content(file: PdfAttachment) -> Iterator[tuple[str, bytes]]:
+    """Its name and its bytes, none where there are none to be had; nothing of what no reader wants."""
+    from pypdfium2 import PdfiumError  # noqa: PLC0415
+
+    name = file.get_name()
+    if name.endswith(_SETTINGS) or file.get_subtype() == _FORMULA:
+        return
+    try:
+        content = bytes(file.get_data())
+    except PdfiumError:
+        content = b""
+    yield name, content
 
 
 def _unspelled(page: PdfPage) -> bool:
