@@ -484,3 +484,11 @@ def test_a_form_that_only_adobe_shows_is_a_page_behind_the_one_that_says_so(tmp_
         (2, "Application for water rights\nApplicant\nnobody yet\nFirst paragraph\nSecond\nAnna Weir"),
     ]
     assert Warned("It is a form that only Adobe's programs show. What is on it is read as page 2.") in found
+
+
+def test_a_hyphen_stays_within_a_line_and_joins_two() -> None:
+    """By the code that other formats have for one that is not shown."""
+    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"
+    shown = b"BT /F1 12 Tf 72 700 Td (long\\255term care of the pen\\255) Tj 0 -14 Td (stock) Tj ET"
+    content = raw_pdf(shown, resources="<< /Font << /F1 7 0 R >> >>", more=[font])
+    assert texts(list(module.read(Source(content)))) == [(1, "long-term care of the penstock")]

@@ -274,7 +274,7 @@ def leaves(engine: Engine, second: SecondOpinion, first_page: int = 1) -> Iterat
 def _leaf(number: int, drawn: str, added: Iterable[str] = ()) -> Leaf:
     text = legible(drawn)
     unknown = unknown_in(drawn, text)
-    text = text.strip() or "\ufffd" * unknown
+    text = text.strip().replace("\u00ad", "-") or "\ufffd" * unknown  # a PDF shows it, where pdfium has it stay
     if text.count("\n") * _NARROW > len(text):
         text = _COLUMN.sub(lambda column: column[0].replace("\n", ""), text)
     leaf = Leaf(number, text, _besides(text, added) if added else "", unknown=unknown)
