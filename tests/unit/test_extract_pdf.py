@@ -492,3 +492,29 @@ def test_a_hyphen_stays_within_a_line_and_joins_two() -> None:
     shown = b"BT /F1 12 Tf 72 700 Td (long\\255term care of the pen\\255) Tj 0 -14 Td (stock) Tj ET"
     content = raw_pdf(shown, resources="<< /Font << /F1 7 0 R >> >>", more=[font])
     assert texts(list(module.read(Source(content)))) == [(1, "long-term care of the penstock")]
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        "/Subtype /Stamp",
+        "/Subtype /FreeText",
+        f"{_FIELD} /Sig /V << /Type /Sig >>",
+        "/Subtype /Stamp /Contents (Approved)",
+    ],
+)
+def test_what_a_signature_or_stamp_shows_is_read(annotation: str) -> None:
+    """It is in how they look alone, and twice in the file where they say it too."""
+    look = b"BT /F1 12 Tf 2 2 Td (Approved) Tj 0 -12 Td (by A. Weir) Tj ET"
+    content = raw_pdf(
+        b"BT /F1 12 Tf 72 700 Td (Inspection of gate 4) Tj ET",
+        more=[
+            f"<< /Fields [{'8 0 R' if '/FT' in annotation else ''}] >>".encode(),
+            f"<< /Type /Annot /Rect [9 9 99 99] {annotation} /AP << /N 9 0 R >> >>".encode(),
+            b"<< /Type /XObject /Subtype /Form /BBox [0 -9 90 40] /Resources 6 0 R /Length %d >>\nstream\n%s\nendstream"
+            % (len(look), look),
+        ],
+        of_page="/Annots [8 0 R]",
+        of_catalog="/AcroForm 7 0 R",
+    )
+    assert texts(list(module.read(Source(content)))) == [(1, "Inspection of gate 4\nApproved\nby A. Weir")]

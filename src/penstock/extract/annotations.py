@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import closing, contextmanager
+from typing import Any, NamedTuple
 
 from pypdfium2 import PdfAttachment, PdfDocument, PdfPage, raw
 
@@ -21,6 +21,15 @@ _UTF_16 = 2
 """Bytes of one of its units, and of the zero at the end."""
 
 
+class Written(NamedTuple):
+    """What was written on a page."""
+
+    said: tuple[str, ...] = ()
+    """By what the annotations say of themselves, each text once."""
+    pictured: bool = False
+    """Whether some may say more in how they look, as signatures and stamps do."""
+
+
 class Annotations:
     def __init__(self, document: PdfDocument) -> None:
         self._document = document
@@ -31,32 +40,34 @@ class Annotations:
         self.attached: dict[int, list[PdfAttachment]] = {}
         """The files that were met, by the index of the page."""
 
-    def on(self, page: PdfPage, index: int) -> tuple[str, ...]:
-        """What a reader sees of them, each text once."""
+    def on(self, page: PdfPage, index: int) -> Written:
+        """What a reader sees of them."""
         count = raw.FPDFPage_GetAnnotCount(page)
         if not count:
-            return ()
+            return Written()
         found: dict[str, None] = {}
-        files = []
+        files, pictured = [], False
         for place in range(min(count, _MOST)):
             with _annotation(page, place) as annotation:
-                if not annotation:
+                if not annotation or _is_unseen(annotation):
                     continue
-                if said := self._said(annotation).strip():
-                    found[said] = None
-                if file := raw.FPDFAnnot_GetFileAttachment(annotation):
+                kind = raw.FPDFAnnot_GetSubtype(annotation)
+                if kind == raw.FPDF_ANNOT_FILEATTACHMENT and (file := raw.FPDFAnnot_GetFileAttachment(annotation)):
                     files.append(PdfAttachment(file, self._document))
+                said = self._filled_in(annotation) if kind == raw.FPDF_ANNOT_WIDGET else _entry(annotation, b"Contents")
+                found[said.strip()] = None
+                pictured = pictured or self._is_pictured(annotation, kind, said)
         if files:
             self.attached[index] = files
-        return tuple(found)
+        return Written(tuple(filter(None, found)), pictured)
 
-    def _said(self, annotation: Any) -> str:
-        kind = raw.FPDFAnnot_GetSubtype(annotation)
-        if kind in _UNSAID or raw.FPDFAnnot_GetFlags(annotation) & _UNSEEN:
-            return ""
+    def _is_pictured(self, annotation: Any, kind: int, said: str) -> bool:
         if kind == raw.FPDF_ANNOT_WIDGET:
-            return self._filled_in(annotation)
-        return _entry(annotation, b"Contents")
+            form = self._form()
+            signed = form and raw.FPDFAnnot_GetFormFieldType(form, annotation) == raw.FPDF_FORMFIELD_SIGNATURE
+        else:
+            signed = kind == raw.FPDF_ANNOT_STAMP or (kind == raw.FPDF_ANNOT_FREETEXT and not said)
+        return bool(signed and raw.FPDFAnnot_HasKey(annotation, b"AP"))
 
     def _filled_in(self, annotation: Any) -> str:
         """Of a field that lost its form when its page was taken out of another file, what it says by itself."""
@@ -81,6 +92,19 @@ class Annotations:
         """Before the document is."""
         if self._fields:
             raw.FPDFDOC_ExitFormFillEnvironment(self._fields)
+
+
+def pictures_of(document: PdfDocument, index: int) -> PdfDocument:
+    """A document with this page alone, and what is written on it made a part of it; to be closed."""
+    copy = PdfDocument.new()
+    copy.import_pages(document, [index])
+    with closing(copy[0]) as page:
+        raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY)
+    return copy
+
+
+def _is_unseen(annotation: Any) -> bool:
+    return raw.FPDFAnnot_GetSubtype(annotation) in _UNSAID or bool(raw.FPDFAnnot_GetFlags(annotation) & _UNSEEN)
 
 
 @contextmanager

@@ -291,9 +291,13 @@ def unknown_in(drawn: str, text: str) -> int:
 
 def _besides(text: str, added: Iterable[str]) -> str:
     """What was written on a page, without what is said there already: a comment may repeat what it is about."""
-    said = " ".join(text.split())
-    each = (legible(one).strip() for one in added)
-    return "\n".join(one for one in each if " ".join(one.split()) not in said)
+    said, kept = " ".join(text.split()), []
+    for one in (legible(each).strip() for each in added):
+        words = " ".join(one.split())
+        if words not in said:
+            kept.append(one)
+            said = f"{said}\n{words}"
+    return "\n".join(kept)
 
 
 class _Pypdf:

@@ -75,7 +75,19 @@ class Pdfium:
             text = _text(page)
             if any(letter in text for letter in _FROM_THE_RIGHT) and _unspelled(page):
                 text = _text(page)
-            return Sheet(text, self._annotations.on(page, index))
+            said, pictured = self._annotations.on(page, index)
+        return Sheet(text, (self._pictured(index, text), *said) if pictured else said)
+
+    def _pictured(self, index: int, text: str) -> str:
+        """What comes behind the page's own text when what was written on it is a part of it."""
+        from pypdfium2 import PdfiumError  # noqa: PLC0415
+
+        from penstock.extract.annotations import pictures_of  # noqa: PLC0415
+
+        with suppress(PdfiumError), closing(pictures_of(self._document, index)) as copy, closing(copy[0]) as page:
+            more, text = _text(page), text.rstrip()
+            return more[len(text) :] if more.startswith(text) else ""
+        return ""
 
     def attached(self, first_page: int, /) -> Iterator[tuple[str, bytes]]:
         """The files that it holds, each by its name; those in annotations come last, in the order of their pages.
