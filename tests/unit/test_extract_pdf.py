@@ -320,6 +320,7 @@ _FIELD = "/Subtype /Widget /T (a) /FT"
         ("/Subtype /Text /Contents (The seal leaks.)", "The seal leaks."),
         ("/Subtype /Highlight /Contents (See page 2)", "See page 2"),
         ("/Subtype /Highlight /Contents (gate\n4)", ""),
+        ("/Subtype /Text /Contents (Inspect)", "Inspect"),
         ("/Subtype /Text /F 2 /Contents (Hidden)", ""),
         ("/Subtype /Link /Contents (Where it leads)", ""),
         ("/Subtype /Popup /Contents (Said already)", ""),

@@ -291,13 +291,13 @@ def unknown_in(drawn: str, text: str) -> int:
 
 def _besides(text: str, added: Iterable[str]) -> str:
     """What was written on a page, without what is said there already: a comment may repeat what it is about."""
-    said, kept = " ".join(text.split()), []
+    said, kept = f" {' '.join(text.split())} ", []
     for one in (legible(each).strip() for each in added):
-        words = " ".join(one.split())
+        words = f" {' '.join(one.split())} "
         if words not in said:
             kept.append(one)
-            said = f"{said}\n{words}"
-    return "\n".join(kept)
+            said += words
+    return "\n".join(filter(None, kept))
 
 
 class _Pypdf:
