@@ -412,8 +412,10 @@ def test_a_file_in_an_annotation_is_a_part_too(tmp_path: Path) -> None:
     assert [number for number, _ in texts(list(module.read(source, 3)))] == [3, 4, 5, 6]
 
 
-def test_settings_of_the_program_that_made_a_file_are_none_of_its_text(tmp_path: Path) -> None:
-    content = _with_files(**{"Press Quality.joboptions": b"<< /ASCII85EncodePages false >>"})
+def test_what_a_program_attached_for_itself_is_none_of_its_text() -> None:
+    """Settings of what made it, and formulas once more."""
+    settings = {"Press Quality.joboptions": b"<< /ASCII85EncodePages false >>"}
+    content = _with_files(formula_xml=b"<?xml version='1.0'?>\n<math><mi>x</mi></math>", **settings)
     assert texts(list(module.read(Source(content, formats=FORMATS)))) == [(1, "The cover.")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from itertools import islice
@@ -31,7 +32,7 @@ _FROM_THE_RIGHT = ("\N{ARABIC LETTER ALEF}", "\N{HEBREW LETTER YOD}")
 """The letters that hardly a line of what is written from the right is without."""
 _SETTINGS = ".joboptions"
 """Of the program that made it, Acrobat Distiller, which attaches them."""
-_FORMULA = "application/mathml+xml"
+_FORMULA = re.compile(rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<math\b", re.DOTALL)
 """As TeX attaches it, once more than it is on the page."""
 
 
@@ -73,8 +74,8 @@ class Pdfium:
     def sheet(self, index: int) -> Sheet:
         with closing(self._document[index]) as page:
             text = _text(page)
-            if any(letter in text for letter in _FROM_THE_RIGHT) and _unspelled(page):
-                text = _text(page)
+            if _runs_from_the_right(text) and _unspelled(page):
+                text = shown if _runs_from_the_right(shown := _text(page)) else text
             said, pictured = self._annotations.on(page, index)
         return Sheet(text, (self._pictured(index, text), *said) if pictured else said)
 
@@ -181,13 +182,16 @@ def _content(file: PdfAttachment) -> Iterator[tuple[str, bytes]]:
     from pypdfium2 import PdfiumError  # noqa: PLC0415
 
     name = file.get_name()
-    if name.endswith(_SETTINGS) or file.get_subtype() == _FORMULA:
-        return
     try:
         content = bytes(file.get_data())
     except PdfiumError:
         content = b""
-    yield name, content
+    if not name.endswith(_SETTINGS) and not _FORMULA.match(content):
+        yield name, content
+
+
+def _runs_from_the_right(text: str) -> bool:
+    return any(letter in text for letter in _FROM_THE_RIGHT)
 
 
 def _unspelled(page: PdfPage) -> bool:
