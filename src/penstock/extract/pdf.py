@@ -1,4 +1,4 @@
-"""PDF by pypdfium2; pypdf is the second opinion where pdfium fails, or finds no text though fonts are used."""
+"""PDF by pypdfium2; pypdf is the second opinion where that fails, finds no text, or does not know its characters."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ _DIM = 0.1
 _GLYPH = re.compile(r"/(?:[A-Za-z]{0,3}\d+|uni[0-9A-F]{4}|[A-Za-z]_[A-Za-z])\b")
 """The name of a glyph, by which pypdf shows a character that it does not know."""
 _PATIENCE = 3
+"""Pages that pypdf is asked about in vain before it is not asked again."""
 _EAST_ASIAN = "\u3000-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef"
 _COLUMN = re.compile(rf"^[{_EAST_ASIAN}]{{1,3}}$(?:\n^[{_EAST_ASIAN}]{{1,3}}$){{4,}}", re.MULTILINE)
 """Of vertical writing, whose characters pdfium puts on a line each where they are placed one by one."""
@@ -274,7 +275,8 @@ def leaves(engine: Engine, second: SecondOpinion, first_page: int = 1) -> Iterat
 def _leaf(number: int, drawn: str, added: Iterable[str] = ()) -> Leaf:
     text = legible(drawn)
     unknown = unknown_in(drawn, text)
-    text = text.strip().replace("\u00ad", "-") or "\ufffd" * unknown  # a PDF shows it, where pdfium has it stay
+    # A soft hyphen that pdfium has left is a hyphen: in the usual encoding of PDFs both are of one glyph.
+    text = text.strip().replace("\u00ad", "-") or "\ufffd" * unknown
     if text.count("\n") * _NARROW > len(text):
         text = _COLUMN.sub(lambda column: column[0].replace("\n", ""), text)
     leaf = Leaf(number, text, _besides(text, added) if added else "", unknown=unknown)
