@@ -53,15 +53,17 @@ def raw_pdf(
     kids: str | None = None,
     resources: str = _FONT,
     more: Sequence[bytes] = (),
+    of_page: str = "",
+    of_catalog: str = "",
 ) -> bytes:
     """A PDF written by hand: one content stream, as it is, for all pages. `kids`: the page tree's own, to lie in it;
-    `more`: objects, from the seventh on."""
+    `more`: objects, from the seventh on; `of_page`, `of_catalog`: further entries of theirs."""
     references = " ".join(["4 0 R"] * pages) if kids is None else kids
     objects = [
-        b"<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Catalog /Pages 2 0 R {of_catalog} >>".encode(),
         f"<< /Type /Pages /Count {pages} /Kids [{references}] >>".encode(),
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 5 0 R /Resources 6 0 R >>",
+        f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 5 0 R /Resources 6 0 R {of_page} >>".encode(),
         f"<< /Length {len(content)} {filters} >>\nstream\n".encode() + content + b"\nendstream",
         resources.encode(),
         *more,

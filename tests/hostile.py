@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from email.message import EmailMessage
 from pathlib import Path
 
+from pypdf import PdfWriter
+
 from penstock.errors import Permanent
 from penstock.extract.limits import ReadLimits
 from penstock.extract.reader import ChildReader
@@ -229,6 +231,33 @@ def absurd_image() -> bytes:
     return _pdf_of(objects)
 
 
+def many_annotations() -> bytes:
+    """One comment, named half a million times."""
+    note = b"<< /Type /Annot /Subtype /Text /Rect [9 9 99 99] /Contents (%s) >>" % (b"Still here " * 900)
+    return raw_pdf(b"", more=[b"[%s]" % (b"8 0 R " * 500_000), note], of_page="/Annots 7 0 R")
+
+
+def nested_pdf(depth: int) -> bytes:
+    """Each has the next attached to it."""
+    content = pdf(["The innermost."])
+    for _ in range(depth):
+        outer = PdfWriter(clone_from=io.BytesIO(raw_pdf(b"")))
+        outer.add_attachment("inner.pdf", content)
+        buffer = io.BytesIO()
+        outer.write(buffer)
+        content = buffer.getvalue()
+    return content
+
+
+def laughing_form() -> bytes:
+    form = f"{_laughs()}<template><value><text>&a9;</text></value></template>".encode()
+    more = [
+        b"<< /Fields [] /XFA [(template) 8 0 R] >>",
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(form), form),
+    ]
+    return raw_pdf(b"", more=more, of_catalog="/AcroForm 7 0 R /NeedsRendering true")
+
+
 # Others
 
 
@@ -329,6 +358,10 @@ def _pdfs() -> Iterator[Case]:
     box = "/MediaBox [-1e30 -1e30 1e30 1e30]"
     yield Case("media-box.pdf", lambda: _pdf_of(_one_page(box)), _READS)
     yield Case("absurd-image.pdf", absurd_image, _of(TEXT))
+    yield Case("annotations-500000.pdf", many_annotations, _of(TEXT))
+    yield Case("nested-12.pdf", lambda: nested_pdf(12), _of(LIMIT), "NESTING")
+    yield Case("nested-3.pdf", lambda: nested_pdf(3), _of(TEXT))
+    yield Case("billion-laughs.pdf", laughing_form, _of(LIMIT), "ENTITY_CHARS")
     yield Case("scan.pdf", lambda: scanned_pdf(3), _of(NOTHING))
     yield Case("a-pdf.docx", lambda: pdf(["It is a PDF."]), _of(TEXT))
     yield Case("pdf-and-zip.pdf", lambda: pdf(["It is a PDF."]) + zip_of({"a.txt": "and a ZIP"}), _of(TEXT))

@@ -286,7 +286,7 @@ class Reading(Protocol):
 
     @property
     def pages(self) -> int:
-        """How many there will be; 0 where the format does not say."""
+        """How many there will be, without those of files in it; 0 where the format does not say."""
 
     @property
     def warnings(self) -> Sequence[str]: ...

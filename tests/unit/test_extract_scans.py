@@ -55,6 +55,27 @@ def test_only_pages_without_text_are_shown_and_the_receipt_names_them(tmp_path: 
     assert abs(picture.width / picture.height - 595 / 842) < 0.01
 
 
+def test_a_page_whose_font_does_not_tell_its_characters_is_shown(tmp_path: Path) -> None:
+    content = raw_pdf(b"BT /F1 12 Tf 72 700 Td <0102030405> Tj ( A) Tj ET")
+    pages, warnings = read(tmp_path, content, FakeRecognizer())
+    assert [page.text for page in pages] == ["Recognized."]
+    assert warnings[0] == "Page 1 has text in a font that does not tell which characters it shows."
+    pages, _ = read(tmp_path, content, None)
+    assert [page.text for page in pages] == ["A"]
+
+
+def test_what_was_written_on_a_scan_is_read_beside_it(tmp_path: Path) -> None:
+    note = b"<< /Type /Annot /Subtype /Text /Rect [9 9 99 99] /Contents (The seal leaks.) >>"
+    content = raw_pdf(b"1 1 9 9 re f", more=[note], of_page="/Annots [7 0 R]", pages=2)
+    pages, _ = read(tmp_path, content, FakeRecognizer())
+    assert [(page.number, page.text) for page in pages] == [
+        (1, "Recognized."),
+        (1, "The seal leaks."),
+        (2, "Recognized."),
+        (2, "The seal leaks."),
+    ]
+
+
 def test_a_page_in_which_nothing_is_recognized_stays_without_text(tmp_path: Path) -> None:
     pages, warnings = read(tmp_path, scanned_pdf(1), FakeRecognizer(" \n"))
     assert [(page.text, page.problem) for page in pages] == [("", None)]

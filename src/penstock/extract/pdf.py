@@ -1,24 +1,24 @@
-"""PDF by pypdfium2; pypdf is the second opinion where pdfium fails, or finds no text though fonts are used."""
+"""PDF by pypdfium2; pypdf is the second opinion where that fails, finds no text, or does not know its characters."""
 
 from __future__ import annotations
 
 import logging
-import math
 import re
-from bisect import bisect_left
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
-from itertools import chain, islice
-from pathlib import Path
-from typing import Any, Protocol, Self
-
-from msgspec.structs import replace
+from itertools import chain
+from typing import Any, NamedTuple, Protocol, Self
 
 from penstock.errors import PasswordRequired, Permanent, Unreadable
-from penstock.extract.characters import label, legible
+from penstock.extract.bookmarks import Bookmarks
+from penstock.extract.characters import legible
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import LONGEST_PAGE, Opened, Read, Scan, Text, Warned
 from penstock.extract.kinds import PDF
+from penstock.extract.limits import ReadLimits
+from penstock.extract.parts import within
+from penstock.extract.pdfium import Pdfium, Sheet, reason
 from penstock.extract.source import Source
 
 _TITLE = PDF.title
@@ -34,12 +34,19 @@ _DRAWING = b"Do"
 """The one by which it draws a form."""
 _LONGEST_NAME = 16
 _BLOCK = 1 << 20
-_DEEPEST = 6
-_MOST_BOOKMARKS = 10_000
-_SCALE = 200 / 72
-"""Of pages that are drawn: 200 dots an inch, where one of a PDF's units is a 72nd."""
-_MOST_PIXELS = 12_000_000
-"""Of a page that is drawn: somewhat more than of an A3 page at that scale."""
+_DIM = 0.1
+"""The part of a page's characters that may be unknown."""
+_GLYPH = re.compile(r"/(?:[A-Za-z]{0,3}\d+|uni[0-9A-F]{4}|[A-Za-z]_[A-Za-z])\b")
+"""The name of a glyph, by which pypdf shows a character that it does not know."""
+_PATIENCE = 3
+"""Pages that pypdf is asked about in vain before it is not asked again."""
+_EAST_ASIAN = "\u3000-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef"
+_COLUMN = re.compile(rf"^[{_EAST_ASIAN}]{{1,3}}$(?:\n^[{_EAST_ASIAN}]{{1,3}}$){{4,}}", re.MULTILINE)
+"""Of vertical writing, whose characters pdfium puts on a line each where they are placed one by one."""
+_NARROW = 4
+"""Characters of a line, on the average of a page, of which such columns are the most."""
+_LIGATURES = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFB00, 0xFB07)}
+"""As pdfium writes them."""
 _LOST = "the file is cut short or damaged; pages behind this may be missing"
 
 
@@ -49,47 +56,46 @@ class Engine(Protocol):
     name: str
     pages: int
 
-    def text(self, index: int) -> str:
-        """Of the page with this index, from 0. Raises whatever the library raises."""
+    def sheet(self, index: int) -> Sheet:
+        """The page with this index, from 0. Raises whatever the library raises."""
 
     def bookmarks(self) -> Bookmarks: ...
 
+    def form(self, limits: ReadLimits, /) -> str:
+        """What is on a form that no page shows."""
 
-class Bookmarks:
-    """The outline that a reader shows beside the pages: its titles are what sections are called."""
-
-    def __init__(self, entries: Iterable[tuple[int, int, str]] = ()) -> None:
-        """`entries`: page number, level and title of each, in their order."""
-        self._by_page: dict[int, list[tuple[int, str]]] = {}
-        for page, level, title in entries:
-            if title := label(title):
-                self._by_page.setdefault(page, []).append((level, title))
-        self._pages = sorted(self._by_page)
-        self._paths: dict[int, list[tuple[int, str]]] = {}
-        """What is open at the end of each page that opens something."""
-        path: list[tuple[int, str]] = []
-        for page in self._pages:
-            for entry in self._by_page[page]:
-                path = [*(each for each in path if each[0] < entry[0]), entry]
-            self._paths[page] = path
-
-    def on(self, frame: Read) -> Read:
-        """The same page with its sections: one begins where its title stands, else where the page does."""
-        if not isinstance(frame, Text) or not frame.text or not self._pages:
-            return frame
-        before = bisect_left(self._pages, frame.number)
-        path = self._paths[self._pages[before - 1]] if before else []
-        sections = {0: _titles(path)} if path else {}
-        place = 0
-        for entry in self._by_page.get(frame.number, ()):
-            path = [*(each for each in path if each[0] < entry[0]), entry]
-            place = max(place, frame.text.find(entry[1], place))
-            sections[place] = _titles(path)
-        return replace(frame, sections=tuple(sections.items()))
+    def attached(self, first_page: int, /) -> Iterable[tuple[str, bytes]]:
+        """The files that are in it, each by its name; asked for last."""
 
 
-def _titles(path: list[tuple[int, str]]) -> tuple[str, ...]:
-    return tuple(title for _, title in path)
+class Leaf(NamedTuple):
+    """A page, read."""
+
+    number: int
+    text: str = ""
+    """Its own."""
+    added: str = ""
+    """What was written on it when it was there already."""
+    problem: str | None = None
+    unknown: int = 0
+    """Characters of it, in fonts that do not tell which they show."""
+    warning: str = ""
+
+    @property
+    def dim(self) -> bool:
+        """Whether too much of it is unknown to pass for its text."""
+        return self.unknown > len(self.text) * _DIM
+
+    @property
+    def dark(self) -> bool:
+        """Whether as much is unknown as is known, or there is no text at all."""
+        return self.unknown >= len(self.text)
+
+    def shown(self, text: str) -> Text:
+        if len(text) <= LONGEST_PAGE:
+            return Text(self.number, text, problem=self.problem)
+        problem = f"it has more than {LONGEST_PAGE} characters; the rest was left out"
+        return Text(self.number, text[:LONGEST_PAGE], problem=problem)
 
 
 def match(look: Look) -> Match:
@@ -106,31 +112,68 @@ def read(source: Source, first_page: int = 1) -> Iterator[Read]:
         engine, lost = _opened(source, second, first)
         engine, found = best_reading(engine, second)
         if first_page > 1:
-            found = frames(engine, second, first_page)
-        yield Opened("pdf", engine.name, paged=True, pages=engine.pages + bool(lost), seeks=True)
+            found = leaves(engine, second, first_page)
+        form = engine.form(source.limits)
+        pages = engine.pages + bool(lost) + bool(form)
+        yield Opened("pdf", engine.name, paged=True, pages=pages, seeks=True)
         damaged, bookmarks = 0, engine.bookmarks()
-        for frame in found:
-            if lost and isinstance(frame, Text) and not frame.text:
-                frame = replace(frame, problem=frame.problem or "its content is missing")  # noqa: PLW2901
-            if isinstance(frame, Text) and frame.problem is not None and not frame.text:
+        for leaf in found:
+            if lost and not leaf.text:
+                leaf = leaf._replace(problem=leaf.problem or "its content is missing")  # noqa: PLW2901
+            if leaf.problem is not None and not leaf.text:
                 damaged += 1
                 if damaged == engine.pages:
-                    raise Unreadable(kind=_TITLE, why=frame.problem)
-            yield _scanned(engine, frame) if source.pictures else bookmarks.on(frame)
+                    raise Unreadable(kind=_TITLE, why=leaf.problem)
+            for frame in _told(leaf, engine if source.pictures else None):
+                yield bookmarks.on(frame)
         if lost:
             yield Text(engine.pages + 1, "", problem=lost)
+        if form and first_page <= pages:
+            yield Leaf(pages).shown(form)
+            yield Warned(f"It is a form that only Adobe's programs show. What is on it is read as page {pages}.")
+        yield from _attached(source, engine, pages + 1, first_page)
 
 
-def _scanned(engine: Engine, frame: Read) -> Read:
-    """The page as a picture, where it has no text and the engine can draw it."""
-    if not isinstance(frame, Text) or frame.text or frame.problem is not None or not isinstance(engine, _Pdfium):
-        return frame
-    try:
-        return engine.drawn(frame.number)
-    except MemoryError:
-        raise
-    except Exception as error:  # noqa: BLE001 - as for its text
-        return replace(frame, problem=f"it has no text, and could not be drawn ({_reason(error)})")
+def _told(leaf: Leaf, painter: Engine | None) -> Iterator[Read]:
+    """The page, as a picture where it has no text that can be read, and there is one who paints it."""
+    if leaf.warning:
+        yield Warned(leaf.warning)
+    text = "\n".join(filter(None, (leaf.text, leaf.added)))
+    if not leaf.dark or leaf.problem is not None:
+        yield leaf.shown(text)
+    elif isinstance(painter, Pdfium):
+        try:
+            yield painter.drawn(leaf.number)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as for its text
+            problem = f"it has no text, and could not be drawn ({reason(error)})"
+            yield leaf._replace(problem=problem).shown(text)
+        else:
+            if leaf.added:
+                yield leaf.shown(leaf.added)
+    else:
+        if leaf.added and not leaf.text:
+            yield Warned(f"Page {leaf.number} has no text of its own; what is read is in form fields and comments.")
+        yield leaf.shown(text)
+
+
+def _attached(source: Source, engine: Engine, number: int, first_page: int) -> Iterator[Read]:
+    """The files that are in it, as parts behind the last page.
+
+    Raises:
+        LimitHit: which.
+    """
+    for name, content in engine.attached(first_page):
+        source.unfolded.bytes += len(content)
+        if source.unfolded.bytes > source.limits.archive_bytes:
+            raise source.limits.hit("archive_bytes", "bytes unfolded")
+        for frame in within(source.part(content, name), number):
+            if isinstance(frame, Text | Scan):
+                number = frame.number + 1
+                if frame.number < first_page:
+                    continue
+            yield frame
 
 
 def _opened(source: Source, second: SecondOpinion, stack: ExitStack) -> tuple[Engine, str]:
@@ -140,20 +183,20 @@ def _opened(source: Source, second: SecondOpinion, stack: ExitStack) -> tuple[En
         PasswordRequired, Unreadable: none does.
     """
     try:
-        return stack.enter_context(closing(_Pdfium(source.place))), ""
+        return stack.enter_context(closing(Pdfium(source.place))), ""
     except Permanent as error:
         try:
             return second.instead_of(error), ""
         except Unreadable:
-            if (content := mended(source)) is not None:
+            for content in mended(source):
                 with suppress(Permanent):
-                    return stack.enter_context(closing(_Pdfium(content))), _LOST
+                    return stack.enter_context(closing(Pdfium(content))), _LOST
             raise
 
 
-def mended(source: Source) -> bytes | None:
-    """The file with a new trailer, which leads to its catalog, or to a new one of its page tree, or to a new tree of
-    the pages that are found; None where there is nothing to lead to.
+def mended(source: Source) -> Iterator[bytes]:
+    """The file with a new trailer, which leads to its catalog; then with a new catalog, of its page tree, or of a new
+    tree of the pages that are found.
 
     Writers put these behind the pages, so that a file which is cut short has lost them. What lies in compressed object
     streams is not found.
@@ -161,9 +204,9 @@ def mended(source: Source) -> bytes | None:
     with source.open() as file:
         content = file.read()
     if b"/Encrypt" in content:
-        return None
+        return
     kinds: dict[bytes, dict[bytes, None]] = {b"Catalog": {}, b"Pages": {}, b"Page": {}}
-    largest = 0
+    largest = end = 0
     for found in _OBJECT.finditer(content):
         largest = max(largest, int(found[1]))
         end = content.find(b"endobj", found.end(), found.end() + _LONGEST_DICTIONARY)
@@ -171,127 +214,92 @@ def mended(source: Source) -> bytes | None:
         kind = None if stream else _TYPE.search(head)
         if kind is not None and not (kind[1] == b"Pages" and b"/Parent" in head):
             kinds[kind[1]][b"%d %d R" % (int(found[1]), int(found[2]))] = None
+    if end > 0:
+        content = content[:end]  # without a trailer that is cut short
     catalogs, trees, pages = (list(each) for each in kinds.values())
     added = b"\nendstream\nendobj\n"
-    if not catalogs and not trees and pages:
-        trees = [b"%d 0 R" % (largest + 2)]
-        tree = (largest + 2, len(pages), b" ".join(pages))
-        added += b"%d 0 obj\n<< /Type /Pages /Count %d /Kids [%s] >>\nendobj\n" % tree
-    if not catalogs and trees:
-        catalogs = [b"%d 0 R" % (largest + 1)]
-        added += b"%d 0 obj\n<< /Type /Catalog /Pages %s >>\nendobj\n" % (largest + 1, trees[-1])
-    if not catalogs:
-        return None
-    return content + added + b"trailer\n<< /Size %d /Root %s >>\n%%%%EOF\n" % (largest + 3, catalogs[-1])
+    trailer = b"trailer\n<< /Size %d /Root %%s >>\n%%%%%%%%EOF\n" % (largest + 3)
+    if catalogs:
+        yield content + added + trailer % catalogs[-1]
+    catalog, tree = b"%d 0 R" % (largest + 1), b"%d 0 R" % (largest + 2)
+    added += b"%d 0 obj\n<< /Type /Catalog /Pages %%s >>\nendobj\n" % (largest + 1)
+    if trees:
+        yield content + added % trees[-1] + trailer % catalog
+    elif pages:
+        kids = (largest + 2, len(pages), b" ".join(pages))
+        added = added % tree + b"%d 0 obj\n<< /Type /Pages /Count %d /Kids [%s] >>\nendobj\n" % kids
+        yield content + added + trailer % catalog
 
 
-def best_reading(engine: Engine, second: SecondOpinion) -> tuple[Engine, Iterator[Read]]:
+def best_reading(engine: Engine, second: SecondOpinion) -> tuple[Engine, Iterator[Leaf]]:
     """What this engine reads; but what pypdf reads, where this one finds no text, fonts are used, and pypdf does."""
-    found, has_text = _looked_ahead(frames(engine, second))
+    found, has_text = _looked_ahead(leaves(engine, second))
     if not has_text and second.may_find_text():
-        other, has_text = _looked_ahead(frames(second.opened(), second))
+        other, has_text = _looked_ahead(leaves(second.opened(), second))
         if has_text:
             return second.opened(), other
     return engine, found
 
 
-def _looked_ahead(found: Iterator[Read]) -> tuple[Iterator[Read], bool]:
-    """The same frames, and whether any has text: read up to the first that does."""
-    seen: list[Read] = []
-    for frame in found:
-        seen.append(frame)
-        if isinstance(frame, Text) and frame.text:
+def _looked_ahead(found: Iterator[Leaf]) -> tuple[Iterator[Leaf], bool]:
+    """The same pages, and whether any has text: read up to the first that does."""
+    seen: list[Leaf] = []
+    for leaf in found:
+        seen.append(leaf)
+        if leaf.text:
             return chain(seen, found), True
     return iter(seen), False
 
 
-def frames(engine: Engine, second: SecondOpinion, first_page: int = 1) -> Iterator[Read]:
+def leaves(engine: Engine, second: SecondOpinion, first_page: int = 1) -> Iterator[Leaf]:
     """All pages from this one on; one that this engine fails to read is read by the second, or has a problem."""
     for number in range(first_page, engine.pages + 1):
         try:
-            drawn = engine.text(number - 1)
+            drawn, added = engine.sheet(number - 1)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - a damaged page can raise anything, and costs that page alone
             other = second.text(number - 1, of=engine.pages)
             if other is None:
-                yield Text(number, "", problem=_reason(error))
+                yield Leaf(number, problem=reason(error))
                 continue
-            drawn = other
-            yield Warned(f"Page {number} was read by pypdf, as pypdfium2 could not ({_reason(error)}).")
-        text = legible(drawn).strip()
-        if not text and (unknown := drawn.strip()):
-            text = "\ufffd" * len(unknown)
-            yield Warned(f"Page {number} has text in a font that does not tell which characters it shows.")
-        problem = None
-        if len(text) > LONGEST_PAGE:
-            text, problem = text[:LONGEST_PAGE], f"it has more than {LONGEST_PAGE} characters; the rest was left out"
-        yield Text(number, text, problem=problem)
+            said = f"Page {number} was read by pypdf, as pypdfium2 could not ({reason(error)})."
+            yield _leaf(number, other)._replace(warning=said)
+            continue
+        leaf = _leaf(number, drawn, added)
+        if leaf.dim and (clearer := second.clearer(number - 1, of=engine.pages)):
+            leaf = _leaf(number, clearer, added)
+        yield leaf
 
 
-def _reason(error: Exception) -> str:
-    """For people: what the library said, else the kind of its error."""
-    said = " ".join(str(error).split())[:200].rstrip(".")
-    return said or type(error).__name__
+def _leaf(number: int, drawn: str, added: Iterable[str] = ()) -> Leaf:
+    text = legible(drawn)
+    unknown = unknown_in(drawn, text)
+    # A soft hyphen that pdfium has left is a hyphen: in the usual encoding of PDFs both are of one glyph.
+    text = text.strip().replace("\u00ad", "-") or "\ufffd" * unknown
+    if text.count("\n") * _NARROW > len(text):
+        text = _COLUMN.sub(lambda column: column[0].replace("\n", ""), text)
+    leaf = Leaf(number, text, _besides(text, added) if added else "", unknown=unknown)
+    if leaf.dim:
+        said = f"Page {number} has text in a font that does not tell which characters it shows."
+        return leaf._replace(warning=said)
+    return leaf
 
 
-class _Pdfium:
-    """
-    Raises:
-        PasswordRequired, Unreadable: it does not open.
-    """
+def unknown_in(drawn: str, text: str) -> int:
+    """How many characters were left out to make it legible, beside line ends and hyphens."""
+    return len(drawn) - len(text) - drawn.count("\r\n") - drawn.count("\ufffe")
 
-    name = "pypdfium2"
 
-    def __init__(self, place: Path | bytes) -> None:
-        import pypdfium2  # noqa: PLC0415 - other formats do not need it
-
-        try:
-            self._document = pypdfium2.PdfDocument(place)
-            self.pages = len(self._document)
-        except pypdfium2.PdfiumError as error:
-            if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
-                raise PasswordRequired from error
-            told = error.err_code not in {None, pypdfium2.raw.FPDF_ERR_SUCCESS}
-            raise Unreadable(kind=_TITLE, why=_reason(error) if told else "it does not open") from error
-        if not self.pages:
-            raise Unreadable(kind=_TITLE, why="it has no pages")
-
-    def text(self, index: int) -> str:
-        with closing(self._document[index]) as page, closing(page.get_textpage()) as characters:
-            try:
-                text: str = characters.get_text_range()
-            except RecursionError:  # it recurses over each character that has no place in the text
-                text = characters.get_text_bounded()
-            return text
-
-    def bookmarks(self) -> Bookmarks:
-        found = []
-        try:
-            for entry in islice(self._document.get_toc(max_depth=_DEEPEST), _MOST_BOOKMARKS):
-                target = entry.get_dest()
-                page = target.get_index() if target else None
-                if page is not None:
-                    found.append((page + 1, entry.level, entry.get_title()))
-        except MemoryError:
-            raise
-        except Exception:  # noqa: BLE001 - those before the one that is damaged are worth having
-            return Bookmarks(found)
-        return Bookmarks(found)
-
-    def drawn(self, number: int) -> Scan:
-        with closing(self._document[number - 1]) as page:
-            width, height = page.get_size()
-            most = math.sqrt(_MOST_PIXELS / max(1.0, width * height))
-            with closing(page.render(scale=min(_SCALE, most), grayscale=True, no_smoothtext=False)) as bitmap:
-                stride, lines = bitmap.stride, memoryview(bitmap.buffer)
-                kept = b"".join(
-                    bytes(lines[line * stride : line * stride + bitmap.width]) for line in range(bitmap.height)
-                )
-                return Scan(number, bitmap.width, bitmap.height, kept)
-
-    def close(self) -> None:
-        self._document.close()
+def _besides(text: str, added: Iterable[str]) -> str:
+    """What was written on a page, without what is said there already: a comment may repeat what it is about."""
+    said, kept = f" {' '.join(text.split())} ", []
+    for one in (legible(each).strip() for each in added):
+        words = f" {' '.join(one.split())} "
+        if words not in said:
+            kept.append(one)
+            said += words
+    return "\n".join(filter(None, kept))
 
 
 class _Pypdf:
@@ -314,18 +322,25 @@ class _Pypdf:
         except MemoryError:
             raise
         except Exception as error:
-            raise Unreadable(kind=_TITLE, why=_reason(error)) from error
+            raise Unreadable(kind=_TITLE, why=reason(error)) from error
         if locked:
             raise PasswordRequired
         if not self.pages:
             raise Unreadable(kind=_TITLE, why="it has no pages")
 
-    def text(self, index: int) -> str:
-        return self._reader.pages[index].extract_text()
+    def sheet(self, index: int) -> Sheet:
+        return Sheet(self._reader.pages[index].extract_text().translate(_LIGATURES))
 
     def bookmarks(self) -> Bookmarks:
         """Not read: a file that needs the second opinion has little to say of itself."""
         return Bookmarks()
+
+    def form(self, _limits: ReadLimits, /) -> str:
+        return ""
+
+    def attached(self, _first_page: int, /) -> Iterable[tuple[str, bytes]]:
+        """As little."""
+        return ()
 
     def may_show_text(self) -> bool:
         return any(self._may_show_text(index) for index in range(self.pages))
@@ -371,6 +386,8 @@ class SecondOpinion:
         self._source = source
         self._engine: _Pypdf | None = None
         self._error: Permanent | None = None
+        self._dim = 0
+        """Pages that were not clear to it either."""
 
     def __enter__(self) -> Self:
         return self
@@ -412,11 +429,27 @@ class SecondOpinion:
         """None where it can read no text of this page either, or counts other pages: then its second is not ours."""
         try:
             engine = self.opened()
-            return engine.text(index) or None if engine.pages == of else None
+            return engine.sheet(index).drawn or None if engine.pages == of else None
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 - the first opinion stands, whatever this one ran into
             return None
+
+    def clearer(self, index: int, *, of: int) -> str | None:
+        """The text of a page in which too many characters are unknown; None where it makes no more of it, or did of
+        none of the first few: to read a page takes it fifty times as long."""
+        if self._dim >= _PATIENCE:
+            return None
+        drawn = self.text(index, of=of) or ""
+        text = legible(drawn)
+        if (
+            not text.strip()
+            or unknown_in(drawn, text) > len(text) * _DIM
+            or len(_GLYPH.findall(text)) > len(text) * _DIM
+        ):
+            self._dim += 1
+            return None
+        return drawn
 
     def may_find_text(self) -> bool:
         if not self._may_have_fonts():

@@ -24,8 +24,9 @@ FILES = 4
 """File descriptors that come with a request: the child's stdin, stdout and stderr, and the line to its parent."""
 
 _BESIDES = (
-    "pypdfium2", "selectolax.lexbor", "zipfile", "pyexpat", "csv", "email.parser", "email.policy",
-    "encodings.cp1252", "encodings.utf_16", "encodings.utf_8_sig", "charset_normalizer", "pypdf", "pypdf.filters",
+    "penstock.extract.annotations", "penstock.extract.xfa", "selectolax.lexbor", "zipfile", "pyexpat", "csv",
+    "email.parser", "email.policy", "encodings.cp1252", "encodings.utf_16", "encodings.utf_8_sig",
+    "charset_normalizer", "pypdf", "pypdf.filters",
 )  # fmt: skip
 """What formats import when they first need it, in the order in which it is worth having: so the first file does not
 wait for what it has no use for."""
