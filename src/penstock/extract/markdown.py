@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from penstock.extract.encoding import encoding_of
 from penstock.extract.format import Format
 from penstock.extract.frames import Opened, Read, Text
 from penstock.extract.kinds import MARKDOWN
 from penstock.extract.source import Source
-from penstock.extract.text import encoding_of, guessed, match, opened, parts, undecodable
+from penstock.extract.text import guessed, match, opened, parts, undecodable
 
 _HEADING = re.compile(r" {0,3}(#{1,6})(?=[ \t]|$)")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")

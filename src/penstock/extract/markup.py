@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from html.entities import html5
 from typing import Protocol
 
 from penstock.errors import Unreadable
@@ -20,15 +21,16 @@ class Stream(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def elements(stream: Stream, limits: ReadLimits, kind: str) -> Iterator[Element]:
-    """
+def elements(stream: Stream, limits: ReadLimits, kind: str, encoding: str | None = None) -> Iterator[Element]:
+    """`encoding`: the one that it is in, whatever it says itself.
+
     Raises:
         LimitHit: its entities unfold to too much.
         Unreadable: it is not well-formed from here on; all before it has come.
     """
     from pyexpat import ExpatError  # noqa: PLC0415 - other formats do not need it
 
-    parsed = _Parsed()
+    parsed = _Parsed(encoding)
     given, ended, damage = 0, False, None
     while not ended:
         block = stream.read(_BLOCK)
@@ -50,18 +52,22 @@ def elements(stream: Stream, limits: ReadLimits, kind: str) -> Iterator[Element]
 class _Parsed:
     """What the parser has told, and how much text that was."""
 
-    def __init__(self) -> None:
+    def __init__(self, encoding: str | None) -> None:
         from pyexpat import ParserCreate  # noqa: PLC0415
 
         self.found: list[Element] = []
         self.said = 0
         self._names: dict[str, str] = {}
-        self.parser = ParserCreate()
+        self.parser = ParserCreate(encoding)
         self.parser.buffer_text = True
         self.parser.buffer_size = _BLOCK
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._text
+        # As if there were more of its kind elsewhere, which is not fetched: then what it does not declare is no damage.
+        self.parser.UseForeignDTD(True)
+        self.parser.ExternalEntityRefHandler = lambda *_: 1
+        self.parser.SkippedEntityHandler = self._unknown
 
     def _local(self, name: str) -> str:
         if name not in self._names:
@@ -79,6 +85,10 @@ class _Parsed:
 
     def _end(self, name: str) -> None:
         self.found.append(("end", self._local(name), {}))
+
+    def _unknown(self, name: str, is_parameter: int) -> None:
+        if not is_parameter:
+            self._text(html5.get(f"{name};", f"&{name};"))
 
     def _text(self, data: str) -> None:
         self.said += len(data)
