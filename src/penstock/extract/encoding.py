@@ -191,13 +191,13 @@ def _fitting(alphabet: str) -> re.Pattern[str]:
     beside a Latin one."""
     capitals = "".join(each.upper() for each in alphabet if len(each.upper()) == 1)
     letters = f"a-zA-Z{alphabet}{capitals}"
-    latin = "" if any(each in alphabet for each in "аαא") else "a-z"
-    foreign = "" if latin else "a-zA-Z"
-    return re.compile(
-        f"(?<![{foreign}\x00])[{alphabet}]+(?![{foreign}\x00])|(?<=[{alphabet}])[{_FINALS}](?![{letters}])"
-        f"|(?<![{latin}{alphabet}])[{capitals}]+|(?<=[a-z{alphabet}])’(?=[a-z{alphabet}])"
-        f"|(?<![{letters}])[{_MARKS}]+|[{_MARKS}]+(?![{letters}])"
-    )
+    if any(each in alphabet for each in "аαא"):
+        small = f"(?<![a-zA-Z])[{alphabet}]+(?![a-zA-Z])|(?<=[{alphabet}])[{_FINALS}](?![{letters}])"
+        large = f"(?<![{letters}])[{capitals}](?![{capitals}])"
+    else:
+        small = f"[{alphabet}]+"
+        large = f"(?<![a-z{alphabet}])[{capitals}]+|(?<=[a-z{alphabet}])’(?=[a-z{alphabet}])"
+    return re.compile(f"{small}|{large}|(?<![{letters}])[{_MARKS}]+|[{_MARKS}]+(?![{letters}])")
 
 
 _DOUBT = 0.1

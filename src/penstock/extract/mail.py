@@ -135,8 +135,8 @@ def _body(message: Message, attached: list[Message]) -> Iterator[Message]:
 
 
 def _inner(part: Message) -> list[Message]:
-    inner = part.get_payload()
-    return [each for each in inner if not isinstance(each, str)] if isinstance(inner, list) else []
+    inner = part.get_payload() if part.is_multipart() else []  # of others it would be decoded by whatever they declare
+    return [each for each in inner if not isinstance(each, str)]
 
 
 def _best(alternatives: list[Message]) -> Message:

@@ -40,6 +40,8 @@ def elements(stream: Stream, limits: ReadLimits, kind: str, encoding: str | None
             parsed.parser.Parse(block, ended)
         except ExpatError as error:
             damage, ended = error, True
+        except (LookupError, ValueError) as error:  # it says that it is in what is no encoding, or not known here
+            raise Unreadable(kind=kind, why=f"its XML is damaged ({error})") from error
         # What is said beyond what was given is from entities. The library itself stops at a hundred times as much.
         if parsed.said - given > limits.entity_chars or (damage and damage.code == _AMPLIFIED):
             raise limits.hit("entity_chars", "characters of entities")

@@ -41,7 +41,7 @@ def read(source: Source) -> Iterator[Read]:
             stream.readline()
         flow = Flow()
         lines = iter(lambda: stream.readline(_LONGEST_LINE), "")
-        rows = csv.reader((line.replace("\0", "") for line in lines), delimiter=delimiter)
+        rows = csv.reader((line.replace("\0", "") for line in lines), delimiter=delimiter, skipinitialspace=True)
         while True:
             try:
                 row = next(rows)
@@ -63,7 +63,7 @@ def _delimiter(sample: str) -> str:
     best, found = (0.0, 1), _DELIMITERS[0]
     for each in _DELIMITERS:
         try:
-            widths = Counter(len(row) for row in csv.reader(lines, delimiter=each) if row)
+            widths = Counter(len(row) for row in csv.reader(lines, delimiter=each, skipinitialspace=True) if row)
         except csv.Error:
             continue
         width, count = max(widths.items(), key=lambda item: (item[1], item[0]), default=(1, 0))
