@@ -14,6 +14,13 @@ from penstock.extract.text import PART, read
 GERMAN = "Die Größe der Schütze über dem Fluß beträgt fünf Meter, geöffnet werden sie früh.\n"
 FRENCH = "L'élève a été reçu à l'école où il avait déjà étudié la forêt.\n"
 RUSSIAN = "Напорный трубопровод подводит воду к турбине гидроэлектростанции.\n"
+CZECH = "Potrubí přivádí vodu k turbíně, šoupě se otevírá dříve než závěr.\n"
+HUNGARIAN = "A nyomócső vezeti a vizet a turbinához, őrzése a gépész dolga, tűrése öt bar.\n"
+TURKISH = "Cebri boru suyu türbine götürür; kapağı açılmadan önce basınç ölçülür, işçi çağrılır.\n"
+LITHUANIAN = "Slėginis vamzdis tiekia vandenį į turbiną, sklendė šįvakar atidaryta.\n"
+GREEK = "Ο αγωγός φέρνει το νερό στον υδροστρόβιλο. Η πίεση ελέγχεται κάθε ημέρα.\n"
+HEBREW = "הצינור מוביל את המים אל הטורבינה, והשסתום נפתח לאט בכל בוקר.\n"
+KOREAN = "수압관의 검사는 매년 실시하며 검사원은 모든 결함을 기록해야 한다.\n"
 CHINESE = "压力钢管的检查必须每年进行一次，检查员应当记录所有缺陷。\n"
 JAPANESE = "水門の操作手順について説明します。まず最初に圧力を確認してください。\n"
 
@@ -40,7 +47,26 @@ def warnings(path: Path) -> list[str]:
         (RUSSIAN, "cp1251"),
         (RUSSIAN, "koi8-r"),
         (CHINESE, "gb18030"),
+        (CZECH, "cp1250"),
+        (CZECH, "iso8859-2"),
+        (HUNGARIAN, "cp1250"),
+        (TURKISH, "cp1254"),
+        (LITHUANIAN, "cp1257"),
+        (GREEK, "cp1253"),
+        (HEBREW, "cp1255"),
+        (GERMAN, "mac-roman"),
+        (FRENCH, "cp850"),
+        (RUSSIAN, "cp866"),
+        (RUSSIAN, "utf-16-le"),
+        (RUSSIAN, "utf-16-be"),
+        (RUSSIAN, "utf-32-le"),
+        (CHINESE, "utf-16-le"),
+        (CHINESE, "utf-32-be"),
+        (KOREAN, "cp949"),
+        (KOREAN, "iso2022-kr"),
         (JAPANESE, "shift-jis"),
+        (JAPANESE, "euc-jp"),
+        (JAPANESE, "iso2022-jp"),
         (JAPANESE, "utf-8"),
     ],
 )
@@ -48,6 +74,20 @@ def test_the_encoding_is_found(tmp_path: Path, text: str, encoding: str) -> None
     path = tmp_path / "a.txt"
     path.write_bytes((text * 5).encode(encoding))
     assert "".join(texts(path)) == text * 5
+
+
+def test_a_text_in_several_languages_of_one_encoding_is_of_that_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes((GERMAN + FRENCH + "O João comprou um café.\n").encode("cp1252"))
+    assert "".join(texts(path)) == GERMAN + FRENCH + "O João comprou um café.\n"
+
+
+def test_what_the_sender_says_it_is_in_is_believed_where_it_is_true() -> None:
+    short = "Ürün"  # too short to tell by
+    said = Source(short.encode("cp1254"), declared="text/plain; charset=windows-1254")
+    assert [frame for frame in read(said) if isinstance(frame, Text | Warned)] == [Text(1, short)]
+    wrong = Source(GERMAN.encode(), declared="text/plain; charset=koi8-r")
+    assert next(frame.text for frame in read(wrong) if isinstance(frame, Text)) == GERMAN
 
 
 def test_a_guessed_encoding_is_a_warning(tmp_path: Path) -> None:

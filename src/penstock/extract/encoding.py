@@ -63,10 +63,12 @@ def encoding_of(source: Source, declared: str | None = None) -> Encoding:
             try:
                 decoder.decode(block)
             except UnicodeDecodeError as error:
-                file.seek(max(0, position + error.start - _SAMPLE // 2))
+                start = file.seek(max(0, position + error.start - _SAMPLE // 2))
                 sample = file.read(_SAMPLE)
                 told = codec_of(declared or _charset(source.declared))
-                return Encoding(told) if told and _is_in(sample, told) else Encoding(_guess(head, sample), guessed=True)
+                if told and _is_in(sample, told):
+                    return Encoding(told)
+                return Encoding(_guess(head, sample) if start else _guess(sample), guessed=True)
             position += len(block)
             block = file.read(_BLOCK)
     # An end in the midst of a character is a file cut short, not another encoding.
@@ -127,16 +129,19 @@ def _escaped(head: bytes) -> str | None:
 
 
 def _guess(*samples: bytes) -> str:
-    text = b"".join(samples)
+    text = b"\n".join(samples)
     as_utf8 = text.decode(errors="replace")
     broken, whole = as_utf8.count("\ufffd"), sum(character > "\x7f" for character in as_utf8)
     if whole > 10 * broken:
         return "utf-8"
-    return _spelled(text) or _by_statistics(text) or _WESTERN
+    return _spelled(text) or _in_pairs(text) or _by_statistics(text) or _WESTERN
 
 
 _PLAUSIBLE = 0.95
 """Part of the letters beyond ASCII that have to be of one language's alphabet, and stand where such letters do."""
+_WORD = re.compile(rb"[^\s<>]{0,30}[\x80-\xff][^\s<>]{0,30}")
+_WORDS = 200
+"""That have such letters, and tell enough."""
 _LATIN = (
     "äöüßéà", "àâæçéèêëîïôœùûüÿ", "áéíñóúüçàèòï", "ãáàâçéêíõóôúü", "àèéìíîòóùú", "åäöæøéü", "áðéíóúýþæö", "ëïéèöü",
 )  # fmt: skip
@@ -172,6 +177,7 @@ _MARKS = "‘’‚“”„–—…•«»‹›¿¡§©®™°€£·№\xa0�
 
 def _spelled(text: bytes) -> str | None:
     """The codec by which the text is spelled as a language is whose letters are known here."""
+    text = b" ".join(_WORD.findall(text)[:_WORDS])
     best, found = _PLAUSIBLE, None
     for codec, alphabets in _SPELLINGS:
         read = text.decode(codec, errors="replace")
@@ -198,6 +204,30 @@ def _fitting(alphabet: str) -> re.Pattern[str]:
         small = f"[{alphabet}]+"
         large = f"(?<![a-z{alphabet}])[{capitals}]+|(?<=[a-z{alphabet}])’(?=[a-z{alphabet}])"
     return re.compile(f"{small}|{large}|(?<![{letters}])[{_MARKS}]+|[{_MARKS}]+(?![{letters}])")
+
+
+_PAIR = re.compile(rb"[\xa1-\xfe][\xa1-\xfe]")
+_KANA = (0xA4, 0xA5)
+_SYLLABLES = (0xA1, 0xC8)
+_COMMON = (0xA1, 0xD7)
+_FEW_KANA, _MOST_SYLLABLES, _MOST_COMMON = 0.2, 0.97, 0.9
+
+
+def _in_pairs(text: bytes) -> str | None:
+    """The standards of Japan, Korea and China have the same pairs of bytes; what stands where tells them apart: kana,
+    the syllables of Korean, the first half of the characters of Chinese, which is the common one."""
+    pairs = _PAIR.findall(text)
+    if not pairs or 2 * len(pairs) < len(text) - len(text.translate(None, bytes(range(0x80, 0x100)))):
+        return None
+
+    def part(first: int, last: int) -> float:
+        return len([pair for pair in pairs if first <= pair[0] <= last]) / len(pairs)
+
+    if part(*_KANA) >= _FEW_KANA:
+        return "euc_jp"
+    if part(*_SYLLABLES) >= _MOST_SYLLABLES:
+        return "cp949"
+    return "gb18030" if part(*_COMMON) >= _MOST_COMMON else None
 
 
 _DOUBT = 0.1

@@ -24,15 +24,15 @@ _BEGINS = re.compile(
     rb"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b|^\s*<\?xml[^>]*>\s*<(?:head|body|link|meta)\b",
     re.IGNORECASE | re.DOTALL,
 )
-_TAG = re.compile(rb"<(?:!--|/?[a-z][a-z0-9-]*(?:\s[^<>]*)?/?>)", re.IGNORECASE)
+_TAG = re.compile(rb"<(?:!--|/?[a-zA-Z][a-zA-Z0-9-]*(?:\s[^<>]*)?/?>)")
 _CHARSET = re.compile(
     rb"<meta[^>]+charset\s*=\s*[\"']?([a-zA-Z0-9_:-]+)|^\s*<\?xml[^>]+encoding=[\"']([a-zA-Z0-9_:-]+)", re.IGNORECASE
 )
-_XML = re.compile(r"^\s*<\?xml\b|<!doctype\s+html\b[^>]*\bxhtml\b|<html\b[^>]*\bxmlns\b", re.IGNORECASE)
+_XML = ("<?xml", "xmlns", "xhtml")
+"""One of which stands in the head of what may have elements that are empty by a slash alone."""
 _EMPTY = re.compile(
     r"<(?!(?:area|base|basefont|br|col|embed|frame|hr|img|input|link|meta|param|source|track|wbr)\b)"
-    r"([a-z][\w:.-]*)(\s[^<>]*|)/>",
-    re.IGNORECASE,
+    r"([a-zA-Z][\w:.-]*)(\s[^<>]*|)/>"
 )
 _HEAD = 4096
 """Bytes or characters in which a page says what it is."""
@@ -92,7 +92,8 @@ def _declared(content: bytes) -> str | None:
 def _written(text: str, flow: Flow) -> Iterator[None]:
     from selectolax.lexbor import LexborHTMLParser  # noqa: PLC0415 - other formats do not need it
 
-    if _XML.search(text[:_HEAD]):
+    head = text[:_HEAD].lower()
+    if any(each in head for each in _XML):
         text = _without_cdata(_EMPTY.sub(r"<\1\2></\1>", text))
     try:
         page = LexborHTMLParser(text)
@@ -201,11 +202,11 @@ class _Walk:
         """Of a block: what was gathered is one."""
         text = "".join(self._text)
         self._text = []
-        self._ended = True
         if not self._kept:
             text = "\n".join(" ".join(line.split()) for line in text.split("\n"))
         if not text.strip():
             return
+        self._ended = True
         if tag in _HEADINGS:
             self._flow.heading(_HEADINGS[tag], text)
         elif tag in _LINES:

@@ -40,6 +40,7 @@ def elements(stream: Stream, limits: ReadLimits, kind: str, encoding: str | None
             parsed.parser.Parse(block, ended)
         except ExpatError as error:
             damage, ended = error, True
+            parsed.parser.buffer_text = False  # so that it tells what it still holds
         except (LookupError, ValueError) as error:  # it says that it is in what is no encoding, or not known here
             raise Unreadable(kind=kind, why=f"its XML is damaged ({error})") from error
         # What is said beyond what was given is from entities. The library itself stops at a hundred times as much.

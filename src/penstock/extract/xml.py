@@ -95,7 +95,9 @@ def _after(error: Unreadable, source: Source, encoding: Encoding) -> Iterator[st
     with opened(source, encoding) as stream:
         for _ in range(damage.lineno - 1):
             stream.readline()
-        rest = stream.read()[damage.offset :]
+        rest = stream.read()
+    opening = rest.rfind("<", 0, damage.offset)  # of the element that it is in, if it is in one
+    rest = rest[damage.offset if ">" in rest[opening : damage.offset] else max(opening, 0) :]
     for line in unescape(_MARKUP.sub("\n", rest)).split("\n"):
         yield " ".join(line.split())
 
