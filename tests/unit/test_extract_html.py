@@ -52,6 +52,11 @@ def test_a_page_is_decoded_as_it_is_and_not_only_as_it_says(declared: str, encod
     assert read(page.encode(encoding)).lines == [text]
 
 
+def test_what_a_page_says_it_is_in_may_stand_behind_much_else() -> None:
+    page = f"<html><head><script>{'var a;' * 1500}</script><meta charset=windows-1254></head><p>Ürün</p></html>"
+    assert read(page.encode("cp1254")).lines == ["Ürün"]
+
+
 def test_only_a_guess_is_told() -> None:
     text = "<p>Die Größe der Schütze</p>"
     declared = f"<html><meta charset=windows-1252>{text}</html>"

@@ -109,6 +109,16 @@ def test_a_file_cut_in_the_midst_of_a_character_is_still_utf8(tmp_path: Path) ->
     assert texts(path) == ["Die Tür ist gr\u00fcn und schön \ufffd"]
 
 
+def test_a_text_whose_last_letter_is_its_only_one_beyond_ascii_is_no_utf8_cut_short() -> None:
+    assert [frame.text for frame in read(Source("Le café".encode("cp1252"))) if isinstance(frame, Text)] == ["Le café"]
+
+
+def test_capitals_and_markup_do_not_make_russian_western() -> None:
+    page = "<b>АРЕНДА КВАРТИР</b> <i>снять</i> <a href='a'>ОФИС</a> и гараж в центре, СРОЧНО и недорого"
+    (text,) = [frame.text for frame in read(Source(page.encode("cp1251"))) if isinstance(frame, Text)]
+    assert text == page
+
+
 def test_a_bad_byte_far_into_the_file_is_found(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"Plain English text.\n" * 100_000 + FRENCH.encode("cp1252") * 20)

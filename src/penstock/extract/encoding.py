@@ -10,6 +10,8 @@ from functools import cache
 from penstock.extract.source import Source
 
 _BLOCK = 1 << 20
+_LONGEST = 4
+"""Bytes of a character."""
 _SAMPLE = 1 << 15
 """Bytes by which an encoding is guessed, from the beginning and from where UTF-8 ends."""
 _BOMS = (
@@ -58,21 +60,28 @@ def encoding_of(source: Source, declared: str | None = None) -> Encoding:
         known = marked(head) or _escaped(head)
         if known:
             return Encoding(known)
-        decoder, block, position = codecs.getincrementaldecoder("utf-8")(), head, 0
+        decoder, block, place = codecs.getincrementaldecoder("utf-8")(), head, 0
+        only_ascii = True
         while block:
             try:
                 decoder.decode(block)
             except UnicodeDecodeError as error:
-                start = file.seek(max(0, position + error.start - _SAMPLE // 2))
-                sample = file.read(_SAMPLE)
-                told = codec_of(declared or _charset(source.declared))
-                if told and _is_in(sample, told):
-                    return Encoding(told)
-                return Encoding(_guess(head, sample) if start else _guess(sample), guessed=True)
-            position += len(block)
+                place += error.start
+                break
+            place += len(block)
+            only_ascii = only_ascii and block[:-_LONGEST].isascii()
             block = file.read(_BLOCK)
-    # An end in the midst of a character is a file cut short, not another encoding.
-    return Encoding("utf-8", guessed=bool(decoder.getstate()[0]))
+        else:
+            if not decoder.getstate()[0]:
+                return Encoding("utf-8")
+            if not only_ascii:  # an end in the midst of a character is a file cut short, not another encoding
+                return Encoding("utf-8", guessed=True)
+        start = file.seek(max(0, place - _SAMPLE // 2))
+        sample = file.read(_SAMPLE)
+    told = codec_of(declared or _charset(source.declared))
+    if told and _is_in(sample, told):
+        return Encoding(told)
+    return Encoding(_guess(head, sample) if start else _guess(sample), guessed=True)
 
 
 def decoded(content: bytes, declared: str | None) -> str:
@@ -128,11 +137,15 @@ def _escaped(head: bytes) -> str | None:
     return next((codec for pattern, codec in _ESCAPES if pattern.search(head)), None) if head.isascii() else None
 
 
+_MOSTLY = 10
+"""Characters of UTF-8 to each byte that is none of it."""
+
+
 def _guess(*samples: bytes) -> str:
     text = b"\n".join(samples)
     as_utf8 = text.decode(errors="replace")
     broken, whole = as_utf8.count("\ufffd"), sum(character > "\x7f" for character in as_utf8)
-    if whole > 10 * broken:
+    if whole > _MOSTLY * broken:
         return "utf-8"
     return _spelled(text) or _in_pairs(text) or _by_statistics(text) or _WESTERN
 
@@ -140,6 +153,9 @@ def _guess(*samples: bytes) -> str:
 _PLAUSIBLE = 0.95
 """Part of the letters beyond ASCII that have to be of one language's alphabet, and stand where such letters do."""
 _WORD = re.compile(rb"[^\s<>]{0,30}[\x80-\xff][^\s<>]{0,30}")
+_LETTER = re.compile(rb"[A-Za-z]")
+_MOST = 3
+"""Times as many letters as are ASCII's: words of Latin letters have more than these few of them."""
 _WORDS = 200
 """That have such letters, and tell enough."""
 _LATIN = (
@@ -152,6 +168,8 @@ _CYRILLIC = (
     "абвгдежзијклмнопрстуфхцчшђљњћџѓќѕў",
 )
 _GREEK = ("αβγδεζηθικλμνξοπρστυφχψωάέήίόύώϊϋΐΰ",)
+_HEBREW = ("אבגדהוזחטיכלמנסעפצקרשת",)
+_OTHERS = (_CYRILLIC, _GREEK, _HEBREW)
 _SPELLINGS = (
     (_WESTERN, _LATIN),
     ("cp1250", _CENTRAL),
@@ -160,7 +178,7 @@ _SPELLINGS = (
     ("cp1257", ("ąčęėįšųūž", "āčēģīķļņšūž", "äõöüšž")),
     ("mac_roman", _LATIN),
     ("cp850", _LATIN),
-    ("cp1255", ("אבגדהוזחטיכלמנסעפצקרשת",)),
+    ("cp1255", _HEBREW),
     ("cp1251", _CYRILLIC),
     ("koi8_u", _CYRILLIC),
     ("cp866", _CYRILLIC),
@@ -179,9 +197,12 @@ def _spelled(text: bytes) -> str | None:
     """The codec by which the text is spelled as a language is whose letters are known here."""
     text = b" ".join(_WORD.findall(text)[:_WORDS])
     best, found = _PLAUSIBLE, None
+    latin = len(_LETTER.findall(text))
     for codec, alphabets in _SPELLINGS:
         read = text.decode(codec, errors="replace")
         beyond = sum(character > "\x7f" for character in read)
+        if alphabets not in _OTHERS and sum(map(str.isalpha, read)) > _MOST * latin:
+            continue
         for fitting in map(_fitting, alphabets):
             score = sum(map(len, fitting.findall(read))) / beyond
             if score > best:

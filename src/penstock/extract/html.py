@@ -25,16 +25,15 @@ _BEGINS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _TAG = re.compile(rb"<(?:!--|/?[a-zA-Z][a-zA-Z0-9-]*(?:\s[^<>]*)?/?>)")
-_CHARSET = re.compile(
-    rb"<meta[^>]+charset\s*=\s*[\"']?([a-zA-Z0-9_:-]+)|^\s*<\?xml[^>]+encoding=[\"']([a-zA-Z0-9_:-]+)", re.IGNORECASE
-)
+_META = re.compile(rb"<[mM][eE][tT][aA]\s[^>]*[cC][hH][aA][rR][sS][eE][tT]\s*=\s*[\"']?([a-zA-Z0-9_:-]+)")
+_ENCODING = re.compile(rb"^\s*<\?xml[^>]+encoding=[\"']([a-zA-Z0-9_:-]+)")
 _XML = ("<?xml", "xmlns", "xhtml")
 """One of which stands in the head of what may have elements that are empty by a slash alone."""
 _EMPTY = re.compile(
     r"<(?!(?:area|base|basefont|br|col|embed|frame|hr|img|input|link|meta|param|source|track|wbr)\b)"
     r"([a-zA-Z][\w:.-]*)(\s[^<>]*|)/>"
 )
-_HEAD = 4096
+_HEAD = 16_384
 """Bytes or characters in which a page says what it is."""
 _BLANKS = re.compile(r"\s+")
 _SKIPPED = frozenset({
@@ -85,8 +84,8 @@ def write(content: bytes, flow: Flow, *, declared: str | None = None) -> Iterato
 
 
 def _declared(content: bytes) -> str | None:
-    found = _CHARSET.search(content[:_HEAD])
-    return (found[1] or found[2]).decode() if found else None
+    found = _META.search(content[:_HEAD]) or _ENCODING.match(content)
+    return found[1].decode() if found else None
 
 
 def _written(text: str, flow: Flow) -> Iterator[None]:
