@@ -231,3 +231,22 @@ def test_outlooks_own_attachment_is_named() -> None:
 def test_markup_of_other_kinds_is_not_shown() -> None:
     found = read(f"{HEAD}Content-Type: text/enriched\r\n\r\n<bold>Open</bold> it if <<1 bar.\r\n")
     assert found.lines[-1] == "Open it if <1 bar."
+
+
+def test_all_messages_of_a_mailbox_are_read() -> None:
+    one = parts("multipart/mixed", part("text/plain", "First body."))
+    other = "Subject: Second\r\nFrom: c@example.org\r\n\r\nSecond body.\r\n\r\n>From here on, quoted.\r\n"
+    box = "".join(f"From a@example.org Mon May  2 16:07:05 2005\r\n{each}\r\n" for each in (one, other))
+    found = read(box, "a.mbox")
+    assert [line for line in found.lines if "body" in line] == ["First body.", "Second body."]
+    assert found.names == {"message 2.eml"}
+    assert found.warnings == []
+
+
+def test_a_saved_web_page_is_what_it_shows() -> None:
+    page = part("text/html", "<html><p>Shown.</p></html>", "Content-Location: http://example.org/")
+    style = part("text/css", "p { color: red }", "Content-Location: http://example.org/a.css")
+    picture = part("image/svg+xml", "<svg/>", "Content-Location: http://example.org/a.svg")
+    found = read(parts("multipart/related", page, style, picture), "a.mhtml")
+    assert found.lines[-1] == "Shown."
+    assert found.warnings == []

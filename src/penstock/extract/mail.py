@@ -1,4 +1,5 @@
-"""EML: messages: who wrote what to whom, the text of the body, and each attachment as parts of its own."""
+"""EML: messages: who wrote what to whom, the text of the body, and each attachment as parts of its own. A mailbox is
+messages one after the other, and a web page with all that it shows is saved as a message."""
 
 from __future__ import annotations
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _TITLE = EML.title
 _SHOWN = ("Subject", "From", "To", "Cc", "Bcc", "Date")
 _HEADERS = re.compile(rb"^\s*(?:>?From [^\r\n]*\r?\n)?((?:[!-9;-~]{1,80}:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*(?:\r?\n|$))+)")
+_NEXT = re.compile(rb"^From [^\r\n]*\d\d:\d\d[^\r\n]*\d{4}[^\r\n]*\r?\n(?=[!-9;-~]+:)", re.MULTILINE)
+"""The line before each message of a mailbox (RFC 4155, appendix A)."""
 _FIELD = re.compile(rb"^([!-9;-~]+):", re.MULTILINE)
 _TELLING = {
     b"mime-version", b"message-id", b"received", b"received-spf", b"x-received", b"return-path",
@@ -36,7 +39,12 @@ _USUAL = {b"from", b"to", b"subject", b"date", b"cc"}
 _OF_ITS_BODY = {b"content-type", b"content-transfer-encoding"}
 _WRITTEN = {"text/plain", "text/html", "text/enriched", "text/richtext"}
 _MESSAGES = {"message/rfc822", "message/global", "message/news"}
-_SIGNATURES = {"application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"}
+_UNSAID = {
+    "application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature",
+    "text/css", "text/javascript", "application/javascript", "application/x-javascript",
+}  # fmt: skip
+"""Signatures, and what a web page looks like and does."""
+_WORDLESS = {"image", "audio", "video", "font"}
 _SEALED = {"application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted"}
 _ENCODED = {"base64", "quoted-printable"}
 _PARAGRAPH_END = re.compile(r"\r?\n[ \t]*\r?\n")
@@ -59,9 +67,20 @@ def match(look: Look) -> Match:
 
 
 def read(source: Source) -> Iterator[Read]:
-    message = _parsed(source)
     yield Opened("eml", "email", paged=False)
+    content, *others = _messages(_content_of(source))
     flow = Flow()
+    yield from _read(source, content, flow)
+    for count, other in enumerate(others, 2):
+        for frame in within(source.part(other, f"message {count}.eml"), flow.number):
+            yield frame
+            flow.follow(frame)
+
+
+def _read(source: Source, content: bytes, flow: Flow) -> Iterator[Read]:
+    from email.parser import BytesParser  # noqa: PLC0415 - other formats do not need it
+
+    message = BytesParser(policy=_policy()).parsebytes(content)
     for name in _SHOWN:
         if said := ", ".join(_said(each) for each in message.get_all(name, [])):
             flow.line(f"{name}: {said}")
@@ -86,15 +105,21 @@ def read(source: Source) -> Iterator[Read]:
             flow.follow(frame)
 
 
-def _parsed(source: Source) -> Message:
-    from email.parser import BytesParser  # noqa: PLC0415 - other formats do not need it
-
+def _content_of(source: Source) -> bytes:
     with source.open() as file:
         content = file.read()
     codec = encoding_of(source).codec
     if codec.startswith("utf-") and codec != "utf-8":  # some programs save a message as if it were a text
         content = content.decode(codec, errors="replace").encode()
-    return BytesParser(policy=_policy()).parsebytes(content.lstrip())
+    return content.lstrip()
+
+
+def _messages(content: bytes) -> list[bytes]:
+    """Those of a mailbox; of a message itself."""
+    if _NEXT.match(content) is None:
+        return [content]
+    begins = [found.start() for found in _NEXT.finditer(content)]
+    return [content[begin:end] for begin, end in zip(begins, [*begins[1:], len(content)], strict=True)]
 
 
 @cache
@@ -118,7 +143,7 @@ def _body(message: Message, attached: list[Message]) -> Iterator[Message]:
         kind, inner = part.get_content_type(), _inner(part)
         if kind in _SEALED:
             yield part
-        elif kind in _SIGNATURES:
+        elif kind in _UNSAID:
             continue
         elif kind in _MESSAGES or (part.get_content_disposition() == "attachment" and not inner):
             attached.append(part)
@@ -130,7 +155,7 @@ def _body(message: Message, attached: list[Message]) -> Iterator[Message]:
         elif not part.get_filename() and (kind in _WRITTEN or kind.startswith("multipart/")):
             if shown:
                 yield part
-        elif part.get_filename() or (shown and part.get_content_maintype() != "image"):
+        elif part.get_filename() or (shown and part.get_content_maintype() not in _WORDLESS):
             attached.append(part)
 
 
