@@ -100,3 +100,10 @@ def test_a_long_page_comes_in_parts() -> None:
     assert len(found.texts) > 2
     assert all(len(text.text) < PART + 100 for text in found.texts)
     assert found.text.count("A line of it.") == PART // 6
+
+
+def test_many_comments_before_the_page_take_no_absurd_time() -> None:
+    """A careless pattern tries each way of taking some of them for one."""
+    page = "<!---->" * 1000
+    assert read(page + "<div>words</div>").lines == ["words"]
+    assert read(page + "<html>words</html>", "a").kind == "html"

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 _TITLE = HTML.title
 _BEGINS = re.compile(
-    rb"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b|^\s*<\?xml[^>]*>\s*<(?:head|body|link|meta)\b",
+    rb"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html)\b|^\s*<\?xml[^>]*>\s*<(?:head|body|link|meta)\b",
     re.IGNORECASE | re.DOTALL,
 )
 _TAG = re.compile(rb"<(?:!--|/?[a-zA-Z][a-zA-Z0-9-]*(?:\s[^<>]*)?/?>)")
-_META = re.compile(rb"<[mM][eE][tT][aA]\s[^>]*[cC][hH][aA][rR][sS][eE][tT]\s*=\s*[\"']?([a-zA-Z0-9_:-]+)")
+_META = re.compile(rb"<[mM][eE][tT][aA]\s[^<>]*[cC][hH][aA][rR][sS][eE][tT]\s*=\s*[\"']?([a-zA-Z0-9_:-]+)")
 _ENCODING = re.compile(rb"^\s*<\?xml[^>]+encoding=[\"']([a-zA-Z0-9_:-]+)")
 _XML = ("<?xml", "xmlns", "xhtml")
 """One of which stands in the head of what may have elements that are empty by a slash alone."""

@@ -23,6 +23,8 @@ _BEGINS = re.compile(rb"^\s*(?:[\[{\"]|-?\d|true|false|null)")
 _STRICT = msgspec.json.Decoder(float_hook=str)
 _UNREADABLE_LINES = 20
 """That are named one by one."""
+_HOPELESS = 1000
+"""More lines that are none than lines that are: it is no JSON."""
 
 
 def match(look: Look) -> Match:
@@ -71,6 +73,8 @@ def _lines(source: Source, content: str) -> Iterator[Read]:
             values.append((number, _parsed(line)))
         except ValueError:
             broken.append(number)
+            if len(broken) > len(values) + _HOPELESS:
+                break
     if len(broken) > len(values):
         yield Warned("It is not valid JSON, and was read as plain text.")
         with opened(source, encoding_of(source)) as stream:

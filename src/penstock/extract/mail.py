@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _TITLE = EML.title
 _SHOWN = ("Subject", "From", "To", "Cc", "Bcc", "Date")
 _HEADERS = re.compile(rb"^\s*(?:>?From [^\r\n]*\r?\n)?((?:[!-9;-~]{1,80}:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*(?:\r?\n|$))+)")
-_NEXT = re.compile(rb"^From [^\r\n]*\d\d:\d\d[^\r\n]*\d{4}[^\r\n]*\r?\n(?=[!-9;-~]+:)", re.MULTILINE)
+_NEXT = re.compile(rb"^From \S* +(?=[^\r\n]{0,60}\d\d:\d\d)[^\r\n]{10,90}\r?\n(?=[!-9;-~]{1,80}:)", re.MULTILINE)
 """The line before each message of a mailbox (RFC 4155, appendix A)."""
 _FIELD = re.compile(rb"^([!-9;-~]+):", re.MULTILINE)
 _TELLING = {
@@ -49,7 +49,8 @@ _SEALED = {"application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encr
 _ENCODED = {"base64", "quoted-printable"}
 _PARAGRAPH_END = re.compile(r"\r?\n[ \t]*\r?\n")
 _UUENCODED = re.compile(rb"^begin [0-7]{3,4} ([^\r\n]+)\r?\n((?:[ -`]{1,90}\r?\n)+)end[ \t]*\r?$", re.MULTILINE)
-_MARKUP = re.compile(rb"<(?:style|script)\b.*?</(?:style|script)\s*>|<[^<>]*>|&\w+;", re.DOTALL | re.IGNORECASE)
+_HIDDEN = re.compile(rb"</?(?:style|script)\b", re.IGNORECASE)
+_MARKUP = re.compile(rb"<[^<>]*>|&\w+;")
 _LETTERS = re.compile(rb"[0-9A-Za-z\x80-\xff]+")
 _STUB = 2
 """How many times the words of the plain text an HTML has that says more: that its reader should look at the HTML."""
@@ -167,19 +168,28 @@ def _inner(part: Message) -> list[Message]:
 def _best(alternatives: list[Message]) -> Message:
     """The plain text; but if the HTML has much more to say, then that; where there is neither, the last, which is the
     richest."""
-    plain, rich = _first(alternatives, "text/plain"), _first(alternatives, "text/html")
-    if plain is None:
-        return next((each for each in alternatives if rich is not None and rich in each.walk()), alternatives[-1])
-    if rich is None:
-        return next(each for each in alternatives if plain in each.walk())
-    said, more = (len(_LETTERS.findall(_MARKUP.sub(b" ", _content(each)))) for each in (plain, rich))
-    chosen = rich if more > _STUB * said else plain
-    return next(each for each in alternatives if chosen in each.walk())
+    written: dict[str, tuple[Message, Message]] = {}
+    for alternative in alternatives:
+        for part in _leaves(alternative):
+            if not part.get_filename():
+                written.setdefault(part.get_content_type(), (part, alternative))
+    plain, rich = written.get("text/plain"), written.get("text/html")
+    if plain is None or rich is None:
+        return (plain or rich or (None, alternatives[-1]))[1]
+    said = len(_LETTERS.findall(_content(plain[0])))
+    shown = b" ".join(_HIDDEN.split(_content(rich[0]))[::2])
+    return rich[1] if len(_LETTERS.findall(_MARKUP.sub(b" ", shown))) > _STUB * said else plain[1]
 
 
-def _first(alternatives: list[Message], kind: str) -> Message | None:
-    inner = (each for alternative in alternatives for each in alternative.walk())
-    return next((each for each in inner if each.get_content_type() == kind and not each.get_filename()), None)
+def _leaves(part: Message) -> Iterator[Message]:
+    """Without recursion, as hostile messages are deep."""
+    waiting = [part]
+    while waiting:
+        part = waiting.pop()
+        inner = _inner(part)
+        waiting += reversed(inner)
+        if not inner:
+            yield part
 
 
 def _write(part: Message, flow: Flow, attached: list[Message]) -> Iterator[None]:
