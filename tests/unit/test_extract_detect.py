@@ -33,6 +33,8 @@ PDF = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n"
         (b"Words <b>and</b> a tag.\n", "a.txt", None, "text"),
         (b'<?xml version="1.0"?>\n<link rel="stylesheet"/><body>', "a.html", None, "html"),
         (PROSE, "a.py", "text/x-python", "text"),
+        (b"Received: five gates\nDate: Monday\nFrom: the works\n", "delivery.txt", None, "text"),
+        (b"Received: by mx.example.org\nDate: Monday\nFrom: a@example.org\n", "mail", None, "eml"),
         ("Words in UTF-16 without a mark".encode("utf-16-be"), "a.txt", None, "text"),
     ],
 )

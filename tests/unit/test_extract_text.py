@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from penstock.extract.characters import legible
+from penstock.extract.encoding import codec_of
 from penstock.extract.frames import Opened, Text, Warned
 from penstock.extract.source import Source
 from penstock.extract.text import PART, read
@@ -88,6 +89,34 @@ def test_what_the_sender_says_it_is_in_is_believed_where_it_is_true() -> None:
     assert [frame for frame in read(said) if isinstance(frame, Text | Warned)] == [Text(1, short)]
     wrong = Source(GERMAN.encode(), declared="text/plain; charset=koi8-r")
     assert next(frame.text for frame in read(wrong) if isinstance(frame, Text)) == GERMAN
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("ISO-8859-1", "cp1252"),
+        ("iso88592", "iso8859-2"),
+        ("iso-8859-8-i", "iso8859-8"),
+        ("Windows-31J", "cp932"),
+        ("x-sjis", "cp932"),
+        ("win-1251", "cp1251"),
+        ("windows-874", "cp874"),
+        ("x-cp1250", "cp1250"),
+        ("ks_c_5601-1987", "cp949"),
+        ("GB_2312-80", "gb18030"),
+        ("x-mac-cyrillic", "mac-cyrillic"),
+        ("unicode-1-1-utf-8", "utf-8"),
+        ("us-ascii", None),
+        ("x-unknown", None),
+        ("rot13", None),
+        ("punycode", None),
+        ("unicode_escape", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_an_encoding_is_known_by_the_names_that_senders_give_it(name: str | None, codec: str | None) -> None:
+    assert codec_of(name) == codec
 
 
 def test_a_guessed_encoding_is_a_warning(tmp_path: Path) -> None:

@@ -41,7 +41,14 @@ _WIDER = {
     "iso2022_jp": "iso2022_jp_ext",
 }  # fmt: skip
 """What is written under a name is often of the wider set that the name's maker ships (WHATWG, "Encoding", 4.2)."""
-_ALIASES = {"ks_c_5601": "cp949", "unicode": "utf-16", "ansi": "cp1252", "macintosh": "mac_roman", "sjis": "cp932"}
+_ALIASES = {
+    "ansi": "cp1252", "gb_2312": "gb18030", "gb_2312_80": "gb18030", "koi8_ru": "koi8_u", "ks_c_5601": "cp949",
+    "ksc_5601": "cp949", "macintosh": "mac_roman", "sjis": "cp932", "unicode": "utf-16", "unicode_1_1_utf_8": "utf-8",
+    "windows_31j": "cp932",
+}  # fmt: skip
+_PAGE = re.compile(r"(?:windows|win|cp|dos)_?(\d{3,5})")
+_PART = re.compile(r"iso_?8859_?(\d\d?)(?:_[ie])?")
+"""Of a standard; what may follow says in which direction Hebrew was stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +110,11 @@ def _charset(media_type: str | None) -> str | None:
 def codec_of(label: str | None) -> str | None:
     """The codec of an encoding's name, as senders write it; None where it is none, or says nothing: what is declared
     as ASCII and is not may be anything."""
-    said = (label or "").strip().strip("\"'").lower().replace("-", "_")
-    for each in (said, said.removeprefix("x_"), said.partition("_1987")[0]):
+    said = (label or "").strip().strip("\"'").lower().replace("-", "_").removeprefix("x_").partition("_19")[0]
+    said = _PART.sub(r"iso8859_\1", _PAGE.sub(r"cp\1", _ALIASES.get(said, said)))
+    for each in (said, f"x_{said}"):
         try:
-            name = codecs.lookup(_ALIASES.get(each, each)).name
+            name = codecs.lookup(each).name
         except (LookupError, ValueError):
             continue
         if name != "ascii" and _TEXTUAL.match(name):

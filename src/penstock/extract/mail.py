@@ -29,7 +29,8 @@ _SHOWN = ("Subject", "From", "To", "Cc", "Bcc", "Date")
 _HEADERS = re.compile(rb"^\s*(?:>?From [^\r\n]*\r?\n)?((?:[!-9;-~]{1,80}:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*(?:\r?\n|$))+)")
 _NEXT = re.compile(rb"^From \S* +(?=[^\r\n]{0,60}\d\d:\d\d)[^\r\n]{10,90}\r?\n(?=[!-9;-~]{1,80}:)", re.MULTILINE)
 """The line before each message of a mailbox (RFC 4155, appendix A)."""
-_FIELD = re.compile(rb"^([!-9;-~]+):", re.MULTILINE)
+_FIELD = re.compile(rb"^(?!Received:(?![ \t]*(?:from|by|\()))([!-9;-~]+):", re.MULTILINE | re.IGNORECASE)
+"""A text may say as well what was received."""
 _TELLING = {
     b"mime-version", b"message-id", b"received", b"received-spf", b"x-received", b"return-path",
     b"delivered-to", b"envelope-to", b"dkim-signature", b"authentication-results", b"arc-seal", b"x-gm-message-state",
