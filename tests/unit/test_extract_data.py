@@ -36,6 +36,19 @@ def test_what_much_that_writes_json_writes_is_read(content: str, lines: list[str
     assert found.warnings == found.problems == []
 
 
+@pytest.mark.parametrize("content", ['{\n "a": 1\n}\n{\n "b": 2\n}\n', ' {"a": 1}{"b": 2}'])
+def test_values_one_behind_the_other_are_read(content: str) -> None:
+    found = read(content, "a.json")
+    assert found.lines == ["a: 1", "b: 2"]
+    assert found.warnings == found.problems == []
+
+
+def test_what_is_no_json_is_text_with_a_warning() -> None:
+    found = read('{"a": 1, "b": [2}\nmore of it\n', "a.json")
+    assert found.lines == ['{"a": 1, "b": [2}', "more of it"]
+    assert found.warnings == ["It is not valid JSON, and was read as plain text."]
+
+
 def test_a_line_of_json_ends_where_json_says() -> None:
     """Within a string there are characters at which Python would end a line."""
     found = read('{"a": "one\u2028two"}\n{"a": "three\x85four"}\n', "a.jsonl")

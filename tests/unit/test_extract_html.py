@@ -87,6 +87,11 @@ def test_a_cell_outside_a_table_is_text() -> None:
     assert read("<html><svg><td>One</td><th>Two</th></svg><p>Three</p></html>").lines[-1] == "Three"
 
 
+def test_what_is_not_shown_does_not_part_words() -> None:
+    page = "<p>Druck&shy;rohr\ufeffe <button>Open</button><button>Shut</button></p><noframes><p>None</p></noframes>"
+    assert read(f"<html>{page}</html>").lines == ["Druckrohre", "Open", "Shut"]
+
+
 def test_lists_definitions_and_code_keep_their_lines() -> None:
     page = (
         "<html><dl><dt>Gate</dt><dd>Holds water.</dd></dl><ol><li>One<ul><li>Inner &amp; deep</li></ul></li></ol>"

@@ -185,4 +185,4 @@ def test_there_are_no_pages(tmp_path: Path) -> None:
 
 
 def test_what_is_legible_can_be_stored() -> None:
-    assert legible("com\ufffepile\r\n\x00a\ud800b\udfffc\ufffdd") == "compile\nabc\ufffdd"
+    assert legible("\ufeffcom\ufffepile\r\n\x00a\ud800b\udfffc\ufffdd") == "compile\nabc\ufffdd"

@@ -35,16 +35,18 @@ _EMPTY = re.compile(
 )
 _HEAD = 16_384
 """Bytes or characters in which a page says what it is."""
+_SOFT_HYPHEN = "\xad"
+"""Where a word may be broken; it is none that is shown."""
 _BLANKS = re.compile(r"\s+")
 _SKIPPED = frozenset({
-    "script", "style", "template", "noscript", "head", "iframe", "object", "datalist", "-comment",
+    "script", "style", "template", "noscript", "noframes", "head", "iframe", "object", "datalist", "-comment",
     "metadata", "annotation", "annotation-xml", "rp",  # formulas and readings once more
 })  # fmt: skip
 _BLOCKS = frozenset({
-    "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "dialog", "div", "dl",
-    "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hr", "legend", "li", "main", "nav", "ol",
-    "option", "p", "pre", "section", "select", "summary", "table", "tbody", "td", "textarea", "tfoot", "th", "thead",
-    "text", "tr", "ul", "html", "h1", "h2", "h3", "h4", "h5", "h6",
+    "address", "article", "aside", "blockquote", "body", "button", "caption", "center", "dd", "details", "dialog",
+    "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6",
+    "header", "hr", "html", "legend", "li", "main", "nav", "ol", "option", "p", "pre", "section", "select",
+    "summary", "table", "tbody", "td", "text", "textarea", "tfoot", "th", "thead", "tr", "ul",
 })  # fmt: skip
 _LINES = frozenset({"li", "dt", "dd", "option", "caption", "tr"})
 """Blocks that the next one belongs close to."""
@@ -159,7 +161,7 @@ class _Walk:
     def _enter(self, node: LexborNode) -> None:
         tag = node.tag or ""
         if tag == "-text":
-            text = node.text_content or ""
+            text = (node.text_content or "").replace(_SOFT_HYPHEN, "")
             self._text.append(text if self._kept else _BLANKS.sub(" ", text))
             return
         if tag in _BLOCKS:

@@ -20,6 +20,7 @@ from penstock.extract.text import opened, parts
 
 _TITLE = JSON.title
 _BEGINS = re.compile(rb"^\s*(?:[\[{\"]|-?\d|true|false|null)")
+_SPACE = re.compile(r"\s*")
 _STRICT = msgspec.json.Decoder(float_hook=str)
 _UNREADABLE_LINES = 20
 """That are named one by one."""
@@ -75,6 +76,8 @@ def _lines(source: Source, content: str) -> Iterator[Read]:
             broken.append(number)
             if len(broken) > len(values) + _HOPELESS:
                 break
+    if len(broken) > len(values) and (others := _in_turn(content)):
+        values, broken = list(enumerate(others)), []
     if len(broken) > len(values):
         yield Warned("It is not valid JSON, and was read as plain text.")
         with opened(source, encoding_of(source)) as stream:
@@ -90,6 +93,21 @@ def _lines(source: Source, content: str) -> Iterator[Read]:
         problem = Unreadable(kind=_TITLE, why=f"line {number} is not valid").facts["why"]
         yield Text(flow.number, "", problem=str(problem))
         flow.skip(1)
+
+
+def _in_turn(content: str) -> list[Any]:
+    """Values one behind the other, with no more than blanks between; none where it is anything else."""
+    decoder = json.JSONDecoder(strict=False, parse_float=str, parse_int=str, parse_constant=str)
+    values: list[Any] = []
+    place = _SPACE.match(content).end()  # type: ignore[union-attr]
+    try:
+        while place < len(content):
+            value, end = decoder.raw_decode(content, place)
+            values.append(value)
+            place = _SPACE.match(content, end).end()  # type: ignore[union-attr]
+    except (ValueError, RecursionError):
+        return []
+    return values
 
 
 def _write(value: Any, flow: Flow) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from html import unescape
 from typing import TextIO
 
@@ -13,7 +14,7 @@ from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import Opened, Read, Text
 from penstock.extract.kinds import XML
-from penstock.extract.markup import elements
+from penstock.extract.markup import Stream, elements
 from penstock.extract.source import Source
 from penstock.extract.text import guessed, opened
 
@@ -51,9 +52,9 @@ def read(source: Source) -> Iterator[Read]:
         flow.line(" ".join("".join(text).split()))
         text.clear()
 
-    with opened(source, encoding) as stream:
+    with _in_utf8(source, encoding) as stream:
         try:
-            for event, name, given in elements(_InUtf8(stream), source.limits, _TITLE, "utf-8"):
+            for event, name, given in elements(stream, source.limits, _TITLE, "utf-8"):
                 if event == "text":
                     text.append(name)
                 elif name not in _INLINE:
@@ -73,6 +74,16 @@ def read(source: Source) -> Iterator[Read]:
             return
     end()
     yield from flow.rest()
+
+
+@contextmanager
+def _in_utf8(source: Source, encoding: Encoding) -> Iterator[Stream]:
+    if encoding == Encoding("utf-8"):
+        with source.open() as file:
+            yield file
+    else:
+        with opened(source, encoding) as text:
+            yield _InUtf8(text)
 
 
 class _InUtf8:
