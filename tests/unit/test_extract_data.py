@@ -107,6 +107,14 @@ def test_damaged_xml_is_read_to_its_end_and_the_damage_named(damage: str, lines:
     assert problem.endswith("; what follows was read without its markup")
 
 
+def test_xml_that_is_cut_short_gives_what_is_there_and_says_so() -> None:
+    found = read("<doc><p>One</p><p>Two", "a.xml")
+    assert found.lines == ["One", "Two"]
+    (problem,) = found.problems
+    assert problem.startswith("its XML is damaged (")
+    assert problem.endswith(")")
+
+
 def test_damaged_xml_without_a_word_is_unreadable() -> None:
     with pytest.raises(Unreadable):
         read("<doc><p></doc>", "a.xml")

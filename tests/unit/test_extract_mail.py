@@ -191,6 +191,7 @@ def test_a_body_whose_parts_are_not_there_is_read_as_text() -> None:
 def test_a_part_that_never_ends_is_read() -> None:
     found = read(f'{HEAD}Content-Type: multipart/mixed; boundary="b1"\r\n\r\n--b1\r\n{part("text/plain", "Cut off")}')
     assert found.lines[-1] == "Cut off"
+    assert found.warnings == ["The message ends before its last part does; something may be missing."]
 
 
 @pytest.mark.parametrize("kind", ["application/pkcs7-signature", "application/pgp-signature"])

@@ -11,8 +11,8 @@ _LONGEST_LABEL = 255
 
 
 def legible(text: str) -> str:
-    """The text without controls, lone surrogates, byte order marks and non-characters (pdfium marks a hyphen at a line's end, which it
-    removed together with the line's end, by U+FFFE), and with `\\n` as the only line end."""
+    """The text without controls, lone surrogates, byte order marks and non-characters (pdfium marks a hyphen at the
+    end of a line, which it removed together with it, by U+FFFE), and with `\\n` as the only line end."""
     return _LINE_END.sub("\n", _UNWANTED.sub("", text))
 
 

@@ -15,7 +15,7 @@ from penstock.extract import html
 from penstock.extract.encoding import decoded, encoding_of
 from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
-from penstock.extract.frames import Opened, Read, Text
+from penstock.extract.frames import Opened, Read, Text, Warned
 from penstock.extract.kinds import EML
 from penstock.extract.parts import within
 from penstock.extract.source import Source
@@ -87,6 +87,8 @@ def _read(source: Source, content: bytes, flow: Flow) -> Iterator[Read]:
         if said := ", ".join(_said(each) for each in message.get_all(name, [])):
             flow.line(f"{name}: {said}")
     flow.close_table()
+    if _is_cut(message):
+        yield Warned("The message ends before its last part does; something may be missing.")
     attached: list[Message] = []
     sealed = False
     for part in _body(message, attached):
@@ -105,6 +107,18 @@ def _read(source: Source, content: bytes, flow: Flow) -> Iterator[Read]:
         for frame in within(source.part(content, name or f"attachment {count}", declared), flow.number):
             yield frame
             flow.follow(frame)
+
+
+def _is_cut(message: Message) -> bool:
+    from email.errors import CloseBoundaryNotFoundDefect  # noqa: PLC0415
+
+    last = [message]
+    while last:
+        message = last[-1]
+        if any(isinstance(each, CloseBoundaryNotFoundDefect) for each in message.defects):
+            return True
+        last = _inner(message)
+    return False
 
 
 def _content_of(source: Source) -> bytes:

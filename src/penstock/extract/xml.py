@@ -64,13 +64,16 @@ def read(source: Source) -> Iterator[Read]:
                 yield from flow.full()
         except Unreadable as error:
             end()
+            more = False
             for line in _after(error, source, encoding):
+                more = more or bool(line)
                 flow.line(line)
                 yield from flow.full()
             if not flow.number > 1 and not flow.written:
                 raise
             yield from flow.rest()
-            yield Text(flow.number, "", problem=f"{error.facts['why']}; what follows was read without its markup")
+            follows = "; what follows was read without its markup" if more else ""
+            yield Text(flow.number, "", problem=f"{error.facts['why']}{follows}")
             return
     end()
     yield from flow.rest()
