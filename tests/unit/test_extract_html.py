@@ -43,6 +43,7 @@ def test_a_page_in_wide_characters_is_a_page(encoding: str) -> None:
         ("windows-1251", "cp1251", "труба"),
         ("iso-8859-1", "utf-8", "Größe"),
         ("utf-8", "cp1252", "Die Größe der Schütze"),
+        ("utf-8", "cp1252", "Größe"),
         ("no-such", "cp1252", "Die Größe der Schütze"),
         ("iso-2022-jp", "iso2022_jp", "水門の操作"),
     ],

@@ -13,6 +13,8 @@ from penstock.extract.source import Source
 from penstock.extract.text import PART, read
 
 GERMAN = "Die Größe der Schütze über dem Fluß beträgt fünf Meter, geöffnet werden sie früh.\n"
+ENGLISH = "It’s the best—by far—of “O’BRIEN’S” gates…and it costs €5; café “Penstock™” is near.\n"
+ESTONIAN = "Šahti vesi jõuab žanrist sõltumata äärmiselt öösel üle turbiini.\n"
 FRENCH = "L'élève a été reçu à l'école où il avait déjà étudié la forêt.\n"
 RUSSIAN = "Напорный трубопровод подводит воду к турбине гидроэлектростанции.\n"
 CZECH = "Potrubí přivádí vodu k turbíně, šoupě se otevírá dříve než závěr.\n"
@@ -48,6 +50,9 @@ def warnings(path: Path) -> list[str]:
         (RUSSIAN, "cp1251"),
         (RUSSIAN, "koi8-r"),
         (CHINESE, "gb18030"),
+        (ENGLISH, "cp1252"),
+        (ESTONIAN, "cp1252"),
+        (ESTONIAN, "cp1257"),
         (CZECH, "cp1250"),
         (CZECH, "iso8859-2"),
         (HUNGARIAN, "cp1250"),

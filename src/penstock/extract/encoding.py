@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from penstock.extract.source import Source
 
@@ -86,7 +86,7 @@ def encoding_of(source: Source, declared: str | None = None) -> Encoding:
         start = file.seek(max(0, place - _SAMPLE // 2))
         sample = file.read(_SAMPLE)
     told = codec_of(declared or _charset(source.declared))
-    if told and _is_in(sample, told):
+    if told and told != "utf-8" and _is_in(sample, told):
         return Encoding(told)
     return Encoding(_guess(head, sample) if start else _guess(sample), guessed=True)
 
@@ -98,7 +98,8 @@ def decoded(content: bytes, declared: str | None) -> str:
 
 def _is_in(sample: bytes, codec: str) -> bool:
     text = sample.decode(codec, errors="replace")
-    return text.count("\ufffd") * 100 <= sum(character > "\x7f" for character in text) + 200  # its ends may be cut
+    cut = 2 if len(sample) == _SAMPLE else 0  # characters at its ends
+    return (text.count("\ufffd") - cut) * 100 <= sum(character > "\x7f" for character in text)
 
 
 def _charset(media_type: str | None) -> str | None:
@@ -106,7 +107,7 @@ def _charset(media_type: str | None) -> str | None:
     return found[1] if found else None
 
 
-@cache
+@lru_cache(256)
 def codec_of(label: str | None) -> str | None:
     """The codec of an encoding's name, as senders write it; None where it is none, or says nothing: what is declared
     as ASCII and is not may be anything."""
@@ -168,6 +169,7 @@ _WORDS = 200
 """That have such letters, and tell enough."""
 _LATIN = (
     "äöüßéà", "àâæçéèêëîïôœùûüÿ", "áéíñóúüçàèòï", "ãáàâçéêíõóôúü", "àèéìíîòóùú", "åäöæøéü", "áðéíóúýþæö", "ëïéèöü",
+    "äöåõüšž",
 )  # fmt: skip
 _CENTRAL = ("ąćęłńóśźż", "áäčďéěíĺľňóôŕřšťúůýž", "áéíóöőúüű", "ăâîşţ", "čćđšž")
 _CYRILLIC = (
@@ -177,7 +179,8 @@ _CYRILLIC = (
 )
 _GREEK = ("αβγδεζηθικλμνξοπρστυφχψωάέήίόύώϊϋΐΰ",)
 _HEBREW = ("אבגדהוזחטיכלמנסעפצקרשת",)
-_OTHERS = (_CYRILLIC, _GREEK, _HEBREW)
+_MIXED = ("".join(sorted(set("".join(_LATIN)))),)
+"""Of several western languages."""
 _SPELLINGS = (
     (_WESTERN, _LATIN),
     ("cp1250", _CENTRAL),
@@ -193,12 +196,14 @@ _SPELLINGS = (
     ("iso8859-5", _CYRILLIC),
     ("mac_cyrillic", _CYRILLIC),
     ("cp1253", _GREEK),
-    (_WESTERN, ("".join(sorted(set("".join(_LATIN)))),)),
+    (_WESTERN, _MIXED),
 )
 """Of equally good ones the earlier is taken."""
 _FINALS = "ςךםןףץ"
 """Letters that end a word."""
-_MARKS = "‘’‚“”„–—…•«»‹›¿¡§©®™°€£·№\xa0×½¼²³ªº´"
+_WITHIN = "’—–…·\xa0"
+"""Marks that may stand between two letters."""
+_MARKS = "‘’‚“”„–—…•«»‹›¿¡§¶©®™°€£¥¢·№\xa0×÷¬¦½¼¾²³ªº´µ‰†‡"
 
 
 def _spelled(text: bytes) -> str | None:
@@ -209,7 +214,7 @@ def _spelled(text: bytes) -> str | None:
     for codec, alphabets in _SPELLINGS:
         read = text.decode(codec, errors="replace")
         beyond = sum(character > "\x7f" for character in read)
-        if alphabets not in _OTHERS and sum(map(str.isalpha, read)) > _MOST * latin:
+        if alphabets is _MIXED and sum(map(str.isalpha, read)) > _MOST * latin:
             continue
         for fitting in map(_fitting, alphabets):
             score = sum(map(len, fitting.findall(read))) / beyond
@@ -222,8 +227,8 @@ def _spelled(text: bytes) -> str | None:
 
 @cache
 def _fitting(alphabet: str) -> re.Pattern[str]:
-    """What stands as it may: a capital not behind a small letter, a mark not within a word, no letter of another script
-    beside a Latin one."""
+    """What stands as it may: a capital not behind a small letter, most marks not within a word, no letter of another
+    script beside a Latin one."""
     capitals = "".join(each.upper() for each in alphabet if len(each.upper()) == 1)
     letters = f"a-zA-Z{alphabet}{capitals}"
     if any(each in alphabet for each in "аαא"):
@@ -231,8 +236,10 @@ def _fitting(alphabet: str) -> re.Pattern[str]:
         large = f"(?<![{letters}])[{capitals}](?![{capitals}])"
     else:
         small = f"[{alphabet}]+"
-        large = f"(?<![a-z{alphabet}])[{capitals}]+|(?<=[a-z{alphabet}])’(?=[a-z{alphabet}])"
-    return re.compile(f"{small}|{large}|(?<![{letters}])[{_MARKS}]+|[{_MARKS}]+(?![{letters}])")
+        large = f"(?<![a-z{alphabet}])[{capitals}]+"
+    return re.compile(
+        f"{small}|{large}|[{_WITHIN}][{_MARKS}]*|(?<![{letters}])[{_MARKS}±¹]+|[{_MARKS}]+(?![{letters}])"
+    )
 
 
 _PAIR = re.compile(rb"[\xa1-\xfe][\xa1-\xfe]")
