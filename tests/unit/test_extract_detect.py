@@ -27,6 +27,14 @@ PDF = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n"
         (PROSE, "A.MD", None, "markdown"),
         (PROSE, "unknown.xyz", "application/octet-stream", "text"),
         ("Wörter".encode("utf-16"), "a.txt", None, "text"),
+        ("<!DOCTYPE html><p>Wörter".encode("utf-16"), "a", None, "html"),
+        ('<?xml version="1.0"?><a/>'.encode("utf-16-le"), "a.xml", None, "xml"),
+        (b"Words <b>and</b> a tag.\n", "a.html", None, "html"),
+        (b"Words <b>and</b> a tag.\n", "a.txt", None, "text"),
+        (b'<?xml version="1.0"?>\n<link rel="stylesheet"/><body>', "a.html", None, "html"),
+        (PROSE, "a.py", "text/x-python", "text"),
+        (b"Received: five gates\nDate: Monday\nFrom: the works\n", "delivery.txt", None, "text"),
+        (b"Received: by mx.example.org\nDate: Monday\nFrom: a@example.org\n", "mail", None, "eml"),
         ("Words in UTF-16 without a mark".encode("utf-16-be"), "a.txt", None, "text"),
     ],
 )
@@ -60,6 +68,7 @@ def test_a_name_or_type_that_says_otherwise_is_a_warning(
     [
         (b"PK\x03\x04" + bytes(40), "a ZIP archive that is cut short or damaged"),
         (b"\x89PNG\r\n\x1a\n" + bytes(40), "a PNG image"),
+        (b"PK\x07\x08" + bytes(40), "one of the files that a ZIP archive was split into"),
         (b"\x1f\x8b\x08" + bytes(40), "a gzip archive"),
         (bytes(range(256)), "binary data of no known kind"),
         (PROSE + b"\0", "binary data of no known kind"),

@@ -39,6 +39,9 @@ def test_headings_of_both_kinds_nest() -> None:
         "#hashtag\n",
         "####### seven\n",
         "---\ntitle: metadata\n---\n",
+        "- ```\n  # in an item's code\n  ```\n",
+        "<!--\n# hidden\n-->\n",
+        "<!-- never closed\n# hidden\n",
         "text\n\n---\n",
         "- item\n---\n",
         "> quote\n---\n",
@@ -54,6 +57,7 @@ def test_what_only_looks_like_a_heading_is_none(text: str) -> None:
     [
         ("# The `gate` and the **wheel**", "The gate and the wheel"),
         ("# See [the guide](http://example.org/a) ##", "See the guide"),
+        ("# Gates [![build](http://example.org/b.svg)](http://example.org/b)", "Gates build"),
         ("# C#", "C#"),
         ("#", ""),
         ("  ## \t Indented", "Indented"),
@@ -65,6 +69,11 @@ def test_a_title_is_plain_text(line: str, title: str) -> None:
 
 def test_a_heading_after_the_code_is_one() -> None:
     assert headings("```\n# no\n```\n# yes\n") == [("# yes", ("yes",))]
+
+
+def test_a_heading_after_a_list_of_code_or_a_comment_is_one() -> None:
+    text = "1. ```\n   # no\n   ```\n<!-- one line -->\n# yes\n<!--\n-->\n# too\n"
+    assert headings(text) == [("# yes", ("yes",)), ("# too", ("too",))]
 
 
 def test_a_section_goes_on_in_the_next_part(tmp_path: Path) -> None:

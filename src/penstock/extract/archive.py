@@ -4,19 +4,25 @@ that names in them, whatever they say, lead nowhere."""
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from mmap import ACCESS_READ, mmap
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from penstock.errors import PasswordRequired, Permanent, Unreadable
+from penstock.extract.encoding import encoding_of
 from penstock.extract.source import Source
+
+if TYPE_CHECKING:
+    from zipfile import ZipInfo
 
 _HEADER = b"PK\x03\x04"
 _HEADER_BYTES = 30
 _STORED, _DEFLATED = 0, 8
+_UNICODE = 0x800
+_PC = "cp437"
 _METHODS = {_STORED, _DEFLATED}
 _END = b"PK\x05\x06"
 _LONGEST_END = 22 + 65_535
@@ -132,9 +138,19 @@ def opened(source: Source) -> Iterator[Archive]:
         if len(archive.filelist) > source.limits.archive_entries:
             raise source.limits.hit("archive_entries", "entries")
         files = [each for each in archive.filelist if not each.is_dir()]
-        yield Archive(
-            source, {each.filename: Member(partial(archive.open, each), bool(each.flag_bits & 1)) for each in files}
-        )
+        members = [Member(partial(archive.open, each), bool(each.flag_bits & 1)) for each in files]
+        yield Archive(source, dict(zip(_names(files), members, strict=True)))
+
+
+def _names(files: Sequence[ZipInfo]) -> list[str]:
+    """Those that are not said to be Unicode are by the standard of IBM's first PC, but most programs write them in what
+    their own system uses."""
+    untold = [each for each in files if not each.flag_bits & _UNICODE and not each.filename.isascii()]
+    if not untold:
+        return [each.filename for each in files]
+    codec = encoding_of(Source("\n".join(each.filename for each in untold).encode(_PC))).codec
+    told = {id(each): each.filename.encode(_PC).decode(codec, errors="replace") for each in untold}
+    return [told.get(id(each), each.filename) for each in files]
 
 
 def look_into(source: Source) -> tuple[frozenset[str], bool]:
@@ -163,7 +179,7 @@ def salvaged(content: Bytes) -> dict[str, Member]:
         if len(header) == _HEADER_BYTES:
             flags, method, name_length, more = (int.from_bytes(header[at : at + 2], "little") for at in (6, 8, 26, 28))
             start = place + _HEADER_BYTES + name_length
-            name = content[place + _HEADER_BYTES : start].decode("utf-8" if flags & 0x800 else "cp437", "replace")
+            name = content[place + _HEADER_BYTES : start].decode("utf-8" if flags & _UNICODE else _PC, "replace")
             end = following if following >= 0 else len(content)
             if name and not name.endswith("/") and method in _METHODS:
                 found[name] = Member(partial(_Piece, content, start + more, end, method), bool(flags & 1))

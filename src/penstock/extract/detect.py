@@ -14,7 +14,10 @@ HEAD = 8192
 _FOREIGN = {
     b"PK\x03\x04": "a ZIP archive that is cut short or damaged",
     b"PK\x05\x06": "an empty ZIP archive",
+    b"PK\x07\x08": "one of the files that a ZIP archive was split into",
+    b"PK00PK": "one of the files that a ZIP archive was split into",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an Office document of the old binary kind",
+    b"\x78\x9f\x3e\x22": "an attachment of Outlook's own kind (TNEF)",
     b"%!PS": "a PostScript program",
     b"\x1f\x8b": "a gzip archive",
     b"BZh91AY": "a bzip2 archive",
@@ -29,6 +32,9 @@ _FOREIGN = {
     b"MM\x00*": "a TIFF image",
     b"\x7fELF": "a program",
     b"MZ\x90\x00": "a program",
+    b"ID3\x03\x00": "an MP3 recording",
+    b"ID3\x04\x00": "an MP3 recording",
+    b"SQLite format 3\x00": "a SQLite database",
 }
 _UNTOLD = {"application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded", ""}
 """Types by which a sender says that it does not know."""
@@ -48,7 +54,8 @@ def detect(formats: Sequence[Format], look: Look, *, name: str, declared: str | 
     warnings = []
     if named and found not in named:
         warnings.append(f"The name ends in {suffix}, but the content is {found.of.title}.")
-    if media_type not in _UNTOLD and found not in typed:
+    told = typed or not media_type.startswith("text/")  # of the texts that are unknown here, it may well be one
+    if media_type not in _UNTOLD and told and found not in typed:
         warnings.append(f"It was sent as {media_type}, but the content is {found.of.title}.")
     return found, tuple(warnings)
 

@@ -6,18 +6,20 @@ import posixpath
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from penstock.errors import LimitHit, Permanent, Unreadable
+from penstock.errors import LimitHit, PasswordRequired, Permanent, Unreadable
 from penstock.extract import html
 from penstock.extract.archive import Archive, opened
 from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
-from penstock.extract.frames import Opened, Read, Text
+from penstock.extract.frames import Opened, Read, Text, Warned
 from penstock.extract.kinds import EPUB
 from penstock.extract.markup import Element, elements
 from penstock.extract.source import Source
 
 _TITLE = EPUB.title
 _MARK = b"mimetypeapplication/epub+zip"
+_WORDLESS = ("image/", "audio/", "video/", "font/")
+_DRAWING = "image/svg+xml"
 _CONTAINER = "META-INF/container.xml"
 
 
@@ -27,19 +29,25 @@ def match(look: Look) -> Match:
 
 def read(source: Source) -> Iterator[Read]:
     with opened(source) as archive:
-        package = _package(source, archive)
-        title, chapters = _spine(source, archive, package)
-        if not chapters:
-            raise Unreadable(kind=_TITLE, why="its spine names no chapters")
-        locked = _locked(source, archive)
         yield Opened("epub", "selectolax", paged=False)
         flow = Flow()
+        locked = _locked(source, archive)
+        try:
+            title, chapters = _spine(source, archive, _package(source, archive))
+        except Unreadable as error:
+            title, chapters = "", _pages(archive)
+            if not chapters:
+                raise
+            yield Warned(f"Its chapters are in the order of the archive, as {error.facts['why']}.")
+        if locked.issuperset(chapters):
+            raise PasswordRequired
         flow.block(title)
         for chapter in chapters:
             try:
                 if chapter in locked:
                     raise Unreadable(kind=_TITLE, why="it is encrypted")
-                html.write(archive.read(chapter), flow)
+                for _ in html.write(archive.read(chapter), flow):
+                    yield from flow.full()
             except LimitHit:
                 raise
             except (Permanent, KeyError) as error:
@@ -49,6 +57,11 @@ def read(source: Source) -> Iterator[Read]:
                 flow.skip(1)
             else:
                 yield from flow.rest()
+
+
+def _pages(archive: Archive) -> list[str]:
+    """What can be a chapter, where nothing says which are."""
+    return [name for name in archive.members if name.lower().endswith((".xhtml", ".html", ".htm"))]
 
 
 def _elements(source: Source, archive: Archive, name: str) -> Iterator[Element]:
@@ -63,31 +76,58 @@ def _elements(source: Source, archive: Archive, name: str) -> Iterator[Element]:
 
 
 def _package(source: Source, archive: Archive) -> str:
-    for event, name, given in _elements(source, archive, _CONTAINER):
-        if event == "start" and name == "rootfile" and "full-path" in given:
-            return given["full-path"]
+    try:
+        for event, name, given in _elements(source, archive, _CONTAINER):
+            if event == "start" and name == "rootfile" and given.get("full-path") in archive.members:
+                return given["full-path"]
+    except Unreadable:
+        pass  # then there may be one all the same
+    for name in archive.members:
+        if name.lower().endswith(".opf"):
+            return name
     raise Unreadable(kind=_TITLE, why="it does not say where its package is")
 
 
 def _spine(source: Source, archive: Archive, package: str) -> tuple[str, list[str]]:
-    """The title, and the chapters by their names in the archive."""
+    """The title, and the chapters by their names in the archive.
+
+    Raises:
+        Unreadable: it names none.
+    """
     folder = posixpath.dirname(package)
-    items: dict[str, str] = {}
+    items: dict[str, tuple[str, str, str]] = {}
     order: list[str] = []
-    title: list[str] = []
+    titles: list[str] = []
     inside = False
     for event, name, given in _elements(source, archive, package):
         match event, name:
             case "text", _ if inside:
-                title.append(name)
-            case _, "title":
-                inside = event == "start"
+                titles[-1] += name
+            case "start", "title":
+                titles.append("")
+                inside = True
+            case "end", "title":
+                inside = False
             case "start", "item":
                 place = unquote(given.get("href", "").partition("#")[0])
-                items[given.get("id", "")] = posixpath.normpath(posixpath.join(folder, place))
+                place = posixpath.normpath(posixpath.join("/", folder, place)).lstrip("/")
+                items[given.get("id", "")] = place, given.get("media-type", ""), given.get("fallback", "")
             case "start", "itemref":
                 order.append(given.get("idref", ""))
-    return "".join(title), [items[each] for each in order if each in items]
+    chapters = [place for place in (_readable(items, each) for each in order) if place]
+    if not chapters:
+        raise Unreadable(kind=_TITLE, why="its spine names no chapters")
+    return "\n\n".join(dict.fromkeys(titles)), list(dict.fromkeys(chapters))
+
+
+def _readable(items: dict[str, tuple[str, str, str]], name: str) -> str | None:
+    """The file of an item; of one that is no text, such as a picture, that of the item that stands in for it."""
+    for _ in items:
+        place, kind, fallback = items.get(name, ("", "", ""))
+        if not kind.startswith(_WORDLESS) or kind == _DRAWING:
+            return place or None
+        name = fallback
+    return None
 
 
 def _locked(source: Source, archive: Archive) -> set[str]:

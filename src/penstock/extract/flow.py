@@ -50,7 +50,9 @@ class Flow:
         self._tables.append([])
 
     def open_cell(self) -> None:
-        self._cells.append([])
+        """Of a table, that is: elsewhere what is called one is none."""
+        if self._tables:
+            self._cells.append([])
 
     def close_cell(self) -> None:
         if self._cells and self._tables:

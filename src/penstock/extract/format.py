@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
+from penstock.extract.encoding import marked
 from penstock.extract.frames import Read
 from penstock.extract.kinds import Kind
 from penstock.extract.source import Source
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Look:
     """What can be seen of a file before it is read."""
 
@@ -19,6 +21,12 @@ class Look:
     """Its first bytes."""
     members: frozenset[str] = frozenset()
     """The names in it, where it is a ZIP archive."""
+
+    @cached_property
+    def text(self) -> bytes:
+        """Its first bytes in UTF-8, without a byte order mark, where they are of UTF-16 or UTF-32 or have a mark."""
+        codec = marked(self.head)
+        return self.head.decode(codec, errors="replace").encode() if codec else self.head
 
 
 class Match(IntEnum):

@@ -4,40 +4,49 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from html import escape
 from typing import TYPE_CHECKING
 
 from penstock.errors import LimitHit, Unreadable
+from penstock.extract.encoding import decoded, encoding_of
 from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import Opened, Read
 from penstock.extract.kinds import HTML
 from penstock.extract.source import Source
-from penstock.extract.text import encoding_of, guessed
+from penstock.extract.text import guessed
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
 _TITLE = HTML.title
 _BEGINS = re.compile(
-    rb"^(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b",
+    rb"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html)\b|^\s*<\?xml[^>]*>\s*<(?:head|body|link|meta)\b",
     re.IGNORECASE | re.DOTALL,
 )
-_FRAGMENT = re.compile(
-    rb"^(?:\xef\xbb\xbf)?\s*<(?:!--|head|body|div|p|h[1-6]|table|ul|ol|section|article|main|span)\b", re.IGNORECASE
+_TAG = re.compile(rb"<(?:!--|/?[a-zA-Z][a-zA-Z0-9-]*(?:\s[^<>]*)?/?>)")
+_META = re.compile(rb"<[mM][eE][tT][aA]\s[^<>]*[cC][hH][aA][rR][sS][eE][tT]\s*=\s*[\"']?([a-zA-Z0-9_:-]+)")
+_ENCODING = re.compile(rb"^\s*<\?xml[^>]+encoding=[\"']([a-zA-Z0-9_:-]+)")
+_XML = ("<?xml", "xmlns", "xhtml")
+"""One of which stands in the head of what may have elements that are empty by a slash alone."""
+_EMPTY = re.compile(
+    r"<(?!(?:area|base|basefont|br|col|embed|frame|hr|img|input|link|meta|param|source|track|wbr)\b)"
+    r"([a-zA-Z][\w:.-]*)(\s[^<>]*|)/>"
 )
-_CHARSET = re.compile(
-    rb"<meta[^>]+charset\s*=\s*[\"']?([a-zA-Z0-9_:-]+)|^<\?xml[^>]+encoding=[\"']([a-zA-Z0-9_:-]+)", re.IGNORECASE
-)
-_HEAD = 4096
+_HEAD = 16_384
+"""Bytes or characters in which a page says what it is."""
+_SOFT_HYPHEN = "\xad"
+"""Where a word may be broken; it is none that is shown."""
 _BLANKS = re.compile(r"\s+")
-_SKIPPED = frozenset(
-    {"script", "style", "template", "noscript", "head", "svg", "iframe", "object", "datalist", "-comment"}
-)
+_SKIPPED = frozenset({
+    "script", "style", "template", "noscript", "noframes", "head", "iframe", "object", "datalist", "-comment",
+    "metadata", "annotation", "annotation-xml", "rp",  # formulas and readings once more
+})  # fmt: skip
 _BLOCKS = frozenset({
-    "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "dialog", "div", "dl",
-    "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hr", "legend", "li", "main", "nav", "ol",
-    "option", "p", "pre", "section", "select", "summary", "table", "tbody", "td", "textarea", "tfoot", "th", "thead",
-    "tr", "ul", "html", "h1", "h2", "h3", "h4", "h5", "h6",
+    "address", "article", "aside", "blockquote", "body", "button", "caption", "center", "dd", "details", "dialog",
+    "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6",
+    "header", "hr", "html", "legend", "li", "main", "nav", "ol", "option", "p", "pre", "section", "select",
+    "summary", "table", "tbody", "td", "text", "textarea", "tfoot", "th", "thead", "tr", "ul",
 })  # fmt: skip
 _LINES = frozenset({"li", "dt", "dd", "option", "caption", "tr"})
 """Blocks that the next one belongs close to."""
@@ -45,33 +54,48 @@ _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 
 
 def match(look: Look) -> Match:
-    if _BEGINS.match(look.head):
+    if begins(look.text):
         return Match.CERTAIN
-    return Match.PERHAPS if _FRAGMENT.match(look.head) else Match.NO
+    return Match.PERHAPS if _TAG.search(look.text) else Match.NO
+
+
+def begins(content: bytes) -> bool:
+    """Whether it is a page, as far as its beginning tells."""
+    return _BEGINS.match(content) is not None
 
 
 def read(source: Source) -> Iterator[Read]:
     with source.open() as file:
         content = file.read()
     yield Opened("html", "selectolax", paged=False)
-    declared = _CHARSET.search(content[:_HEAD])
-    encoding = encoding_of(source)
-    if encoding.guessed and declared is None:
-        yield from guessed(encoding)
+    encoding = encoding_of(source, _declared(content))
+    yield from guessed(encoding)
     flow = Flow()
-    write(content, flow, codec=encoding.codec if not encoding.guessed or declared is None else None)
+    for _ in _written(content.decode(encoding.codec, errors="replace"), flow):
+        yield from flow.full()
     yield from flow.rest()
 
 
-def write(content: bytes, flow: Flow, *, codec: str | None = None) -> None:
-    """All text of a page. `codec`: None for the one that the page declares.
+def write(content: bytes, flow: Flow, *, declared: str | None = None) -> Iterator[None]:
+    """All text of a page, a step after each block. `declared`: the encoding that something other than the page says.
 
     Raises:
         Unreadable: the library cannot parse it.
     """
+    yield from _written(decoded(content, declared or _declared(content)), flow)
+
+
+def _declared(content: bytes) -> str | None:
+    found = _META.search(content[:_HEAD]) or _ENCODING.match(content)
+    return found[1].decode() if found else None
+
+
+def _written(text: str, flow: Flow) -> Iterator[None]:
     from selectolax.lexbor import LexborHTMLParser  # noqa: PLC0415 - other formats do not need it
 
-    text = _decoded(content, codec)
+    head = text[:_HEAD].lower()
+    if any(each in head for each in _XML):
+        text = _without_cdata(_EMPTY.sub(r"<\1\2></\1>", text))
     try:
         page = LexborHTMLParser(text)
         title = page.css_first("head > title")
@@ -83,17 +107,16 @@ def write(content: bytes, flow: Flow, *, codec: str | None = None) -> None:
     if title is not None:
         flow.block(_BLANKS.sub(" ", title.text()))
     if root is not None:
-        _Walk(flow).over(root)
+        yield from _Walk(flow).over(root)
 
 
-def _decoded(content: bytes, codec: str | None) -> str:
-    if codec is None:
-        declared = _CHARSET.search(content[:_HEAD])
-        codec = (declared[1] or declared[2]).decode() if declared else "utf-8"
-    try:
-        return content.decode(codec, errors="replace")
-    except LookupError:  # it declares what is no encoding
-        return content.decode(errors="replace")
+def _without_cdata(text: str) -> str:
+    """HTML takes such a section for a comment."""
+    before, *sections = text.split("<![CDATA[")
+    for section in sections:
+        inside, end, after = section.partition("]]>")
+        before += (escape(inside, quote=False) + after) if end else section
+    return before
 
 
 class _Walk:
@@ -104,10 +127,19 @@ class _Walk:
         self._text: list[str] = []
         self._kept = 0
         """How many elements are open in which blanks count."""
+        self._ended = False
+        """Whether a block was since the last step."""
+        self._base: list[str] = []
+        """While a reading is open, which stands over characters, what was gathered before it."""
+        self._readings: list[str] = []
 
-    def over(self, root: LexborNode) -> None:
+    def over(self, root: LexborNode) -> Iterator[None]:
+        """A step after each block."""
         node: LexborNode | None = root
         while node is not None:
+            if self._ended:
+                self._ended = False
+                yield
             inner = None if node.tag in _SKIPPED else node.child
             if node.tag not in _SKIPPED:
                 self._enter(node)
@@ -129,7 +161,7 @@ class _Walk:
     def _enter(self, node: LexborNode) -> None:
         tag = node.tag or ""
         if tag == "-text":
-            text = node.text_content or ""
+            text = (node.text_content or "").replace(_SOFT_HYPHEN, "")
             self._text.append(text if self._kept else _BLANKS.sub(" ", text))
             return
         if tag in _BLOCKS:
@@ -139,6 +171,8 @@ class _Walk:
                 self._text.append("\n")
             case "img" if alternative := node.attributes.get("alt"):
                 self._text.append(f" {alternative} ")
+            case "rt":
+                self._base, self._text = self._text, []
             case "pre" | "textarea":
                 self._kept += 1
             case "table":
@@ -150,6 +184,12 @@ class _Walk:
         if tag in _BLOCKS:
             self._end(tag)
         match tag:
+            case "rt":
+                self._readings.append("".join(self._text).strip())
+                self._text = self._base
+            case "ruby" if self._readings:  # behind all that they are of, which so remains a word
+                self._text.append(f" ({''.join(self._readings)}) ")
+                self._readings = []
             case "pre" | "textarea":
                 self._kept -= 1
             case "td" | "th":
@@ -167,6 +207,7 @@ class _Walk:
             text = "\n".join(" ".join(line.split()) for line in text.split("\n"))
         if not text.strip():
             return
+        self._ended = True
         if tag in _HEADINGS:
             self._flow.heading(_HEADINGS[tag], text)
         elif tag in _LINES:

@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
+import msgspec
 
 from penstock.errors import Unreadable
+from penstock.extract.encoding import encoding_of
 from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import Opened, Read, Text, Warned
 from penstock.extract.kinds import JSON
 from penstock.extract.source import Source
-from penstock.extract.text import encoding_of, opened, parts
+from penstock.extract.text import opened, parts
 
 _TITLE = JSON.title
-_BEGINS = re.compile(rb"^(?:\xef\xbb\xbf)?\s*(?:[\[{\"]|-?\d|true|false|null)|^\xff\xfe[\[{]\0|^\xfe\xff\0[\[{]")
+_BEGINS = re.compile(rb"^\s*(?:[\[{\"]|-?\d|true|false|null)")
+_SPACE = re.compile(r"\s*")
+_STRICT = msgspec.json.Decoder(float_hook=str)
 _UNREADABLE_LINES = 20
 """That are named one by one."""
+_HOPELESS = 1000
+"""More lines that are none than lines that are: it is no JSON."""
 
 
 def match(look: Look) -> Match:
-    return Match.PERHAPS if _BEGINS.match(look.head) else Match.NO
+    return Match.PERHAPS if _BEGINS.match(look.text) else Match.NO
 
 
 def read(source: Source) -> Iterator[Read]:
     encoding = encoding_of(source)
-    yield Opened("json", "orjson", paged=False)
+    yield Opened("json", "msgspec", paged=False)
     with opened(source, encoding) as stream:
         content = stream.read()
     flow = Flow()
     try:
-        value = orjson.loads(content)
-    except orjson.JSONDecodeError:
+        value = _parsed(content)
+    except ValueError:
         yield from _lines(source, content)
         return
     for _ in _write(value, flow):
@@ -42,16 +48,36 @@ def read(source: Source) -> Iterator[Read]:
     yield from flow.rest()
 
 
+def _parsed(content: str) -> Any:
+    """Its numbers to the last digit.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    try:
+        return _STRICT.decode(content)
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+        pass
+    try:  # NaN, halves of characters, line ends within strings: no JSON, but much that writes JSON writes them
+        return json.loads(content, strict=False, parse_float=str, parse_int=str, parse_constant=str)
+    except RecursionError as error:
+        raise ValueError from error
+
+
 def _lines(source: Source, content: str) -> Iterator[Read]:
     """What is no JSON as a whole may be so line by line; else it is read as plain text."""
-    lines = [line for line in content.splitlines() if line.strip()]
+    lines = [line for line in content.split("\n") if line.strip()]
     flow, broken = Flow(), list[int]()
     values: list[tuple[int, Any]] = []
     for number, line in enumerate(lines, 1):
         try:
-            values.append((number, orjson.loads(line)))
-        except orjson.JSONDecodeError:
+            values.append((number, _parsed(line)))
+        except ValueError:
             broken.append(number)
+            if len(broken) > len(values) + _HOPELESS:
+                break
+    if len(broken) > len(values) and (others := _in_turn(content)):
+        values, broken = list(enumerate(others)), []
     if len(broken) > len(values):
         yield Warned("It is not valid JSON, and was read as plain text.")
         with opened(source, encoding_of(source)) as stream:
@@ -69,6 +95,21 @@ def _lines(source: Source, content: str) -> Iterator[Read]:
         flow.skip(1)
 
 
+def _in_turn(content: str) -> list[Any]:
+    """Values one behind the other, with no more than blanks between; none where it is anything else."""
+    decoder = json.JSONDecoder(strict=False, parse_float=str, parse_int=str, parse_constant=str)
+    values: list[Any] = []
+    place = _SPACE.match(content).end()  # type: ignore[union-attr]
+    try:
+        while place < len(content):
+            value, end = decoder.raw_decode(content, place)
+            values.append(value)
+            place = _SPACE.match(content, end).end()  # type: ignore[union-attr]
+    except (ValueError, RecursionError):
+        return []
+    return values
+
+
 def _write(value: Any, flow: Flow) -> Iterator[None]:
     """A step after each line. What is nested is walked without recursion."""
     waiting: list[tuple[str, Any]] = [("", value)]
@@ -83,7 +124,7 @@ def _write(value: Any, flow: Flow) -> Iterator[None]:
             case None:
                 continue
             case _:
-                said = value if isinstance(value, str) else orjson.dumps(value).decode()
+                said = value if isinstance(value, str) else json.dumps(value)
                 flow.line(f"{path}: {said}" if path else said)
         yield
 

@@ -95,8 +95,8 @@ EPUB = Kind(
 EML = Kind(
     name="eml",
     title="a message (EML)",
-    suffixes=(".eml",),
-    media_types=("message/rfc822",),
+    suffixes=(".eml", ".mbox", ".mht", ".mhtml"),
+    media_types=("message/rfc822", "application/mbox", "multipart/related"),
 )
 
 ODT = Kind(

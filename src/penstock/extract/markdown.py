@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from penstock.extract.encoding import encoding_of
 from penstock.extract.format import Format
 from penstock.extract.frames import Opened, Read, Text
 from penstock.extract.kinds import MARKDOWN
 from penstock.extract.source import Source
-from penstock.extract.text import encoding_of, guessed, match, opened, parts, undecodable
+from penstock.extract.text import guessed, match, opened, parts, undecodable
 
 _HEADING = re.compile(r" {0,3}(#{1,6})(?=[ \t]|$)")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
-_FENCE = re.compile(r" {0,3}(`{3,}+(?!.*`)|~{3,})")
+_FENCE = re.compile(r" {0,3}(?:(?:[-+*]|\d{1,9}[.)])[ \t]{1,4}){0,3}(`{3,}+(?!.*`)|~{3,})")
+"""An item of a list may begin with one."""
 _NO_PARAGRAPH = re.compile(r"\s*$| {4}|\t| {0,3}(?:>|[-+*][ \t]|\d{1,9}[.)][ \t]|<|\|)")
-_INLINE = re.compile(r"!?\[([^\]]*)\]\([^)]*\)|[`*]+")
+_PICTURE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
+_INLINE = re.compile(r"\[([^\]]*)\]\([^)]*\)|[`*]+")
 
 _LONGEST_TITLE = 200
 
@@ -40,6 +43,7 @@ class Outline:
         self._fence = ""
         """What the closing line of the code block that is open begins with."""
         self._front_matter = False
+        self._comment = False
         self._paragraph: tuple[int, str] | None = None
         """The line before, with its offset, if a line of dashes below it makes it a heading."""
         self._begun = False
@@ -65,7 +69,7 @@ class Outline:
     def _heading(self, line: str, offset: int) -> tuple[int, int, str] | None:
         """Where the heading that this line ends begins, its level and its title; None if it ends none."""
         before, self._paragraph = self._paragraph, None
-        if self._is_matter(line) or self._is_code(line):
+        if self._is_matter(line) or self._is_comment(line) or self._is_code(line):
             return None
         if (heading := _HEADING.match(line)) is not None:
             return offset, len(heading[1]), _plain(line[heading.end() :])
@@ -84,6 +88,14 @@ class Outline:
         inside = self._front_matter
         if inside and line.rstrip() in {"---", "..."}:
             self._front_matter = False
+        return inside
+
+    def _is_comment(self, line: str) -> bool:
+        """Whether the line is of a comment that hides what it holds."""
+        begins = not self._fence and not self._comment and line.lstrip(" ").startswith("<!--")
+        inside = self._comment or begins
+        if inside:
+            self._comment = "-->" not in line
         return inside
 
     def _is_code(self, line: str) -> bool:
@@ -105,7 +117,7 @@ def _plain(title: str) -> str:
     unclosed = title.rstrip("#")
     if not unclosed or unclosed[-1].isspace():
         title = unclosed
-    return _INLINE.sub(lambda found: found[1] or "", title).strip()
+    return _INLINE.sub(lambda found: found[1] or "", _PICTURE.sub(r"\1", title)).strip()
 
 
 FORMAT = Format(MARKDOWN, match=match, read=read)

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 
+from penstock.extract.encoding import encoding_of
 from penstock.extract.flow import Flow
 from penstock.extract.format import Format
 from penstock.extract.frames import Opened, Read, Warned
 from penstock.extract.kinds import CSV
 from penstock.extract.source import Source
-from penstock.extract.text import encoding_of, guessed, match, opened
+from penstock.extract.text import guessed, match, opened
 
 _SAMPLE = 1 << 16
 _LONGEST_LINE = 1 << 20
 """Characters of a row; what follows is the next."""
 _DELIMITERS = ",;\t|"
+_TOLD = re.compile(r"sep=([^\r\n])\r?\n", re.IGNORECASE)
+"""By which a spreadsheet tells the next one what it has written."""
+_ROWS = 50
 _BLANKS = re.compile(r"\s+")
 
 
@@ -28,11 +33,15 @@ def read(source: Source) -> Iterator[Read]:
     yield Opened("csv", encoding.codec, paged=False)
     yield from guessed(encoding)
     with opened(source, encoding, newline="") as stream:
-        delimiter = _delimiter(stream.read(_SAMPLE))
+        sample = stream.read(_SAMPLE)
+        told = _TOLD.match(sample)
+        delimiter = told[1] if told else _delimiter(sample)
         stream.seek(0)
+        if told:
+            stream.readline()
         flow = Flow()
         lines = iter(lambda: stream.readline(_LONGEST_LINE), "")
-        rows = csv.reader((line.replace("\0", "") for line in lines), delimiter=delimiter)
+        rows = csv.reader((line.replace("\0", "") for line in lines), delimiter=delimiter, skipinitialspace=True)
         while True:
             try:
                 row = next(rows)
@@ -47,13 +56,21 @@ def read(source: Source) -> Iterator[Read]:
 
 
 def _delimiter(sample: str) -> str:
-    """The one that most lines have as often as the first does."""
-    lines = [line for line in sample.splitlines()[:50] if line.strip()] or [""]
-    scores = {}
+    """The one by which most rows have as many cells as each other; of equally good ones that which makes most cells."""
+    import csv  # noqa: PLC0415
+
+    lines = sample.splitlines(keepends=True)[:_ROWS]
+    best, found = (0.0, 1), _DELIMITERS[0]
     for each in _DELIMITERS:
-        counts = [line.count(each) for line in lines]
-        scores[each] = sum(count == counts[0] for count in counts) if counts[0] else sum(map(bool, counts)) / 2
-    return max(_DELIMITERS, key=lambda each: scores[each])
+        try:
+            widths = Counter(len(row) for row in csv.reader(lines, delimiter=each, skipinitialspace=True) if row)
+        except csv.Error:
+            continue
+        width, count = max(widths.items(), key=lambda item: (item[1], item[0]), default=(1, 0))
+        score = (count / widths.total() if width > 1 else 0.0, width)
+        if score > best:
+            best, found = score, each
+    return found
 
 
 FORMAT = Format(CSV, match=match, read=read)
