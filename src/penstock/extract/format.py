@@ -19,6 +19,8 @@ class Look:
     """Its first bytes."""
     members: frozenset[str] = frozenset()
     """The names in it, where it is a ZIP archive."""
+    purpose: str = ""
+    """The media type that the archive itself says, where it does."""
 
 
 class Match(IntEnum):

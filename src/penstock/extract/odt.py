@@ -15,7 +15,7 @@ from penstock.extract.markup import Element, elements
 from penstock.extract.source import Source
 
 _TITLE = ODT.title
-_MARK = b"mimetypeapplication/vnd.oasis.opendocument.text"
+_PURPOSE = "application/vnd.oasis.opendocument.text"
 _SKIPPED = frozenset({"tracked-changes", "note-citation", "creator", "date", "creator-initials", "bibliography-source"})
 _NOTES = frozenset({"note", "annotation"})
 _MARGINS = {"header", "header-left", "header-first", "footer", "footer-left", "footer-first"}
@@ -23,7 +23,7 @@ _MOST_SPACES = 1000
 
 
 def match(look: Look) -> Match:
-    return Match.CERTAIN if _MARK in look.head[:100] and "content.xml" in look.members else Match.NO
+    return Match.CERTAIN if look.purpose.startswith(_PURPOSE) and "content.xml" in look.members else Match.NO
 
 
 def read(source: Source) -> Iterator[Read]:

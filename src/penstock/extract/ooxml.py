@@ -21,8 +21,10 @@ _USUAL = ("word/document.xml", "ppt/presentation.xml", "xl/workbook.xml")
 """The main parts, where none is named."""
 
 
-_WORDS = frozenset({"t", "text"})
-_ENDS = frozenset({"p", "v", "cm", "comment", "si"})
+_WORDS = frozenset({"t", "text", "v"})
+_ENDS = frozenset({"p", "v", "cm", "threadedComment"})
+_ASIDE = frozenset({"Fallback", "numCache", "numLit"})
+"""What is shown by what stands beside it, and the numbers of a chart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +98,13 @@ class Document:
     def paragraphs(self, part: str) -> Iterator[str]:
         """The text of a part that is neither laid out nor divided: a comment, a diagram, the labels of a chart."""
         text: list[str] = []
-        labels = taken = False
+        taken, aside = False, 0
         for event, name, _ in self.beside(part):
             if event == "text":
-                text += [name] if taken else []
-            elif name == "strCache":
-                labels = event == "start"
-            elif name in _WORDS or (name == "v" and labels):
+                text += [name] if taken and not aside else []
+            elif name in _ASIDE:
+                aside += 1 if event == "start" else -1
+            elif name in _WORDS:
                 taken = event == "start"
             if event == "end" and text and name in _ENDS:
                 yield "".join(text)
@@ -112,7 +114,7 @@ class Document:
 
     def drawn(self, part: str, flow: Flow) -> None:
         """Diagrams and charts that a part shows."""
-        for relation in self.related(part, "diagramData", "chart"):
+        for relation in self.related(part, "diagramData", "chart", "chartEx"):
             for text in self.paragraphs(relation.target):
                 flow.line(text)
 
