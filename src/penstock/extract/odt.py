@@ -11,7 +11,7 @@ from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import Opened, Read, Text
 from penstock.extract.kinds import ODT
-from penstock.extract.markup import Element, elements
+from penstock.extract.markup import Element, elements, number_in
 from penstock.extract.source import Source
 
 _TITLE = ODT.title
@@ -91,9 +91,8 @@ class _Story:
     def _start(self, name: str, given: dict[str, str]) -> None:
         match name:
             case "p" | "h":
-                said = given.get("outline-level", "1")
                 self._open.append([])
-                self._levels.append(0 if name == "p" else int(said) if said.isdigit() else 1)
+                self._levels.append(0 if name == "p" else number_in(given.get("outline-level"), 1))
             case "note" | "annotation":
                 self._notes.append(_Note())
             case "table":
@@ -105,8 +104,7 @@ class _Story:
             case "line-break" if self._open:
                 self._open[-1].append("\n")
             case "s" if self._open:
-                said = given.get("c", "1")
-                self._open[-1].append(" " * min(_MOST_SPACES, int(said) if said.isdigit() else 1))
+                self._open[-1].append(" " * min(_MOST_SPACES, number_in(given.get("c"), 1)))
 
     def _end(self, name: str) -> None:
         match name:

@@ -72,6 +72,18 @@ class Document:
             with self.archive.open(self._names[part.lower()]) as stream:
                 yield from elements(stream, self.limits, self.title)
 
+    def read(self, part: str) -> bytes:
+        """The whole of a part without which the document can be read too; nothing where it cannot be read.
+
+        Raises:
+            LimitHit: it unfolds to too much.
+        """
+        try:
+            return self.archive.read(self._names[part.lower()])
+        except (KeyError, Unreadable, PasswordRequired):
+            self._damaged.append(part)
+            return b""
+
     def beside(self, part: str) -> Iterator[Element]:
         """Those of a part without which the document can be read too: as many as can be read.
 

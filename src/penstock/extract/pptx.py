@@ -75,12 +75,10 @@ def _slide(found: Document, part: str, flow: Flow, margins: set[str]) -> None:
     for relation in found.related(part, "comments"):
         for text in found.paragraphs(relation.target):
             flow.block(text)
-    for kind, blocks in shapes:
-        if kind in _MARGINS:
-            said = [block for block in blocks if isinstance(block, str) and block not in margins]
-            margins.update(said)
-            for block in said:
-                flow.line(block)
+    for block in (block for kind, blocks in shapes if kind in _MARGINS for block in blocks):
+        if isinstance(block, str) and block not in margins and not block.strip().isdigit():  # the slide's number
+            margins.add(block)
+            flow.line(block)
 
 
 _Block = str | list[str]

@@ -13,6 +13,7 @@ from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import Opened, Read, Text
 from penstock.extract.kinds import XLSX
+from penstock.extract.markup import number_in
 from penstock.extract.ooxml import Document, document
 from penstock.extract.ooxml import match as match_folder
 from penstock.extract.source import Source
@@ -40,8 +41,8 @@ _THREAD = "tc="
 """Begins the author of a comment that repeats a thread."""
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 """A character in a string (ECMA-376, part 1, 22.9.2.19)."""
-_WHOLE = 1e21
-"""The least number that is written with an exponent though it has no fraction."""
+_EXACT = 2**53
+"""Of numbers beyond, not every digit is told."""
 _VALUES = frozenset({"v", "t"})
 _MARGINS = frozenset(f"{which}{side}" for which in ("odd", "even", "first") for side in ("Header", "Footer"))
 _CODE = re.compile(r"&(?:\"[^\"]*\"|\d+|K[0-9A-F]{6}|.)")
@@ -140,7 +141,7 @@ def _formats(found: Document, part: str) -> Iterator[str]:
 
 
 def _builtin(number: str) -> str:
-    return _BUILTIN.get(int(number), "") if number.isdigit() else ""
+    return _BUILTIN.get(number_in(number), "")
 
 
 def _kind(code: str) -> str:
@@ -233,8 +234,8 @@ def _comments(found: Document, part: str, *, threaded: bool) -> Iterator[str]:
             case "text", _:
                 text += [name] if taken else []
             case "start", "comment":
-                place, text = given.get("authorId", ""), []
-                author = authors[int(place)] if place.isdigit() and int(place) < len(authors) else ""
+                place, text = number_in(given.get("authorId")), []
+                author = authors[place] if place < len(authors) else ""
             case _, "t" | "author":
                 taken = event == "start"
         if event == "end" and name == "author":
@@ -256,13 +257,13 @@ def _column(reference: str) -> int:
 def _shown(book: _Book, value: str, kind: str, style: str) -> str:
     match kind:
         case "s":
-            place = int(value) if value.isdigit() else -1
-            return book.strings[place] if 0 <= place < len(book.strings) else ""
+            place = number_in(value, len(book.strings))
+            return book.strings[place] if place < len(book.strings) else ""
         case "b":
             return "TRUE" if value == "1" else "FALSE"
         case "n":
-            place = int(style) if style.isdigit() else -1
-            return _number(book, value, book.formats[place] if 0 <= place < len(book.formats) else "")
+            place = number_in(style, len(book.formats))
+            return _number(book, value, book.formats[place] if place < len(book.formats) else "")
     return _line(value)
 
 
@@ -277,7 +278,7 @@ def _number(book: _Book, value: str, kind: str) -> str:
             return f"{number * 100:.10g}%"
         if kind and number.is_integer():
             return f"{int(number):0{len(kind)}}"
-        return f"{number:.0f}" if number.is_integer() and abs(number) < _WHOLE else f"{number:.15g}"
+        return f"{number:.0f}" if number.is_integer() and abs(number) < _EXACT else f"{number:.15g}"
     except (ValueError, OverflowError):
         return value
 
@@ -287,8 +288,11 @@ def _dated(epoch: datetime, days: float, kind: str) -> str:
     if kind == "hours":
         minutes, seconds = divmod(abs(seconds), 60)
         return f"{'-' * (days < 0)}{minutes // 60}:{minutes % 60:02}:{seconds:02}"
-    moment = epoch + timedelta(seconds=seconds)
-    return f"{moment:{_CLOCKS[kind if days >= 1 else 'time']}}"
+    if days < 1:
+        kind = "time"
+    elif kind == "moment" and days == int(days):
+        kind = "date"
+    return f"{epoch + timedelta(seconds=seconds):{_CLOCKS[kind]}}"
 
 
 FORMAT = Format(XLSX, match=match, read=read)
