@@ -24,6 +24,11 @@ _TITLE = DOCX.title
 _SKIPPED = frozenset({"Fallback", "moveFrom", "pPrChange", "rPrChange", "instrText", "delText", "del"})
 """What is not shown, or is shown by what stands beside it."""
 _NOTES = {"footnoteReference": "footnotes", "endnoteReference": "endnotes", "commentReference": "comments"}
+_TAKEN = frozenset({
+    "p", "r", "t", "tbl", "tr", "tc", "tab", "ptab", "br", "cr", "noBreakHyphen", "pStyle", "numId", "ilvl",
+    "outlineLvl", "framePr", *_NOTES,
+})  # fmt: skip
+"""All else that is there says how it looks."""
 _DEEPEST = 9
 
 
@@ -98,7 +103,7 @@ class _Story:
                 self._paragraphs[-1].text.append(name)
         elif name in _SKIPPED:
             self._skipped += 1 if event == "start" else -1
-        elif self._skipped:
+        elif self._skipped or name not in _TAKEN:
             return
         elif event == "start":
             self._start(name, given)

@@ -12,6 +12,10 @@ from penstock.extract.markup import Element, number_in
 _PLACE = re.compile(r"%([1-9])")
 _ROMAN = ((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl"), (10, "x"),
           (9, "ix"), (5, "v"), (4, "iv"), (1, "i"))  # fmt: skip
+_SAID = frozenset({
+    "abstractNum", "num", "lvlOverride", "lvl", "startOverride", "abstractNumId", "styleLink", "numStyleLink", "pStyle",
+    "start", "numFmt", "lvlText", "isLgl",
+})  # fmt: skip
 _LARGEST = 5000
 """Of a number that is told in letters."""
 
@@ -100,25 +104,27 @@ class Numbering:
         scheme, each, level, place = _Scheme(), _List(), _Level(), 0
         levels = scheme.levels
         for event, name, given in elements:
+            if event != "start" or name not in _SAID:
+                continue
             said = given.get("val", "")
-            match event, name:
-                case "start", "abstractNum":
+            match name:
+                case "abstractNum":
                     scheme = self._schemes[given.get("abstractNumId", "")] = _Scheme()
                     levels = scheme.levels
-                case "start", "num":
+                case "num":
                     each = self._lists[given.get("numId", "")] = _List()
                     levels = each.levels
-                case "start", "lvlOverride" | "lvl":
+                case "lvlOverride" | "lvl":
                     place = number_in(given.get("ilvl"))
                     if name == "lvl":
                         level = levels[place] = _Level()
-                case "start", "startOverride":
+                case "startOverride":
                     each.starts[place] = number_in(said)
-                case "start", "abstractNumId":
+                case "abstractNumId":
                     each.scheme = said
-                case "start", "styleLink":
+                case "styleLink":
                     self._of_styles[said] = scheme
-                case "start", _:
+                case _:
                     scheme.take(name, said, place)
                     level.take(name, said)
 

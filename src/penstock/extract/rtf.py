@@ -40,6 +40,8 @@ _CHARSETS = {
 }  # fmt: skip
 _PAGES = {"mac": "mac_roman", "pc": "cp437", "pca": "cp850"}
 _HEADING = re.compile(r"heading (\d)\b", re.IGNORECASE)
+_DEEPEST = 30
+"""Of tables in each other, that are told apart."""
 _BODY = 9
 """The outline level of what is no heading."""
 
@@ -131,7 +133,8 @@ class _Story:
         """Characters to be left out after a Unicode one."""
         self._high = ""
         """The first half of a pair of surrogates."""
-        self._begun = False
+        self.ended = False
+        """Whether the document's own group was closed: what follows it is none of it."""
 
     def take(self, token: re.Match[bytes]) -> None:
         word, number, code, symbol, brace, text = token.groups()
@@ -143,9 +146,9 @@ class _Story:
             return
         if brace is None and word is None and symbol is None:
             return  # the file's own line ends, even between the bytes of one character
-        self._flush()
+        if self._bytes:
+            self._flush()
         if brace == b"{":
-            self._begun = True
             self._groups.append(replace(self._group, fresh=True, optional=False))
         elif brace == b"}":
             self._close()
@@ -157,11 +160,6 @@ class _Story:
     @property
     def _group(self) -> _Group:
         return self._groups[-1]
-
-    @property
-    def ended(self) -> bool:
-        """Whether the document's own group was closed: what follows it is none of it."""
-        return self._begun and len(self._groups) == 1
 
     def finish(self) -> bool:
         """Whether all groups were closed."""
@@ -266,7 +264,7 @@ class _Story:
             case "deff":
                 self._default = number
             case "itap" if not group.target:
-                self._sink(max(0, number))
+                self._sink(min(max(0, number), _DEEPEST))
             case "f":
                 self._font = number
                 if group.target != "fonttbl":
@@ -315,6 +313,7 @@ class _Story:
         if len(self._groups) == 1:
             return
         closed = self._groups.pop()
+        self.ended = len(self._groups) == 1
         if closed.target == "stylesheet":
             name = "".join(self._aside)
             if heading := _HEADING.search(name):
@@ -383,12 +382,17 @@ class _Story:
         self._end_notes()
 
     def _end_row(self) -> None:
-        for depth in sorted(self._rows, reverse=True):
-            if depth > 1:
+        """And the cells, and the tables in them, that were not ended."""
+        paragraph = self._paragraph
+        if paragraph.depth and paragraph.text:
+            self._cells.setdefault(paragraph.depth, []).extend(paragraph.text)
+            paragraph.text = []
+        for depth in range(max([1, *self._rows, *self._cells]), 0, -1):
+            if left := " ".join("".join(self._cells.pop(depth, [])).split()):
+                self._rows.setdefault(depth, []).append(left)
+            if depth > 1 and depth in self._rows:
                 self._end_nested(depth)
-        left = "".join(part for depth in sorted(self._cells) for part in self._cells[depth]).split()
-        self._flow.row([*self._rows.pop(1, []), *([" ".join(left)] if left else [])])
-        self._cells = {}
+        self._flow.row(self._rows.pop(1, []))
         self._after_row = True
         self._end_notes()
 

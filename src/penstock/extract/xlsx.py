@@ -82,7 +82,7 @@ class _Book:
     """Name and part."""
     epoch: datetime = datetime(1899, 12, 30)  # noqa: DTZ001 - a sheet knows no time zones
     strings: list[str] = field(default_factory=list)
-    formats: list[str] = field(default_factory=list)
+    formats: dict[str, str] = field(default_factory=dict)
     """`date`, `time`, `moment`, `hours`, `percent`, zeros, or nothing, by number of the style."""
 
 
@@ -97,7 +97,7 @@ def _book(found: Document) -> _Book:
     for relation in found.related(found.main, "sharedStrings"):
         book.strings += _strings(found, relation.target)
     for relation in found.related(found.main, "styles"):
-        book.formats += _formats(found, relation.target)
+        book.formats |= {str(style): kind for style, kind in enumerate(_formats(found, relation.target))}
     return book
 
 
@@ -262,8 +262,7 @@ def _shown(book: _Book, value: str, kind: str, style: str) -> str:
         case "b":
             return "TRUE" if value == "1" else "FALSE"
         case "n":
-            place = number_in(style, len(book.formats))
-            return _number(book, value, book.formats[place] if place < len(book.formats) else "")
+            return _number(book, value, book.formats.get(style, ""))
     return _line(value)
 
 
