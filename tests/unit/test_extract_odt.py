@@ -6,7 +6,7 @@ import pytest
 
 from penstock.errors import UnsupportedType
 from tests.made import zip_of
-from tests.office import frames, kind_of, odt, text_of
+from tests.office import frames, kind_of, odt, text_of, warnings_of
 
 
 def test_an_opendocument_text_is_known_wherever_in_the_archive_it_says_so() -> None:
@@ -14,6 +14,33 @@ def test_an_opendocument_text_is_known_wherever_in_the_archive_it_says_so() -> N
     content = zip_of(dict(reversed(members.items())))
     assert kind_of(content) == "odt"
     assert text_of(content) == "Words."
+
+
+FORMULA = "<math><mi>E</mi><mo>=</mo><mi>m</mi><annotation>E = m</annotation></math>"
+CHART = (
+    '<o:chart xmlns:o="o" xmlns:text="t" xmlns:table="tb"><text:p>Rainfall</text:p><table:table><table:table-row>'
+    "<table:table-cell><text:p>May</text:p></table:table-cell><table:table-cell><text:p>17</text:p></table:table-cell>"
+    "</table:table-row></table:table></o:chart>"
+)
+
+
+@pytest.mark.parametrize(("inside", "said"), [(FORMULA, "E = m"), (CHART, "Rainfall\n\nMay | 17")])
+def test_formulas_and_charts_are_read_after_their_paragraph(inside: str, said: str) -> None:
+    body = '<text:p>Before <draw:frame><draw:object xlink:href="./Object 1"/></draw:frame>and after.</text:p>'
+    content = zip_of(odt(body) | {"Object 1/content.xml": inside})
+    assert text_of(content) == f"Before and after.\n\n{said}"
+
+
+def test_a_formula_that_is_damaged_costs_only_itself() -> None:
+    body = '<text:p>Before<draw:object xlink:href="./Object 1"/></text:p><text:p>After</text:p>'
+    content = zip_of(odt(body) | {"Object 1/content.xml": "<math><mi>E</mi><mo>"})
+    assert text_of(content).split() == ["Before", "E", "After"]
+    assert warnings_of(content) == ["Its part Object 1/content.xml is damaged; what could be read of it was."]
+
+
+def test_what_is_said_of_a_drawing_stands_apart_from_its_title() -> None:
+    body = "<text:p><draw:frame><title>A weir</title><desc>in spring</desc></draw:frame></text:p>"
+    assert text_of(zip_of(odt(body))) == "A weir in spring"
 
 
 @pytest.mark.parametrize(

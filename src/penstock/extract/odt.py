@@ -1,15 +1,17 @@
 """ODT: OpenDocument texts: tables where they stand, notes and comments after their paragraph, headers and footers
-once."""
+once; formulas, charts and tables of other programs after the paragraph that they stand in."""
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
 
 from penstock.errors import PasswordRequired, Unreadable
 from penstock.extract.archive import Archive, opened
+from penstock.extract.characters import label
 from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
-from penstock.extract.frames import Opened, Read, Text
+from penstock.extract.frames import Opened, Read, Text, Warned
 from penstock.extract.kinds import ODT
 from penstock.extract.markup import Element, elements, number_in
 from penstock.extract.source import Source
@@ -19,6 +21,7 @@ _PURPOSE = "application/vnd.oasis.opendocument.text"
 _SKIPPED = frozenset({"tracked-changes", "note-citation", "creator", "date", "creator-initials", "bibliography-source"})
 _NOTES = frozenset({"note", "annotation"})
 _MARGINS = {"header", "header-left", "header-first", "footer", "footer-left", "footer-first"}
+_SIGNS = frozenset({"mi", "mn", "mo", "mtext", "ms"})
 _MOST_SPACES = 1000
 
 
@@ -35,7 +38,8 @@ def read(source: Source) -> Iterator[Read]:
         headers, footers = _margins(source, archive)
         for text in headers:
             flow.block(text)
-        story = _Story(flow)
+        objects = _Objects(source, archive)
+        story = _Story(flow, objects)
         try:
             for element in _elements(source, archive, "content.xml"):
                 story.take(element)
@@ -47,6 +51,7 @@ def read(source: Source) -> Iterator[Read]:
         for text in footers:
             flow.block(text)
         yield from flow.rest()
+        yield from objects.warnings()
 
 
 def _elements(source: Source, archive: Archive, name: str) -> Iterator[Element]:
@@ -60,11 +65,56 @@ def _encrypted(source: Source, archive: Archive) -> bool:
     return any(name == "encryption-data" for _, name, _ in manifest)
 
 
+class _Objects:
+    """Formulas, charts and tables of other programs, each in a folder of its own."""
+
+    def __init__(self, source: Source, archive: Archive) -> None:
+        self._source, self._archive = source, archive
+        self._damaged: list[str] = []
+
+    def write(self, place: str, flow: Flow) -> None:
+        """
+        Raises:
+            LimitHit: it unfolds to too much.
+        """
+        name = posixpath.normpath(posixpath.join(place, "content.xml"))
+        story, formula = _Story(flow), _Formula()
+        try:
+            for element in _elements(self._source, self._archive, name):
+                story.take(element)
+                formula.take(element)
+        except (Unreadable, PasswordRequired):
+            self._damaged.append(name)
+        flow.block(" ".join(formula.signs))
+
+    def warnings(self) -> Iterator[Warned]:
+        for name in dict.fromkeys(self._damaged):
+            yield Warned(f"Its part {label(name)} is damaged; what could be read of it was.")
+
+
+class _Formula:
+    """What is to be seen of a formula (MathML)."""
+
+    def __init__(self) -> None:
+        self.signs: list[str] = []
+        self._shown = False
+
+    def take(self, element: Element) -> None:
+        event, name, _ = element
+        if event == "text":
+            self.signs += [name.strip()] if self._shown else []
+        else:
+            self._shown = event == "start" and name in _SIGNS
+
+
 class _Story:
     """A run of text."""
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: Flow, objects: _Objects | None = None) -> None:
         self._flow = flow
+        self._objects = objects
+        self._places: list[str] = []
+        """Of the objects whose paragraph is not at its end."""
         self._open: list[list[str]] = []
         """Of each paragraph that is open, its text."""
         self._levels: list[int] = []
@@ -99,6 +149,10 @@ class _Story:
                 self._flow.open_table()
             case "table-cell":
                 self._flow.open_cell()
+            case "object":
+                self._places.append(given.get("href", ""))
+            case "desc" if self._open:  # of a drawing, behind its title
+                self._open[-1].append(" ")
             case "tab" if self._open:
                 self._open[-1].append("\t")
             case "line-break" if self._open:
@@ -131,6 +185,10 @@ class _Story:
             waiting, self._waiting = self._waiting, []
             for note in waiting:
                 self._flow.block(note)
+            places, self._places = self._places, []
+            if self._objects is not None:
+                for place in places:
+                    self._objects.write(place, self._flow)
 
 
 class _Note:

@@ -51,6 +51,8 @@ class Document:
         self.limits = source.limits
         self._damaged: list[str] = []
         """Parts beside the main ones that could not be read to their end."""
+        self._relations: dict[str, list[Relation]] = {}
+        """Of each part that was asked about."""
         self._names = {name.lower(): name for name in archive.members}
         main = [each.target for each in self.related("", "officeDocument")] or [
             each for each in _USUAL if self.has(each)
@@ -97,15 +99,16 @@ class Document:
 
     def related(self, part: str, *kinds: str) -> list[Relation]:
         """What this part refers to within the archive; of these kinds, or all."""
+        if part not in self._relations:
+            self._relations[part] = list(self._related(part))
+        return [each for each in self._relations[part] if not kinds or each.kind in kinds]
+
+    def _related(self, part: str) -> Iterator[Relation]:
         folder, name = posixpath.split(part)
-        found = []
         for event, tag, given in self.beside(posixpath.join(folder, "_rels", f"{name}.rels")):
             if event == "start" and tag == "Relationship" and given.get("TargetMode") != "External":
-                kind = given.get("Type", "").rpartition("/")[2]
                 target = posixpath.normpath(posixpath.join("/", folder, unquote(given.get("Target", "")))).lstrip("/")
-                if not kinds or kind in kinds:
-                    found.append(Relation(given.get("Id", ""), kind, target))
-        return found
+                yield Relation(given.get("Id", ""), given.get("Type", "").rpartition("/")[2], target)
 
     def paragraphs(self, part: str) -> Iterator[str]:
         """The text of a part that is neither laid out nor divided: a comment, a diagram, the labels of a chart."""
