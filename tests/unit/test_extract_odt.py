@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.errors import UnsupportedType
+from penstock.errors import PasswordRequired, Unreadable, UnsupportedType
 from tests.made import zip_of
 from tests.office import frames, kind_of, odt, text_of, warnings_of
 
@@ -14,6 +14,20 @@ def test_an_opendocument_text_is_known_wherever_in_the_archive_it_says_so() -> N
     content = zip_of(dict(reversed(members.items())))
     assert kind_of(content) == "odt"
     assert text_of(content) == "Words."
+
+
+@pytest.mark.parametrize("members", [{"encrypted-package": b"\x93\x17"}, {"content.xml": b"\x93\x17"}])
+def test_a_text_with_a_password_is_known_as_such(members: dict[str, bytes]) -> None:
+    """Programs encrypt each part, or all of them as one (OpenDocument 1.4, part 2, 3.4)."""
+    entry = "<file-entry><encryption-data/></file-entry>"
+    manifest = {"META-INF/manifest.xml": f"<manifest>{entry}</manifest>"}
+    with pytest.raises(PasswordRequired):
+        frames(zip_of({"mimetype": "application/vnd.oasis.opendocument.text", **manifest, **members}))
+
+
+def test_a_text_without_its_text_is_damaged() -> None:
+    with pytest.raises(Unreadable, match=r"content\.xml is missing"):
+        frames(zip_of({"mimetype": "application/vnd.oasis.opendocument.text", "styles.xml": "<styles/>"}))
 
 
 FORMULA = "<math><mi>E</mi><mo>=</mo><mi>m</mi><annotation>E = m</annotation></math>"

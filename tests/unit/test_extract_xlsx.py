@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from penstock.errors import UnsupportedType
+from penstock.errors import Unreadable, UnsupportedType
 from tests.made import zip_of
 from tests.office import frames, text_of, xlsx
 
@@ -91,6 +91,12 @@ def test_names_with_the_slashes_of_windows_lead_to_the_parts() -> None:
 def test_a_binary_workbook_is_refused_by_its_name() -> None:
     with pytest.raises(UnsupportedType, match=r"a binary workbook \(XLSB\)"):
         frames(zip_of({"[Content_Types].xml": "<Types/>", "xl/workbook.bin": b"\x83\x01\0"}), "figures.xlsx")
+
+
+def test_a_document_that_is_cut_short_before_its_text_is_not_taken_for_one_of_another_kind() -> None:
+    content = zip_of({"[Content_Types].xml": "<Types/>", "docProps/app.xml": "<x/>", "xl/workbook.xml": "<workbook/>"})
+    with pytest.raises(Unreadable, match="cut short"):
+        frames(content[: content.index(b"xl/workbook.xml")], "figures.xlsx")
 
 
 def test_a_package_of_another_kind_is_no_archive_of_documents() -> None:

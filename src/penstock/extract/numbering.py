@@ -16,6 +16,7 @@ _SAID = frozenset({
     "abstractNum", "num", "lvlOverride", "lvl", "startOverride", "abstractNumId", "styleLink", "numStyleLink", "pStyle",
     "start", "numFmt", "lvlText", "isLgl",
 })  # fmt: skip
+_DEEPEST = 9
 _LARGEST = 5000
 """Of a number that is told in letters."""
 
@@ -115,7 +116,7 @@ class Numbering:
                     each = self._lists[given.get("numId", "")] = _List()
                     levels = each.levels
                 case "lvlOverride" | "lvl":
-                    place = number_in(given.get("ilvl"))
+                    place = min(number_in(given.get("ilvl")), _DEEPEST)
                     if name == "lvl":
                         level = levels[place] = _Level()
                 case "startOverride":

@@ -18,6 +18,7 @@ from penstock.extract.source import Source
 
 _TITLE = ODT.title
 _PURPOSE = "application/vnd.oasis.opendocument.text"
+_CONTENT = "content.xml"
 _SKIPPED = frozenset({"tracked-changes", "note-citation", "creator", "date", "creator-initials", "bibliography-source"})
 _NOTES = frozenset({"note", "annotation"})
 _MARGINS = {"header", "header-left", "header-first", "footer", "footer-left", "footer-first"}
@@ -26,13 +27,15 @@ _MOST_SPACES = 1000
 
 
 def match(look: Look) -> Match:
-    return Match.CERTAIN if look.purpose.startswith(_PURPOSE) and "content.xml" in look.members else Match.NO
+    return Match.CERTAIN if look.purpose.startswith(_PURPOSE) else Match.NO
 
 
 def read(source: Source) -> Iterator[Read]:
     with opened(source) as archive:
         if _encrypted(source, archive):
             raise PasswordRequired
+        if _CONTENT not in archive.members:
+            raise Unreadable(kind=_TITLE, why=f"its part {_CONTENT} is missing")
         yield Opened("odt", "expat", paged=False)
         flow = Flow()
         headers, footers = _margins(source, archive)
@@ -41,7 +44,7 @@ def read(source: Source) -> Iterator[Read]:
         objects = _Objects(source, archive)
         story = _Story(flow, objects)
         try:
-            for element in _elements(source, archive, "content.xml"):
+            for element in _elements(source, archive, _CONTENT):
                 story.take(element)
                 yield from flow.full()
         except Unreadable as error:
@@ -77,7 +80,7 @@ class _Objects:
         Raises:
             LimitHit: it unfolds to too much.
         """
-        name = posixpath.normpath(posixpath.join(place, "content.xml"))
+        name = posixpath.normpath(posixpath.join(place, _CONTENT))
         story, formula = _Story(flow), _Formula()
         try:
             for element in _elements(self._source, self._archive, name):

@@ -49,7 +49,13 @@ def recognized(source: Source) -> tuple[Format, Sequence[str], bool]:
         raise PasswordRequired
     contents = look_into(source) if head.startswith(b"PK") else Contents()
     look = Look(head, contents.names, contents.purpose)
-    known, warnings = detect(source.formats, look, name=source.name, declared=source.declared)
+    try:
+        known, warnings = detect(source.formats, look, name=source.name, declared=source.declared)
+    except UnsupportedType as error:
+        if contents.whole:
+            raise
+        why = "it is cut short or damaged, and what is left of it is nothing that is read here"
+        raise Unreadable(kind="a document", why=why) from error
     return known, warnings, contents.whole
 
 

@@ -12,6 +12,8 @@ from penstock.extract.markup import Element, number_in
 _T = TypeVar("_T")
 _HEADING = re.compile(r"heading (\d)$", re.IGNORECASE)
 _DEEPEST = 9
+_LONGEST_WAY = 50
+"""Of styles that are each based on the next; they may go round in a circle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ class _Said:
 
 
 def _inherited(known: Mapping[str, _T], based: Mapping[str, str], style: str) -> _T | None:
-    way = [style]
-    while way[-1] not in known and way[-1] in based and based[way[-1]] not in way:
-        way.append(based[way[-1]])
-    return known.get(way[-1])
+    for _ in range(_LONGEST_WAY):
+        if style in known or style not in based:
+            break
+        style = based[style]
+    return known.get(style)
