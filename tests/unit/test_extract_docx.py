@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.office import docx, p, sections_of, text_of, warnings_of
+from penstock.extract.frames import Text
+from tests.office import docx, frames, p, sections_of, text_of, warnings_of
 
 
 def level(place: int, text: str, *, form: str = "decimal", start: int = 1, more: str = "") -> str:
@@ -56,6 +57,14 @@ def test_a_list_may_begin_anew_and_count_in_another_way() -> None:
     assert text_of(content).split("\n\n") == ["1. one", "E/ five", "F/ six"]
 
 
+def test_deleted_items_are_neither_read_nor_counted() -> None:
+    counted = '<w:pPr><w:numPr><w:ilvl w:val="0"/><w:numId w:val="1"/></w:numPr></w:pPr>'
+    deleted = f"<w:p>{counted}<w:del><w:r><w:delText>gone</w:delText></w:r></w:del></w:p>"
+    empty = f"<w:p>{counted}</w:p>"
+    content = docx(item("one") + deleted + item("two") + empty + item("four"), numbering(level(0, "%1.")))
+    assert text_of(content).split("\n\n") == ["1. one", "2. two", "4. four"]
+
+
 def test_headings_are_numbered_by_their_styles() -> None:
     styles = (
         '<w:style w:styleId="H1"><w:name w:val="heading 1"/><w:numPr><w:numId w:val="1"/></w:numPr></w:style>'
@@ -97,6 +106,20 @@ def test_a_document_within_that_is_missing_costs_only_itself() -> None:
     content = content.replace(b"word/chunk.html", b"word/other.html", 1)
     assert text_of(content).split() == ["Before.", "After."]
     assert len(warnings_of(content)) > 0
+
+
+def test_a_row_that_is_cut_short_gives_the_cells_that_are_there() -> None:
+    inner = f"<w:tbl><w:tr><w:tc>{p('inner a')}</w:tc><w:tc>{p('inner b')}"
+    content = docx(f"<w:tbl><w:tr><w:tc>{p('a')}</w:tc><w:tc>{p('b')}{inner}<w:cut")
+    first, cut = (frame for frame in frames(content) if isinstance(frame, Text))
+    assert first.text == "a | b inner a | inner b\n"
+    assert cut.problem is not None
+
+
+def test_cells_without_a_table_are_paragraphs() -> None:
+    body = f"<w:tc>{p('a')}<w:tc>{p('b')}</w:tc></w:tc>"
+    body += f"<w:tbl><w:tr><w:tc>{p('c')}<w:tc>{p('d')}</w:tc></w:tc></w:tr></w:tbl>"
+    assert text_of(docx(body)).split() == ["a", "b", "c", "d"]
 
 
 def test_numbers_that_are_none_are_taken_for_none() -> None:

@@ -23,6 +23,7 @@ from penstock.extract.styles import Styles, level_of, styles_in
 _TITLE = DOCX.title
 _SKIPPED = frozenset({"Fallback", "moveFrom", "pPrChange", "rPrChange", "instrText", "delText", "del"})
 """What is not shown, or is shown by what stands beside it."""
+_GONE = frozenset({"del", "moveFrom"})
 _NOTES = {"footnoteReference": "footnotes", "endnoteReference": "endnotes", "commentReference": "comments"}
 _TAKEN = frozenset({
     "p", "r", "t", "tbl", "tr", "tc", "tab", "ptab", "br", "cr", "noBreakHyphen", "pStyle", "numId", "ilvl",
@@ -103,6 +104,8 @@ class _Story:
                 self._paragraphs[-1].text.append(name)
         elif name in _SKIPPED:
             self._skipped += 1 if event == "start" else -1
+            if name in _GONE and self._paragraphs:
+                self._paragraphs[-1].gone = True
         elif self._skipped or name not in _TAKEN:
             return
         elif event == "start":
@@ -173,8 +176,8 @@ class _Story:
 
     def _close(self, paragraph: _Paragraph) -> None:
         text, self._initial = self._initial + "".join(paragraph.text), ""
-        number = self._number(paragraph)
-        if number and text and not text.isspace():
+        shown = bool(text) and not text.isspace()
+        if (shown or not paragraph.gone) and (number := self._number(paragraph)) and shown:
             text = f"{number} {text}"
         if paragraph.initial:
             self._initial = text
@@ -206,6 +209,8 @@ class _Paragraph:
         """By which it is numbered, and the level in it; nothing where its style says."""
         self.level = 0
         """Of a heading, from 1."""
+        self.gone = False
+        """Whether some of it was deleted: if all was, it does not count."""
         self.initial = False
         """Whether it is the large first letter of the next."""
         self.notes: list[str] = []
