@@ -92,6 +92,17 @@ def test_a_large_first_letter_belongs_to_its_word() -> None:
     assert text_of(docx(p("W", '<w:framePr w:dropCap="drop"/>') + p("ater falls."))) == "Water falls."
 
 
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [("chart", '<c:chart r:id="word/drawn.xml"/>'), ("diagramData", '<d:relIds r:dm="word/drawn.xml"/>')],
+)
+def test_charts_and_diagrams_stand_where_they_are_shown_and_once(kind: str, shown: str) -> None:
+    drawn = '<x:x xmlns:x="x" xmlns:a="a"><a:p><a:t>Label</a:t></a:p></x:x>'
+    frame = f'<w:p xmlns:c="c" xmlns:d="d"><w:r><w:t>Figure</w:t><w:drawing>{shown}</w:drawing></w:r></w:p>'
+    content = docx(p("Before") + frame + p("After"), {"word/drawn.xml": (kind, drawn)})
+    assert text_of(content).split() == ["Before", "Figure", "Label", "After"]
+
+
 def test_a_document_within_is_read_where_word_shows_it() -> None:
     page = "<html><body><p>From a page.</p><table><tr><td>a</td><td>b</td></tr></table></body></html>"
     body = p("Before.") + '<w:altChunk r:id="word/chunk.html"/>' + p("After.")

@@ -4,7 +4,7 @@ and footers once, the numbers of lists and headings before their text."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from itertools import chain
 
 from penstock.errors import Unreadable
@@ -27,7 +27,7 @@ _GONE = frozenset({"del", "moveFrom"})
 _NOTES = {"footnoteReference": "footnotes", "endnoteReference": "endnotes", "commentReference": "comments"}
 _TAKEN = frozenset({
     "p", "r", "t", "tbl", "tr", "tc", "tab", "ptab", "br", "cr", "noBreakHyphen", "pStyle", "numId", "ilvl",
-    "outlineLvl", "framePr", *_NOTES,
+    "outlineLvl", "framePr", "chart", "relIds", *_NOTES,
 })  # fmt: skip
 """All else that is there says how it looks."""
 _DEEPEST = 9
@@ -43,7 +43,7 @@ def read(source: Source) -> Iterator[Read]:
         flow = Flow()
         for text in _margins(found, "header"):
             flow.block(text)
-        story = _Story(flow, _styles(found), _notes(found), _counted(found))
+        story = _Story(flow, _styles(found), _notes(found), _counted(found), partial(found.drawn, found.main, flow))
         try:
             for element in found.elements(found.main):
                 story.take(element)
@@ -84,10 +84,11 @@ class _Story:
         styles: Styles | None = None,
         notes: Mapping[tuple[str, str], str] | None = None,
         numbering: Callable[[], Numbering] | None = None,
+        draw: Callable[[str], None] | None = None,
     ) -> None:
-        """`numbering`: asked for only where something is numbered."""
+        """`numbering`: asked for only where something is numbered. `draw`: tells what a diagram or a chart says."""
         self._flow, self._styles, self._notes = flow, styles or Styles(), notes or {}
-        self._numbering = numbering
+        self._numbering, self._draw = numbering, draw
         self._paragraphs: list[_Paragraph] = []
         """Those that are open: a text box has its own within another."""
         self._skipped = 0
@@ -139,6 +140,8 @@ class _Story:
                 paragraph.text.append("\n")
             case "noBreakHyphen":
                 paragraph.text.append("-")
+            case "chart" | "relIds":
+                paragraph.drawn.append(given.get("dm") or given.get("id", ""))
             case _ if name in _NOTES:
                 if note := self._notes.get((_NOTES[name], given.get("id", ""))):
                     paragraph.notes.append(note)
@@ -185,6 +188,9 @@ class _Story:
             self._flow.heading(paragraph.level, text)
         else:
             self._flow.block(text)
+        if self._draw is not None:
+            for each in paragraph.drawn:
+                self._draw(each)
         for note in paragraph.notes:
             self._flow.block(note)
 
@@ -214,6 +220,8 @@ class _Paragraph:
         self.initial = False
         """Whether it is the large first letter of the next."""
         self.notes: list[str] = []
+        self.drawn: list[str] = []
+        """Relations by which it shows diagrams and charts."""
 
 
 def _styles(found: Document) -> Styles:

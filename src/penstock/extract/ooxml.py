@@ -51,6 +51,7 @@ class Document:
         self.limits = source.limits
         self._damaged: list[str] = []
         """Parts beside the main ones that could not be read to their end."""
+        self._drawn: set[tuple[str, str]] = set()
         self._relations: dict[str, list[Relation]] = {}
         """Of each part that was asked about."""
         self._names = {name.lower(): name for name in archive.members}
@@ -127,11 +128,14 @@ class Document:
         if text:
             yield "".join(text)
 
-    def drawn(self, part: str, flow: Flow) -> None:
-        """Diagrams and charts that a part shows."""
+    def drawn(self, part: str, flow: Flow, shown: str | None = None) -> None:
+        """Diagrams and charts of a part: the one that it shows by this relation, or all that were not told yet."""
         for relation in self.related(part, "diagramData", "chart", "chartEx"):
-            for text in self.paragraphs(relation.target):
-                flow.line(text)
+            if shown in {None, relation.id} and (part, relation.id) not in self._drawn:
+                self._drawn.add((part, relation.id))
+                said = [text for text in self.paragraphs(relation.target) if not text.isspace()]
+                # A chart has its categories again for each of its series.
+                flow.block("\n".join(said if relation.kind == "diagramData" else dict.fromkeys(said)))
 
     def warnings(self) -> Iterator[Warned]:
         """What there is to say once all was read."""
