@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from penstock.extract.frames import Text
+from tests.made import zip_of
 from tests.office import frames, pptx, shape, text_of
 
 
@@ -27,3 +28,10 @@ def test_labels_of_a_chart_are_told_once_and_its_numbers_never() -> None:
     chart = f'<c:chart xmlns:c="c">{"".join(series)}</c:chart>'
     of = {"ppt/slides/1.xml": {"ppt/charts/1.xml": ("chart", chart)}}
     assert text_of(pptx(shape("One"), of=of)).split() == ["One", "Rain", "May", "Snow"]
+
+
+def test_slides_are_read_by_their_numbers_where_the_list_of_them_is_damaged() -> None:
+    slides = {
+        f"ppt/slides/slide{each}.xml": f'<p:sld xmlns:p="p" xmlns:a="a">{shape(str(each))}</p:sld>' for each in (10, 9)
+    }
+    assert text_of(zip_of({"ppt/presentation.xml": "<presentation><cut", **slides})).split() == ["9", "10"]

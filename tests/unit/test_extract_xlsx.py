@@ -7,6 +7,7 @@ import io
 import pytest
 
 from penstock.errors import Unreadable, UnsupportedType
+from penstock.extract.frames import Text
 from tests.made import zip_of
 from tests.office import frames, text_of, xlsx
 
@@ -91,6 +92,26 @@ def test_names_with_the_slashes_of_windows_lead_to_the_parts() -> None:
 def test_a_binary_workbook_is_refused_by_its_name() -> None:
     with pytest.raises(UnsupportedType, match=r"a binary workbook \(XLSB\)"):
         frames(zip_of({"[Content_Types].xml": "<Types/>", "xl/workbook.bin": b"\x83\x01\0"}), "figures.xlsx")
+
+
+@pytest.mark.parametrize("book", [b"<workbook><sheets>", b"<workbook/>"])
+def test_sheets_are_read_by_their_numbers_where_the_list_of_them_is_damaged(book: bytes) -> None:
+    sheets = {
+        f"xl/worksheets/sheet{each}.xml": f"<worksheet><row>{cell(str(each))}</row></worksheet>" for each in (10, 9)
+    }
+    content = zip_of({"xl/workbook.xml": book, **sheets})
+    assert text_of(content).split() == ["sheet9", "9", "sheet10", "10"]
+
+
+def test_a_workbook_that_is_cut_short_before_the_list_of_its_sheets_gives_those_that_are_there() -> None:
+    sheet = f"<worksheet><row>{cell('0', 's')}</row></worksheet>"
+    strings = "<sst><si><t>shared</t></si></sst>"
+    content = zip_of(
+        {"xl/sharedStrings.xml": strings, "xl/worksheets/sheet1.xml": sheet, "xl/workbook.xml": "<workbook/>"}
+    )
+    first, cut = (frame for frame in frames(content[: content.index(b"xl/workbook.xml")]) if isinstance(frame, Text))
+    assert first.text.split() == ["sheet1", "shared"]
+    assert cut.problem is not None
 
 
 def test_a_document_that_is_cut_short_before_its_text_is_not_taken_for_one_of_another_kind() -> None:

@@ -45,7 +45,7 @@ def read(source: Source) -> Iterator[Read]:
             flow.block(text)
         story = _Story(flow, _styles(found), _notes(found), _counted(found), partial(found.drawn, found.main, flow))
         try:
-            for element in found.elements(found.main):
+            for element in found.elements(found.checked()):
                 story.take(element)
                 yield from flow.full()
                 if element[1] == "altChunk" and element[0] == "start":

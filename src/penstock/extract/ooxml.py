@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -17,6 +18,7 @@ from penstock.extract.frames import Warned
 from penstock.extract.markup import Element, elements
 from penstock.extract.source import Source
 
+_NUMBER = re.compile(r"[A-Za-z](\d{1,9})\.xml$")
 _USUAL = ("word/document.xml", "ppt/presentation.xml", "xl/workbook.xml")
 """The main parts, where none is named."""
 
@@ -58,9 +60,50 @@ class Document:
         main = [each.target for each in self.related("", "officeDocument")] or [
             each for each in _USUAL if self.has(each)
         ]
-        if not main:
-            raise Unreadable(kind=title, why="it does not say which of its parts is the document")
-        self.main = main[0]
+        self.main = main[0] if main else ""
+
+    def checked(self) -> str:
+        """The main part.
+
+        Raises:
+            Unreadable: there is none.
+        """
+        if not self.main:
+            raise Unreadable(kind=self.title, why="it does not say which of its parts is the document")
+        return self.main
+
+    def listed(
+        self, tag: str, kinds: Sequence[str], folder: str, take: Callable[[str, dict[str, str]], None] | None = None
+    ) -> dict[str, str]:
+        """The pages that the main part lists by this tag: their parts, and names. Where it, or the list of what it
+        refers to, is lost or damaged, those in the folder as well, by their numbers. `take` is told all else that the
+        main part says.
+
+        Raises:
+            PasswordRequired, LimitHit: it does not open, or unfolds to too much.
+            Unreadable: it is lost or damaged, and there are no pages.
+        """
+        parts = {relation.id: relation.target for relation in self.related(self.main, *kinds)}
+        pages: dict[str, str] = {}
+        damage = None
+        try:
+            for event, name, given in self.elements(self.main):
+                if event == "start" and name == tag and given.get("id") in parts:
+                    pages[parts[given["id"]]] = given.get("name", "")
+                elif event == "start" and take is not None:
+                    take(name, given)
+        except Unreadable as error:
+            self._damaged.append(self.main)
+            damage = error
+        if damage is not None or not pages:
+            pages |= {part: posixpath.basename(part)[:-4] for part in self._numbered(folder) if part not in pages}
+        if damage is not None and not pages:
+            raise damage
+        return pages if pages or self.checked() else {}
+
+    def _numbered(self, folder: str) -> list[str]:
+        numbers = {name: _NUMBER.search(name) for name in self.archive.members if posixpath.dirname(name) == folder}
+        return [name for _, name in sorted((int(number[1]), name) for name, number in numbers.items() if number)]
 
     def has(self, part: str) -> bool:
         return part.lower() in self._names

@@ -53,9 +53,7 @@ def _why(error: Permanent) -> str:
 
 def _slides(found: Document) -> list[str]:
     """Their parts, in their order."""
-    parts = {relation.id: relation.target for relation in found.related(found.main, "slide")}
-    entries = (given for event, name, given in found.elements(found.main) if event == "start" and name == "sldId")
-    return [parts[each["id"]] for each in entries if each.get("id") in parts]
+    return list(found.listed("sldId", ["slide"], "ppt/slides"))
 
 
 def _slide(found: Document, part: str, flow: Flow, margins: set[str]) -> None:

@@ -88,17 +88,23 @@ class _Book:
 
 def _book(found: Document) -> _Book:
     book = _Book()
-    parts = {relation.id: relation.target for relation in found.related(found.main, "worksheet", "chartsheet")}
-    for event, name, given in found.elements(found.main):
-        if event == "start" and name == "sheet" and given.get("id") in parts:
-            book.sheets.append((given.get("name", ""), parts[given["id"]]))
-        elif event == "start" and name == "workbookPr" and given.get("date1904") in {"1", "true"}:
+
+    def take(name: str, given: dict[str, str]) -> None:
+        if name == "workbookPr" and given.get("date1904") in {"1", "true"}:
             book.epoch = datetime(1904, 1, 1)  # noqa: DTZ001
-    for relation in found.related(found.main, "sharedStrings"):
-        book.strings += _strings(found, relation.target)
-    for relation in found.related(found.main, "styles"):
-        book.formats |= {str(style): kind for style, kind in enumerate(_formats(found, relation.target))}
+
+    pages = found.listed("sheet", ["worksheet", "chartsheet"], "xl/worksheets", take)
+    book.sheets += [(name, part) for part, name in pages.items()]
+    for part in _parts(found, "sharedStrings"):
+        book.strings += _strings(found, part)
+    for part in _parts(found, "styles"):
+        book.formats |= {str(style): kind for style, kind in enumerate(_formats(found, part))}
     return book
+
+
+def _parts(found: Document, kind: str) -> list[str]:
+    """Of this kind; those of the usual name where the workbook does not say."""
+    return [relation.target for relation in found.related(found.main, kind)] or [f"xl/{kind}.xml"]
 
 
 def _strings(found: Document, part: str) -> Iterator[str]:
