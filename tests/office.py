@@ -78,10 +78,10 @@ def xlsx(
 
 def odt(body: str, **members: str) -> dict[str, str | bytes]:
     """The members of an OpenDocument text."""
-    document = f'<o:document-content xmlns:o="o" xmlns:text="t" xmlns:table="tb" xmlns:draw="d" xmlns:xlink="x">{body}'
+    prefixes = " ".join(f'xmlns:{each}="{each}"' for each in ("o", "text", "table", "draw", "xlink", "style"))
     return {
         "mimetype": "application/vnd.oasis.opendocument.text",
-        "content.xml": f"{document}</o:document-content>",
+        "content.xml": f"<o:document-content {prefixes}>{body}</o:document-content>",
         **members,
     }
 

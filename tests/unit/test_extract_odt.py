@@ -6,7 +6,7 @@ import pytest
 
 from penstock.errors import PasswordRequired, Unreadable, UnsupportedType
 from tests.made import zip_of
-from tests.office import frames, kind_of, odt, text_of, warnings_of
+from tests.office import frames, kind_of, odt, sections_of, text_of, warnings_of
 
 
 def test_an_opendocument_text_is_known_wherever_in_the_archive_it_says_so() -> None:
@@ -28,6 +28,49 @@ def test_a_text_with_a_password_is_known_as_such(members: dict[str, bytes]) -> N
 def test_a_text_without_its_text_is_damaged() -> None:
     with pytest.raises(Unreadable, match=r"content\.xml is missing"):
         frames(zip_of({"mimetype": "application/vnd.oasis.opendocument.text", "styles.xml": "<styles/>"}))
+
+
+def list_style(*levels: str) -> str:
+    each = "".join(
+        f'<text:list-level-style-number text:level="{place}" {said}/>' for place, said in enumerate(levels, 1)
+    )
+    return f'<text:list-style style:name="L">{each}</text:list-style>'
+
+
+def items(*texts: str, more: str = "") -> str:
+    each = "".join(f"<text:list-item><text:p>{text}</text:p></text:list-item>" for text in texts)
+    return f'<text:list text:style-name="L" {more}>{each}</text:list>'
+
+
+def test_items_of_lists_have_the_numbers_that_a_reader_sees() -> None:
+    styles = list_style(
+        'style:num-format="1" style:num-suffix="."',
+        'style:num-format="a" style:num-prefix="(" style:num-suffix=")" text:display-levels="2"',
+    )
+    deep = "<text:list-item><text:p>two</text:p><text:p>more</text:p><text:list><text:list-item><text:p>deep</text:p>"
+    body = items("one") + f'<text:list text:style-name="L" text:continue-numbering="true">{deep}'
+    body += "</text:list-item></text:list></text:list-item></text:list>" + items("anew")
+    body += items("three", more='text:continue-numbering="true"')
+    said = text_of(zip_of(odt(styles + body))).split("\n\n")
+    assert said == ["1. one", "2. two", "more", "(2.a) deep", "1. anew", "2. three"]
+
+
+def test_an_item_may_begin_at_another_number_and_bullets_are_left_out() -> None:
+    body = list_style('style:num-format="I"') + items("four").replace(
+        "list-item>", 'list-item text:start-value="4">', 1
+    )
+    bullet = '<text:list text:style-name="B"><text:list-item><text:p>bullet</text:p></text:list-item></text:list>'
+    assert text_of(zip_of(odt(body + bullet))).split("\n\n") == ["IV four", "bullet"]
+
+
+def test_headings_are_numbered_by_the_outline() -> None:
+    levels = "".join(
+        f'<outline-level-style level="{place}" num-format="1" display-levels="{place}"/>' for place in (1, 2)
+    )
+    styles = f"<styles><outline-style>{levels}</outline-style></styles>"
+    body = '<text:h text:outline-level="1">Scope</text:h><text:h text:outline-level="2">Terms</text:h>'
+    content = zip_of(odt(body) | {"styles.xml": styles})
+    assert sections_of(content) == [("1 Scope",), ("1 Scope", "1.1 Terms")]
 
 
 FORMULA = "<math><mi>E</mi><mo>=</mo><mi>m</mi><annotation>E = m</annotation></math>"

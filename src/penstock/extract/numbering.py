@@ -21,12 +21,12 @@ _LARGEST = 5000
 """Of a number that is told in letters."""
 
 
-def _letters(number: int) -> str:
+def letters(number: int) -> str:
     """After z comes aa, then bb."""
     return chr(ord("a") + (number - 1) % 26) * ((number - 1) // 26 + 1)
 
 
-def _roman(number: int) -> str:
+def roman(number: int) -> str:
     told = ""
     for value, letters in _ROMAN:
         told += letters * (number // value)
@@ -36,10 +36,10 @@ def _roman(number: int) -> str:
 
 _FORMATS: dict[str, Callable[[int], str]] = {
     "decimalZero": lambda number: f"{number:02}",
-    "lowerLetter": _letters,
-    "upperLetter": lambda number: _letters(number).upper(),
-    "lowerRoman": _roman,
-    "upperRoman": lambda number: _roman(number).upper(),
+    "lowerLetter": letters,
+    "upperLetter": lambda number: letters(number).upper(),
+    "lowerRoman": roman,
+    "upperRoman": lambda number: roman(number).upper(),
     "none": lambda _: "",
 }
 """All others are told as decimals."""

@@ -1,5 +1,6 @@
 """ODT: OpenDocument texts: tables where they stand, notes and comments after their paragraph, headers and footers
-once; formulas, charts and tables of other programs after the paragraph that they stand in."""
+once, the numbers of lists and headings before their text; formulas, charts and tables of other programs after the
+paragraph that they stand in."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import Opened, Read, Text, Warned
 from penstock.extract.kinds import ODT
+from penstock.extract.lists import TAKEN, Lists
 from penstock.extract.markup import Element, elements, number_in
 from penstock.extract.source import Source
 
@@ -38,11 +40,12 @@ def read(source: Source) -> Iterator[Read]:
             raise Unreadable(kind=_TITLE, why=f"its part {_CONTENT} is missing")
         yield Opened("odt", "expat", paged=False)
         flow = Flow()
-        headers, footers = _margins(source, archive)
+        lists = Lists()
+        headers, footers = _margins(source, archive, lists)
         for text in headers:
             flow.block(text)
         objects = _Objects(source, archive)
-        story = _Story(flow, objects)
+        story = _Story(flow, objects, lists)
         try:
             for element in _elements(source, archive, _CONTENT):
                 story.take(element)
@@ -113,9 +116,10 @@ class _Formula:
 class _Story:
     """A run of text."""
 
-    def __init__(self, flow: Flow, objects: _Objects | None = None) -> None:
+    def __init__(self, flow: Flow, objects: _Objects | None = None, lists: Lists | None = None) -> None:
         self._flow = flow
         self._objects = objects
+        self._lists = lists or Lists()
         self._places: list[str] = []
         """Of the objects whose paragraph is not at its end."""
         self._open: list[list[str]] = []
@@ -136,6 +140,8 @@ class _Story:
             self._skipped += 1 if event == "start" else -1
         elif self._skipped:
             return
+        elif name in TAKEN:
+            self._lists.take(event, name, given)
         elif event == "start":
             self._start(name, given)
         else:
@@ -180,6 +186,9 @@ class _Story:
         if self._notes:
             self._notes[-1].blocks.append(text)
             return
+        label = self._lists.label(level)
+        if label and text and not text.isspace():
+            text = f"{label} {text}"
         if level:
             self._flow.heading(level, text)
         else:
@@ -201,12 +210,12 @@ class _Note:
         self.blocks: list[str] = []
 
 
-def _margins(source: Source, archive: Archive) -> tuple[list[str], list[str]]:
+def _margins(source: Source, archive: Archive, lists: Lists) -> tuple[list[str], list[str]]:
     """Headers and footers, each that says something else than the others once."""
     said: dict[str, list[str]] = {"header": [], "footer": []}
     story, flow = None, Flow()
     for element in _elements(source, archive, "styles.xml"):
-        event, name, _ = element
+        event, name, given = element
         if name in _MARGINS and event == "start":
             flow = Flow()
             story = _Story(flow)
@@ -218,6 +227,8 @@ def _margins(source: Source, archive: Archive) -> tuple[list[str], list[str]]:
                 side.append(text)
         elif story is not None:
             story.take(element)
+        elif name in TAKEN:
+            lists.take(event, name, given)
     return said["header"], said["footer"]
 
 
