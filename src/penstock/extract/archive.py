@@ -3,6 +3,7 @@ that names in them, whatever they say, lead nowhere."""
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -31,6 +32,9 @@ _SMALL = 100_000_000
 _BLOCK = 1 << 18
 _LEAST_ENTRY = 46
 """Bytes of an entry in the central directory."""
+_PURPOSE = "mimetype"
+_LONGEST_PURPOSE = 255
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}", re.ASCII)
 
 
 class Stream(Protocol):
@@ -55,7 +59,8 @@ class Archive:
         limits = source.limits
         self._most = max(_SMALL, limits.archive_ratio * source.size)
         self._unfolded = 0
-        self.members = members
+        self.members = {name.replace("\\", "/"): member for name, member in members.items()}
+        """By name; some programs write names as Windows does."""
         self.whole = whole
         """False where its directory is lost: these members were found, and there may have been more."""
 
@@ -153,17 +158,38 @@ def _names(files: Sequence[ZipInfo]) -> list[str]:
     return [told.get(id(each), each.filename) for each in files]
 
 
-def look_into(source: Source) -> tuple[frozenset[str], bool]:
-    """The names in it, and whether its directory is there. No names where it is no archive, or is beyond repair.
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a look into an archive shows. No names where it is none, or is beyond repair."""
 
+    names: frozenset[str] = frozenset()
+    purpose: str = ""
+    """The media type that its own member `mimetype` says, as OpenDocument's and EPUB's do."""
+    whole: bool = True
+    """Whether its directory is there."""
+
+
+def look_into(source: Source) -> Contents:
+    """
     Raises:
         LimitHit: it has too many entries.
     """
     try:
         with opened(source) as archive:
-            return frozenset(archive.members), archive.whole
+            return Contents(frozenset(archive.members), _purpose(archive), archive.whole)
     except Unreadable:
-        return frozenset(), True
+        return Contents()
+
+
+def _purpose(archive: Archive) -> str:
+    if _PURPOSE not in archive.members:
+        return ""
+    try:
+        with archive.open(_PURPOSE) as stream:
+            said = _MEDIA_TYPE.match(stream.read(_LONGEST_PURPOSE).decode("ascii", "replace"))
+    except (Unreadable, PasswordRequired):
+        return ""
+    return said[0] if said else ""
 
 
 Bytes = bytes | mmap

@@ -16,7 +16,7 @@ _FOREIGN = {
     b"PK\x05\x06": "an empty ZIP archive",
     b"PK\x07\x08": "one of the files that a ZIP archive was split into",
     b"PK00PK": "one of the files that a ZIP archive was split into",
-    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an Office document of the old binary kind",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an Office file of the old binary kind (DOC, XLS, PPT, MSG)",
     b"\x78\x9f\x3e\x22": "an attachment of Outlook's own kind (TNEF)",
     b"%!PS": "a PostScript program",
     b"\x1f\x8b": "a gzip archive",
@@ -36,6 +36,18 @@ _FOREIGN = {
     b"ID3\x04\x00": "an MP3 recording",
     b"SQLite format 3\x00": "a SQLite database",
 }
+_PURPOSES = {
+    "application/vnd.oasis.opendocument.spreadsheet": "an OpenDocument spreadsheet (ODS)",
+    "application/vnd.oasis.opendocument.presentation": "an OpenDocument presentation (ODP)",
+    "application/vnd.oasis.opendocument.graphics": "an OpenDocument drawing (ODG)",
+}
+_MARKS = {
+    "xl/workbook.bin": "a binary workbook (XLSB)",
+    "visio/document.xml": "a Visio drawing",
+    "Index/Document.iwa": "a document of Pages, Numbers or Keynote",
+    "[Content_Types].xml": "an Office package without a text, a presentation or a workbook in it",
+}
+"""Members by which an archive is known that is no folder of documents."""
 _UNTOLD = {"application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded", ""}
 """Types by which a sender says that it does not know."""
 
@@ -68,12 +80,23 @@ def _by_content(formats: Sequence[Format], look: Look, claimed: Sequence[Format]
             break
         if (match := known.match(look)) > best:
             best, found = match, known
-    foreign = next((title for signature, title in _FOREIGN.items() if look.head.startswith(signature)), None)
-    if best < Match.ALMOST and foreign is not None:
+    foreign = _foreign_archive(look) if look.members else _foreign(look)
+    if best < (Match.CERTAIN if look.members else Match.ALMOST) and foreign is not None:
         raise _unsupported(formats, foreign)
     if best is not Match.NO:
         return found
     raise _unsupported(formats, "binary data of no known kind")
+
+
+def _foreign(look: Look) -> str | None:
+    return next((title for signature, title in _FOREIGN.items() if look.head.startswith(signature)), None)
+
+
+def _foreign_archive(look: Look) -> str | None:
+    if look.purpose:
+        titles = (title for purpose, title in _PURPOSES.items() if look.purpose.startswith(purpose))
+        return next(titles, f"an archive of type {look.purpose}")
+    return next((title for mark, title in _MARKS.items() if mark in look.members), None)
 
 
 def _unsupported(formats: Sequence[Format], found: str) -> UnsupportedType:

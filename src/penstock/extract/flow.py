@@ -51,7 +51,7 @@ class Flow:
 
     def open_cell(self) -> None:
         """Of a table, that is: elsewhere what is called one is none."""
-        if self._tables:
+        if len(self._cells) < len(self._tables):
             self._cells.append([])
 
     def close_cell(self) -> None:
@@ -65,8 +65,7 @@ class Flow:
 
     def close_table(self) -> None:
         if self._tables:
-            self.close_row()
-            self._tables.pop()
+            self._end_table()
         if not self._cells:
             self._add("\n")
 
@@ -89,11 +88,8 @@ class Flow:
             yield from self._taken()
 
     def rest(self) -> Iterator[Text]:
-        while self._cells:
-            self.close_cell()
-            self._cells = self._cells[: len(self._tables)]
-            self.close_row()
-            self._tables.pop()
+        while self._tables:
+            self._end_table()
         yield from self._taken()
 
     @property
@@ -124,6 +120,13 @@ class Flow:
                 self._number += 1
         self._text, self._size = [], 0
         self._sections = [(0, self._titles())] if self._path else []
+
+    def _end_table(self) -> None:
+        """And what is open in it."""
+        if len(self._cells) == len(self._tables):
+            self.close_cell()
+        self.close_row()
+        self._tables.pop()
 
     def _put(self, text: str, end: str) -> None:
         text = legible(text).strip("\n")

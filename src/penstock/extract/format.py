@@ -21,6 +21,8 @@ class Look:
     """Its first bytes."""
     members: frozenset[str] = frozenset()
     """The names in it, where it is a ZIP archive."""
+    purpose: str = ""
+    """The media type that the archive itself says, where it does."""
 
     @cached_property
     def text(self) -> bytes:

@@ -10,11 +10,17 @@ from penstock.errors import Unreadable
 from penstock.extract.limits import ReadLimits
 
 _BLOCK = 1 << 16
+_DIGITS = 9
 _AMPLIFIED = 43
 """Expat's XML_ERROR_AMPLIFICATION_LIMIT_BREACH."""
 
 Element = tuple[str, str, dict[str, str]]
 """`start` or `end` with a name and, at the start, attributes; or `text` with the text. Names are without prefixes."""
+
+
+def number_in(said: str | None, otherwise: int = 0) -> int:
+    """A whole number that an attribute says; `otherwise` where it says none, or one beyond all use."""
+    return int(said) if said and said.isascii() and said.isdigit() and len(said) <= _DIGITS else otherwise
 
 
 class Stream(Protocol):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from penstock.errors import EmptyFile, LimitHit, PasswordRequired, Permanent, Unreadable, UnsupportedType
-from penstock.extract.archive import look_into
+from penstock.extract.archive import Contents, look_into
 from penstock.extract.characters import label
 from penstock.extract.detect import HEAD, detect
 from penstock.extract.format import Format, Look
@@ -47,9 +47,16 @@ def recognized(source: Source) -> tuple[Format, Sequence[str], bool]:
         raise EmptyFile
     if head.startswith(_OLE) and _is_locked(source):
         raise PasswordRequired
-    names, complete = look_into(source) if head.startswith(b"PK") else (frozenset[str](), True)
-    known, warnings = detect(source.formats, Look(head, names), name=source.name, declared=source.declared)
-    return known, warnings, complete
+    contents = look_into(source) if head.startswith(b"PK") else Contents()
+    look = Look(head, contents.names, contents.purpose)
+    try:
+        known, warnings = detect(source.formats, look, name=source.name, declared=source.declared)
+    except UnsupportedType as error:
+        if contents.whole:
+            raise
+        why = "it is cut short or damaged, and what is left of it is nothing that is read here"
+        raise Unreadable(kind="a document", why=why) from error
+    return known, warnings, contents.whole
 
 
 def _frames(known: Format, source: Source, first_page: int) -> Iterator[Read]:

@@ -17,8 +17,10 @@ from penstock.extract.source import Source
 _TITLE = PPTX.title
 _SHAPES = {"sp", "graphicFrame", "cxnSp"}
 _TITLES = {"title", "ctrTitle"}
-_MARGINS = {"sldNum", "dt", "hdr", "sldImg", "ftr"}
-"""Placeholders that say nothing of their slide's content."""
+_MARGINS = {"dt", "hdr", "ftr"}
+"""Placeholders that mostly say the same on each slide."""
+_SKIPPED = {"sldNum", "sldImg"}
+"""Those that say nothing of their slide's content."""
 
 
 def match(look: Look) -> Match:
@@ -31,10 +33,10 @@ def read(source: Source) -> Iterator[Read]:
         if not slides:
             raise Unreadable(kind=_TITLE, why="it has no slides")
         yield Opened("pptx", "expat", paged=True, pages=len(slides))
-        flow = Flow(paged=True)
+        flow, margins = Flow(paged=True), set[str]()
         for number, slide in enumerate(slides, 1):
             try:
-                _slide(found, slide, flow)
+                _slide(found, slide, flow, margins)
             except LimitHit:
                 raise
             except Permanent as error:
@@ -51,12 +53,11 @@ def _why(error: Permanent) -> str:
 
 def _slides(found: Document) -> list[str]:
     """Their parts, in their order."""
-    parts = {relation.id: relation.target for relation in found.related(found.main, "slide")}
-    entries = (given for event, name, given in found.elements(found.main) if event == "start" and name == "sldId")
-    return [parts[each["id"]] for each in entries if each.get("id") in parts]
+    return list(found.listed("sldId", ["slide"], "ppt/slides"))
 
 
-def _slide(found: Document, part: str, flow: Flow) -> None:
+def _slide(found: Document, part: str, flow: Flow, margins: set[str]) -> None:
+    """`margins`: what stood in those of the slides before."""
     if not found.has(part):
         raise Unreadable(kind=_TITLE, why=f"its part {part} is missing")
     shapes = list(_shapes(found.elements(part)))
@@ -66,10 +67,16 @@ def _slide(found: Document, part: str, flow: Flow) -> None:
     _write(flow, shapes)
     found.drawn(part, flow)
     for relation in found.related(part, "notesSlide"):
-        _write(flow, _shapes(found.beside(relation.target)))
+        noted = list(_shapes(found.beside(relation.target)))
+        _write(flow, noted)
+        shapes += noted
     for relation in found.related(part, "comments"):
         for text in found.paragraphs(relation.target):
             flow.block(text)
+    for block in (block for kind, blocks in shapes if kind in _MARGINS for block in blocks):
+        if isinstance(block, str) and block not in margins and not block.strip().isdigit():  # the slide's number
+            margins.add(block)
+            flow.line(block)
 
 
 _Block = str | list[str]
@@ -78,7 +85,7 @@ _Block = str | list[str]
 
 def _write(flow: Flow, shapes: Iterable[tuple[str, list[_Block]]]) -> None:
     for kind, blocks in shapes:
-        if kind in _TITLES | _MARGINS:
+        if kind in _TITLES | _MARGINS | _SKIPPED:
             continue
         for block in blocks:
             if isinstance(block, str):

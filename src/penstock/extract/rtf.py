@@ -19,11 +19,15 @@ _TOKEN = re.compile(
 _SKIPPED = frozenset({
     "colortbl", "info", "pict", "objdata", "objclass", "themedata", "datastore", "listtable", "listoverridetable",
     "rsidtbl", "generator", "xmlnstbl", "fldinst", "sp", "nonshppict", "latentstyles", "colorschememapping", "filetbl",
-    "revtbl", "mmathPr", "tc", "xe", "bkmkstart", "bkmkend", "atnid", "atnauthor", "atnref", "atndate", "pntext",
-    "listtext", "pgdsctbl", "userprops", "ftnsep", "ftnsepc", "aftnsep", "aftnsepc", "protusertbl", "wgrffmtfilter",
+    "revtbl", "mmathPr", "tc", "xe", "bkmkstart", "bkmkend", "atnid", "atnauthor", "atnref", "atndate", "list",
+    "listname", "leveltext", "levelnumbers", "pgdsctbl", "userprops", "ftnsep", "ftnsepc", "aftnsep", "aftnsepc",
+    "protusertbl", "wgrffmtfilter", "shprslt", "nonesttables",
 })  # fmt: skip
-"""Destinations that are no text of the document. Unknown ones that say so (`\\*`) are none either."""
-_KNOWN = frozenset({"shpinst", "shptxt", "shppict", "annotation", "fldrslt", "picprop"})
+"""Destinations that are no text of the document, or are shown by what stands beside them. Unknown ones that say so
+(`\\*`) are none either."""
+_KNOWN = frozenset({"shpinst", "shptxt", "shppict", "annotation", "fldrslt", "picprop", "nesttableprops"})
+_LABELS = frozenset({"listtext", "pntext"})
+"""Of the items of lists."""
 _MARGINS = {f"{side}{which}": side for side in ("header", "footer") for which in ("", "l", "r", "f")}
 _CHARACTERS = {
     "tab": "\t", "line": "\n", "emdash": "—", "endash": "–", "lquote": "‘", "rquote": "’", "ldblquote": "“",
@@ -34,7 +38,10 @@ _CHARSETS = {
     0: "cp1252", 77: "mac_roman", 128: "cp932", 129: "cp949", 134: "gbk", 136: "big5", 161: "cp1253", 162: "cp1254",
     163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251", 222: "cp874", 238: "cp1250",
 }  # fmt: skip
+_PAGES = {"mac": "mac_roman", "pc": "cp437", "pca": "cp850"}
 _HEADING = re.compile(r"heading (\d)\b", re.IGNORECASE)
+_DEEPEST = 30
+"""Of tables in each other, that are told apart."""
 _BODY = 9
 """The outline level of what is no heading."""
 
@@ -49,13 +56,31 @@ def read(source: Source) -> Iterator[Read]:
     yield Opened("rtf", "penstock", paged=False)
     flow = Flow()
     story = _Story(flow)
-    for token in _TOKEN.finditer(content):
+    for token in _tokens(content):
         story.take(token)
         yield from flow.full()
+        if story.ended:
+            break
     whole = story.finish()
     yield from flow.rest()
     if not whole:
         yield Warned("It is cut short: groups that it opens are not closed.")
+
+
+def _tokens(content: bytes) -> Iterator[re.Match[bytes]]:
+    """Without binary data, in which anything may look like a word or a brace."""
+    return _tokens_around(content) if rb"\bin" in content else _TOKEN.finditer(content)
+
+
+def _tokens_around(content: bytes) -> Iterator[re.Match[bytes]]:
+    place = 0
+    while place < len(content):
+        for token in _TOKEN.finditer(content, place):
+            place = token.end()
+            if token[1] == b"bin" and token[2]:
+                place += max(0, int(token[2]))
+                break
+            yield token
 
 
 @dataclass(slots=True)
@@ -64,20 +89,23 @@ class _Group:
 
     skipped: bool = False
     target: str = ""
-    """fonttbl, stylesheet, header, footer, note; or nothing for the text itself."""
+    """fonttbl, stylesheet, header, footer, note, label; or nothing for the text itself."""
     codec: str = "cp1252"
     fallbacks: int = 1
     """Characters that follow a Unicode one, for readers that know none."""
     fresh: bool = True
     """Whether nothing but its destination has been said yet."""
     optional: bool = False
+    deleted: bool = False
+    """Whether it is skipped because somebody deleted it, and changes are tracked."""
 
 
 @dataclass(slots=True)
 class _Paragraph:
     text: list[str] = field(default_factory=list)
     level: int = 0
-    in_table: bool = False
+    depth: int = 0
+    """How many tables it stands in."""
 
 
 class _Story:
@@ -93,15 +121,20 @@ class _Story:
         self._margins: dict[str, list[str]] = {"header": [], "footer": []}
         self._bytes = bytearray()
         self._fonts: dict[int, str] = {}
-        self._font = self._style = 0
+        self._font = self._style = self._default = 0
         self._levels: dict[int, int] = {}
         self._codec = "cp1252"
-        self._row: list[str] = []
+        self._rows: dict[int, list[str]] = {}
+        """Of the tables in each other, by depth, the cells of the row that is open."""
+        self._cells: dict[int, list[str]] = {}
+        """Of these, what stands in the cell that is open, but for the paragraph."""
         self._after_row = False
         self._skip = 0
         """Characters to be left out after a Unicode one."""
         self._high = ""
         """The first half of a pair of surrogates."""
+        self.ended = False
+        """Whether the document's own group was closed: what follows it is none of it."""
 
     def take(self, token: re.Match[bytes]) -> None:
         word, number, code, symbol, brace, text = token.groups()
@@ -111,7 +144,10 @@ class _Story:
         if text is not None:
             self._plain(text)
             return
-        self._flush()
+        if brace is None and word is None and symbol is None:
+            return  # the file's own line ends, even between the bytes of one character
+        if self._bytes:
+            self._flush()
         if brace == b"{":
             self._groups.append(replace(self._group, fresh=True, optional=False))
         elif brace == b"}":
@@ -129,7 +165,7 @@ class _Story:
         """Whether all groups were closed."""
         self._flush()
         self._end_paragraph()
-        if self._row:
+        if self._rows:
             self._end_row()
         for text in self._margins["footer"]:
             self._flow.block(text)
@@ -179,8 +215,8 @@ class _Story:
             self._say(_CHARACTERS[word])
         elif word == "u" and number is not None:
             self._unicode(number)
-        elif word == "bin":
-            group.skipped = True
+        elif word == "deleted":
+            self._delete(group, deleted=number != 0)
         elif number is None:
             self._layout(group, word)
         elif group.target == "stylesheet" and word == "s":
@@ -194,19 +230,30 @@ class _Story:
 
     def _layout(self, group: _Group, word: str) -> None:
         match word:
-            case "par" | "sect" | "page":
+            case "par" | "sect" | "page" | "column":
                 self._end_line()
+            case "cell" | "nestcell" | "row" | "nestrow" if group.target:
+                self._aside.append("\t" if word.endswith("cell") else "\n")
             case "pard" if not group.target:
-                self._paragraph.level, self._paragraph.in_table = 0, False
-            case "intbl":
-                self._paragraph.in_table = True
+                self._paragraph.level = 0
+                self._sink(0)
+            case "intbl" if not group.target:
+                self._sink(max(1, self._paragraph.depth))
             case "cell" | "nestcell":
-                self._row.append(" ".join("".join(self._paragraph.text).split()))
-                self._paragraph.text = []
+                self._end_cell(1 if word == "cell" else self._paragraph.depth)
+            case "nestrow" if self._paragraph.depth > 1:
+                self._end_nested(self._paragraph.depth)
             case "row" | "nestrow":
                 self._end_row()
-            case "mac":
-                self._codec = group.codec = "mac_roman"
+            case "plain":
+                self._delete(group, deleted=False)
+                group.codec = self._fonts.get(self._default, self._codec)
+            case "mac" | "pc" | "pca":
+                self._codec = group.codec = _PAGES[word]
+
+    def _delete(self, group: _Group, *, deleted: bool) -> None:
+        if deleted is not group.deleted and group.skipped is group.deleted:
+            group.deleted = group.skipped = deleted
 
     def _coding(self, group: _Group, word: str, number: int) -> None:
         match word:
@@ -214,6 +261,10 @@ class _Story:
                 group.fallbacks = max(0, number)
             case "ansicpg":
                 self._codec = group.codec = _codec(f"cp{number}")
+            case "deff":
+                self._default = number
+            case "itap" if not group.target:
+                self._sink(min(max(0, number), _DEEPEST))
             case "f":
                 self._font = number
                 if group.target != "fonttbl":
@@ -229,6 +280,9 @@ class _Story:
             group.target = word
         elif word in _MARGINS or word in {"footnote", "annotation"}:
             group.target = _MARGINS.get(word, "note")
+            self._aside = []
+        elif word in _LABELS and not group.target:
+            group.target = "label"
             self._aside = []
         elif group.optional and word not in _KNOWN:
             group.skipped = True
@@ -259,6 +313,7 @@ class _Story:
         if len(self._groups) == 1:
             return
         closed = self._groups.pop()
+        self.ended = len(self._groups) == 1
         if closed.target == "stylesheet":
             name = "".join(self._aside)
             if heading := _HEADING.search(name):
@@ -266,28 +321,57 @@ class _Story:
             self._aside, self._style = [], 0
         elif closed.target == "fonttbl":
             self._aside = []
+            self._group.codec = self._fonts.get(self._default, self._codec)
         elif closed.target and not self._group.target:
-            text = "".join(self._aside).strip()
-            if closed.target == "note":
-                self._notes.append(text)
-            elif text and text not in self._margins[closed.target]:
-                self._margins[closed.target].append(text)
-                if closed.target == "header":
-                    self._flow.block(text)
-            self._aside = []
+            self._end_aside(closed.target)
+
+    def _end_aside(self, target: str) -> None:
+        lines = (line.strip() for line in "".join(self._aside).splitlines())
+        text = "\n".join(line for line in lines if line)
+        self._aside = []
+        if target == "label":
+            if any(map(str.isalnum, text)) and (len(text) > 1 or text.isdigit()):  # else it is a bullet
+                self._paragraph.text.append(f"{text} ")
+        elif target == "note":
+            self._notes.append(text)
+        elif text and text not in self._margins[target]:
+            self._margins[target].append(text)
+            if target == "header":
+                self._flow.block(text)
 
     def _end_line(self) -> None:
         if self._group.skipped:
             return
         if self._group.target:
             self._aside.append("\n")
-        elif self._paragraph.in_table:
+        elif self._paragraph.depth:
             self._paragraph.text.append("\n")
         else:
             self._end_paragraph()
 
+    def _sink(self, depth: int) -> None:
+        """What follows stands in so many tables."""
+        paragraph = self._paragraph
+        if paragraph.depth != depth:
+            if paragraph.depth and paragraph.text:
+                self._cells.setdefault(paragraph.depth, []).extend(paragraph.text)
+                paragraph.text = []
+            paragraph.depth = depth
+
+    def _end_cell(self, depth: int) -> None:
+        text = "".join([*self._cells.pop(depth, []), *self._paragraph.text])
+        self._paragraph.text = []
+        self._rows.setdefault(depth, []).append(" ".join(text.split()))
+
+    def _end_nested(self, depth: int) -> None:
+        """A row of a table in a cell is a line of that cell."""
+        cells = self._rows.pop(depth, [])
+        self._cells.setdefault(depth - 1, []).append("\n" + " | ".join(cells) + "\n")
+
     def _end_paragraph(self) -> None:
-        text, self._paragraph.text = "".join(self._paragraph.text), []
+        open_cells = [part for depth in sorted(self._cells) for part in self._cells[depth]]
+        self._cells = {}
+        text, self._paragraph.text = "".join([*open_cells, *self._paragraph.text]), []
         if self._after_row and text.strip():
             self._flow.close_table()
             self._after_row = False
@@ -298,8 +382,17 @@ class _Story:
         self._end_notes()
 
     def _end_row(self) -> None:
-        self._flow.row(self._row)
-        self._row = []
+        """And the cells, and the tables in them, that were not ended."""
+        paragraph = self._paragraph
+        if paragraph.depth and paragraph.text:
+            self._cells.setdefault(paragraph.depth, []).extend(paragraph.text)
+            paragraph.text = []
+        for depth in range(max([1, *self._rows, *self._cells]), 0, -1):
+            if left := " ".join("".join(self._cells.pop(depth, [])).split()):
+                self._rows.setdefault(depth, []).append(left)
+            if depth > 1 and depth in self._rows:
+                self._end_nested(depth)
+        self._flow.row(self._rows.pop(1, []))
         self._after_row = True
         self._end_notes()
 

@@ -13,6 +13,7 @@ from penstock.extract.flow import Flow
 from penstock.extract.format import Format, Look, Match
 from penstock.extract.frames import Opened, Read, Text
 from penstock.extract.kinds import XLSX
+from penstock.extract.markup import number_in
 from penstock.extract.ooxml import Document, document
 from penstock.extract.ooxml import match as match_folder
 from penstock.extract.source import Source
@@ -23,17 +24,33 @@ _GAP = 16
 """Empty cells in a row that are shown as such; of more, these."""
 _LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]')
 """Of a number format: what is no code in it."""
-_DATES = frozenset({14, 15, 16, 17, 18, 19, 20, 21, 22, 27, 30, 36, 45, 46, 47, 50, 57})
-_PERCENTS = frozenset({9, 10})
-"""Formats that every workbook has (ECMA-376, part 1, 18.8.30)."""
+_BUILTIN = {
+    **dict.fromkeys((9, 10), "percent"),
+    **dict.fromkeys((14, 15, 16, 17, 27, 30, 36, 50, 57), "date"),
+    **dict.fromkeys((18, 19, 20, 21, 45, 47), "time"),
+    22: "moment",
+    46: "hours",
+}
+"""What formats that every workbook has show (ECMA-376, part 1, 18.8.30)."""
+_CLOCKS = {"date": "%Y-%m-%d", "time": "%H:%M:%S", "moment": "%Y-%m-%d %H:%M:%S", "hours": ""}
+_HOURS = re.compile(r"\[[hms]+\]", re.IGNORECASE)
+"""By which a format is one of a length of time."""
+_ZEROS = re.compile(r"0{2,15}")
+"""A format by which a number has so many digits at least, as postcodes have."""
+_THREAD = "tc="
+"""Begins the author of a comment that repeats a thread."""
+_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
+"""A character in a string (ECMA-376, part 1, 22.9.2.19)."""
+_EXACT = 2**53
+"""Of numbers beyond, not every digit is told."""
 _VALUES = frozenset({"v", "t"})
-_MARGINS = frozenset({"oddHeader", "oddFooter"})
+_MARGINS = frozenset(f"{which}{side}" for which in ("odd", "even", "first") for side in ("Header", "Footer"))
 _CODE = re.compile(r"&(?:\"[^\"]*\"|\d+|K[0-9A-F]{6}|.)")
 """Of a header or a footer."""
 
 
 def match(look: Look) -> Match:
-    return match_folder(look, "xl/")
+    return Match.NO if "xl/workbook.bin" in look.members else match_folder(look, "xl/")
 
 
 def read(source: Source) -> Iterator[Read]:
@@ -65,23 +82,29 @@ class _Book:
     """Name and part."""
     epoch: datetime = datetime(1899, 12, 30)  # noqa: DTZ001 - a sheet knows no time zones
     strings: list[str] = field(default_factory=list)
-    formats: list[str] = field(default_factory=list)
-    """`date`, `percent` or nothing, by number of the style."""
+    formats: dict[str, str] = field(default_factory=dict)
+    """`date`, `time`, `moment`, `hours`, `percent`, zeros, or nothing, by number of the style."""
 
 
 def _book(found: Document) -> _Book:
     book = _Book()
-    parts = {relation.id: relation.target for relation in found.related(found.main, "worksheet", "chartsheet")}
-    for event, name, given in found.elements(found.main):
-        if event == "start" and name == "sheet" and given.get("id") in parts:
-            book.sheets.append((given.get("name", ""), parts[given["id"]]))
-        elif event == "start" and name == "workbookPr" and given.get("date1904") in {"1", "true"}:
+
+    def take(name: str, given: dict[str, str]) -> None:
+        if name == "workbookPr" and given.get("date1904") in {"1", "true"}:
             book.epoch = datetime(1904, 1, 1)  # noqa: DTZ001
-    for relation in found.related(found.main, "sharedStrings"):
-        book.strings += _strings(found, relation.target)
-    for relation in found.related(found.main, "styles"):
-        book.formats += _formats(found, relation.target)
+
+    pages = found.listed("sheet", ["worksheet", "chartsheet"], "xl/worksheets", take)
+    book.sheets += [(name, part) for part, name in pages.items()]
+    for part in _parts(found, "sharedStrings"):
+        book.strings += _strings(found, part)
+    for part in _parts(found, "styles"):
+        book.formats |= {str(style): kind for style, kind in enumerate(_formats(found, part))}
     return book
+
+
+def _parts(found: Document, kind: str) -> list[str]:
+    """Of this kind; those of the usual name where the workbook does not say."""
+    return [relation.target for relation in found.related(found.main, kind)] or [f"xl/{kind}.xml"]
 
 
 def _strings(found: Document, part: str) -> Iterator[str]:
@@ -99,8 +122,15 @@ def _strings(found: Document, part: str) -> Iterator[str]:
             case _, "rPh":
                 phonetic = event == "start"
             case "end", "si":
-                yield "".join(text)
+                yield _line("".join(text))
                 text = []
+
+
+def _line(text: str) -> str:
+    """A cell's text as it stands in a row."""
+    if "_x" in text:
+        text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
+    return " ".join(text.split()) if "\n" in text or "\r" in text else text
 
 
 def _formats(found: Document, part: str) -> Iterator[str]:
@@ -117,15 +147,20 @@ def _formats(found: Document, part: str) -> Iterator[str]:
 
 
 def _builtin(number: str) -> str:
-    known = int(number) if number.isdigit() else 0
-    return "date" if known in _DATES else "percent" if known in _PERCENTS else ""
+    return _BUILTIN.get(number_in(number), "")
 
 
 def _kind(code: str) -> str:
-    bare = _LITERAL.sub("", code.partition(";")[0])
-    if re.search(r"[ymdhs]", bare, re.IGNORECASE):
+    first = code.partition(";")[0]
+    if _HOURS.search(first):
+        return "hours"
+    bare = _LITERAL.sub("", first).lower()
+    day, time = re.search(r"[yd]", bare), re.search(r"[hs]", bare)
+    if time:
+        return "moment" if day else "time"
+    if day or "m" in bare:
         return "date"
-    return "percent" if "%" in bare else ""
+    return bare if _ZEROS.fullmatch(bare) else "percent" if "%" in bare else ""
 
 
 def _sheet(found: Document, book: _Book, part: str, flow: Flow) -> Iterator[Text]:
@@ -182,12 +217,38 @@ class _Row:
 
 def _beside(found: Document, part: str, flow: Flow, margins: list[str]) -> None:
     flow.close_table()
-    for relation in found.related(part, "comments", "drawing"):
+    threads = found.related(part, "threadedComment")
+    for relation in found.related(part, "comments"):
+        for text in _comments(found, relation.target, threaded=bool(threads)):
+            flow.block(text)
+    for relation in (*threads, *found.related(part, "drawing")):
         for text in found.paragraphs(relation.target):
             flow.block(text)
         found.drawn(relation.target, flow)
     for text in dict.fromkeys(margins):
         flow.block(text)
+
+
+def _comments(found: Document, part: str, *, threaded: bool) -> Iterator[str]:
+    """Where they are `threaded`, those that repeat a thread for programs which know of none are left out."""
+    authors: list[str] = []
+    text: list[str] = []
+    author = ""
+    taken = False
+    for event, name, given in found.beside(part):
+        match event, name:
+            case "text", _:
+                text += [name] if taken else []
+            case "start", "comment":
+                place, text = number_in(given.get("authorId")), []
+                author = authors[place] if place < len(authors) else ""
+            case _, "t" | "author":
+                taken = event == "start"
+        if event == "end" and name == "author":
+            authors.append("".join(text))
+            text = []
+        elif event == "end" and name == "comment" and not (threaded and author.startswith(_THREAD)):
+            yield "".join(text)
 
 
 def _column(reference: str) -> int:
@@ -202,31 +263,41 @@ def _column(reference: str) -> int:
 def _shown(book: _Book, value: str, kind: str, style: str) -> str:
     match kind:
         case "s":
-            place = int(value) if value.isdigit() else -1
-            return book.strings[place] if 0 <= place < len(book.strings) else ""
+            place = number_in(value, len(book.strings))
+            return book.strings[place] if place < len(book.strings) else ""
         case "b":
             return "TRUE" if value == "1" else "FALSE"
         case "n":
-            place = int(style) if style.isdigit() else -1
-            return _number(book, value, book.formats[place] if 0 <= place < len(book.formats) else "")
-    return value
+            return _number(book, value, book.formats.get(style, ""))
+    return _line(value)
 
 
 def _number(book: _Book, value: str, kind: str) -> str:
+    if not kind and value.isdigit():
+        return value
     try:
         number = float(value)
-        if kind == "date":
-            return _date(book.epoch, number)
-        return f"{number * 100:.10g}%" if kind == "percent" else f"{number:.15g}"
+        if kind in _CLOCKS:
+            return _dated(book.epoch, number, kind)
+        if kind == "percent":
+            return f"{number * 100:.10g}%"
+        if kind and number.is_integer():
+            return f"{int(number):0{len(kind)}}"
+        return f"{number:.0f}" if number.is_integer() and abs(number) < _EXACT else f"{number:.15g}"
     except (ValueError, OverflowError):
         return value
 
 
-def _date(epoch: datetime, days: float) -> str:
-    moment = epoch + timedelta(seconds=round(days * 86_400))
+def _dated(epoch: datetime, days: float, kind: str) -> str:
+    seconds = round(days * 86_400)
+    if kind == "hours":
+        minutes, seconds = divmod(abs(seconds), 60)
+        return f"{'-' * (days < 0)}{minutes // 60}:{minutes % 60:02}:{seconds:02}"
     if days < 1:
-        return f"{moment:%H:%M:%S}"
-    return f"{moment:%Y-%m-%d}" if days == int(days) else f"{moment:%Y-%m-%d %H:%M:%S}"
+        kind = "time"
+    elif kind == "moment" and days == int(days):
+        kind = "date"
+    return f"{epoch + timedelta(seconds=seconds):{_CLOCKS[kind]}}"
 
 
 FORMAT = Format(XLSX, match=match, read=read)
