@@ -16,6 +16,7 @@ from penstock.cli.local_run import load_environment, tenant_or_local
 from penstock.cli.main import app
 from penstock.cli.outcome import Outcome, as_json, exit_code
 from penstock.cli.stop import Exit, Stop
+from tests.documents import pdf, scanned_pdf
 from tests.environment import environment_as_it_was
 
 
@@ -80,6 +81,16 @@ def test_extract_of_a_file_that_cannot_be_read_ends_with_1_and_a_reason(here, co
     assert result.exit_code == 1
     assert result.stderr.startswith("penstock: ")
     assert "Traceback" not in result.output
+
+
+def test_extract_names_the_pages_without_text_and_a_file_without_any(here):
+    (here / "gaps.pdf").write_bytes(pdf(["", "Turn the wheel.", "", ""]))
+    assert "Pages without text: 1,3-4." in run("extract", "gaps.pdf").stderr
+    (here / "scan.pdf").write_bytes(scanned_pdf(2))
+    result = run("extract", "scan.pdf")
+    assert result.exit_code == 0
+    assert "There is no text in it." in result.stderr
+    assert "PENSTOCK_RECOGNIZER" in result.stderr
 
 
 def test_operators_commands_take_the_settings_of_a_local_run_unless_others_are_set(here, monkeypatch):

@@ -136,3 +136,10 @@ def test_cells_without_a_table_are_paragraphs() -> None:
 def test_numbers_that_are_none_are_taken_for_none() -> None:
     properties = f'<w:outlineLvl w:val="{"9" * 5000}"/><w:numPr><w:ilvl w:val="²"/><w:numId w:val="1"/></w:numPr>'
     assert text_of(docx(p("item", properties), numbering(level(0, "%1.")))) == "1. item"
+
+
+def test_files_of_other_programs_in_it_are_named() -> None:
+    drawing = {"word/embeddings/oleObject1.bin": ("oleObject", "VISIO"), "word/embeddings/a.xlsx": ("package", "PK")}
+    assert warnings_of(docx(p("See below."), drawing)) == [
+        "Files of other programs in it were not read: 2 (a.xlsx, oleObject1.bin)."
+    ]

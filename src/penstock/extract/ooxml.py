@@ -18,7 +18,10 @@ from penstock.extract.frames import Warned
 from penstock.extract.markup import Element, elements
 from penstock.extract.source import Source
 
+_EMBEDDED = frozenset({"oleObject", "package"})
+"""Relations to files of other programs. What a chart has so is not among them: it is asked for its labels alone."""
 _NUMBER = re.compile(r"[A-Za-z](\d{1,9})\.xml$")
+_NAMED = 5
 _USUAL = ("word/document.xml", "ppt/presentation.xml", "xl/workbook.xml")
 """The main parts, where none is named."""
 
@@ -184,6 +187,12 @@ class Document:
         """What there is to say once all was read."""
         for part in dict.fromkeys(self._damaged):
             yield Warned(f"Its part {label(part)} is damaged; what could be read of it was.")
+        embedded = {
+            relation.target for each in self._relations.values() for relation in each if relation.kind in _EMBEDDED
+        }
+        if embedded:
+            names = ", ".join(label(posixpath.basename(target)) for target in sorted(embedded)[:_NAMED])
+            yield Warned(f"Files of other programs in it were not read: {len(embedded)} ({names}).")
         if any(name.endswith("vbaproject.bin") for name in self._names):
             yield Warned("It has macros; they were neither read nor run.")
 

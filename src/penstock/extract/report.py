@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from penstock.ports import Reader
+from penstock.ranges import ranges
 
 
 class PageReport(TypedDict):
@@ -32,6 +33,11 @@ def report(reader: Reader, path: Path, *, declared: str | None = None) -> FileRe
     with reader.read(path, name=path.name, declared=declared) as reading:
         pages = list(reading)
     problems = [f"Page {page.number} could not be read whole: {page.problem}." for page in pages if page.problem]
+    told = {page.number for page in pages if page.problem or page.text.strip()}
+    if not any(page.text.strip() for page in pages):
+        problems.append("There is no text in it. If it is a scan, have its text recognized (PENSTOCK_RECOGNIZER).")
+    elif reading.paged and (empty := {page.number for page in pages} - told):
+        problems.append(f"Pages without text: {ranges(sorted(empty))}.")
     return FileReport(
         kind=reading.kind,
         engine=reading.engine,
