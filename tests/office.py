@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import chain
 
-from penstock.extract.frames import Opened, Read, Text, Warned
-from penstock.extract.parts import whole
-from penstock.extract.registry import FORMATS
-from penstock.extract.source import Source
+from penstock.extract.frames import Read
 from tests.made import zip_of
+from tests.reading import reading
 
 Related = Mapping[str, tuple[str, str | bytes]]
 """By its name: the kind of a part that another refers to, and what is in it. The relation's id is the name."""
@@ -87,25 +85,23 @@ def odt(body: str, **members: str) -> dict[str, str | bytes]:
 
 
 def frames(content: bytes, name: str = "") -> list[Read]:
-    return list(whole(Source(content, name, formats=FORMATS)))
+    return reading(content, name).frames
 
 
 def text_of(content: bytes, name: str = "") -> str:
     """All of it, read without a problem."""
-    found = [frame for frame in frames(content, name) if isinstance(frame, Text)]
-    assert [frame.problem for frame in found if frame.problem is not None] == []
-    return "\n".join(frame.text for frame in found).strip()
+    found = reading(content, name)
+    assert [text.problem for text in found.texts if text.problem is not None] == []
+    return "\n".join(text.text for text in found.texts).strip()
 
 
 def sections_of(content: bytes) -> list[tuple[str, ...]]:
-    return [path for frame in frames(content) if isinstance(frame, Text) for _, path in frame.sections]
+    return [path for text in reading(content, "").texts for _, path in text.sections]
 
 
 def warnings_of(content: bytes) -> list[str]:
-    return [frame.text for frame in frames(content) if isinstance(frame, Warned)]
+    return reading(content, "").warnings
 
 
 def kind_of(content: bytes) -> str:
-    opened = frames(content)[0]
-    assert isinstance(opened, Opened)
-    return opened.kind
+    return reading(content, "").kind

@@ -8,26 +8,25 @@ from difflib import SequenceMatcher
 
 import pytest
 
-from penstock.extract.frames import Opened, Read, Text, Warned
+from penstock.extract.frames import Opened, Read, Text
 from penstock.extract.kinds import KINDS, media_type_of
-from penstock.extract.parts import whole
 from penstock.extract.registry import FORMATS
-from penstock.extract.source import Source
 from tests.made import MAKERS, Made, docx_file, eml_file, html_file, odt_file, pptx_file, rtf_file, xlsx_file, zip_of
+from tests.reading import reading
 
 ENOUGH = 0.99
 
 
 def frames(made: Made) -> list[Read]:
-    return list(whole(Source(made.content, made.name, formats=FORMATS)))
+    return reading(made.content, made.name).frames
 
 
 def texts(made: Made) -> list[Text]:
-    return [frame for frame in frames(made) if isinstance(frame, Text)]
+    return reading(made.content, made.name).texts
 
 
 def warnings(made: Made) -> list[str]:
-    return [frame.text for frame in frames(made) if isinstance(frame, Warned)]
+    return reading(made.content, made.name).warnings
 
 
 def words(text: str) -> list[str]:

@@ -49,9 +49,9 @@ class Annotations:
         files, pictured = [], False
         for place in range(min(count, _MOST)):
             with _annotation(page, place) as annotation:
-                if not annotation or _is_unseen(annotation):
+                kind = raw.FPDFAnnot_GetSubtype(annotation) if annotation else raw.FPDF_ANNOT_UNKNOWN
+                if not annotation or kind in _UNSAID or raw.FPDFAnnot_GetFlags(annotation) & _UNSEEN:
                     continue
-                kind = raw.FPDFAnnot_GetSubtype(annotation)
                 if kind == raw.FPDF_ANNOT_FILEATTACHMENT and (file := raw.FPDFAnnot_GetFileAttachment(annotation)):
                     files.append(PdfAttachment(file, self._document))
                 said = self._filled_in(annotation) if kind == raw.FPDF_ANNOT_WIDGET else _entry(annotation, b"Contents")
@@ -101,10 +101,6 @@ def pictures_of(document: PdfDocument, index: int) -> PdfDocument:
     with closing(copy[0]) as page:
         raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY)
     return copy
-
-
-def _is_unseen(annotation: Any) -> bool:
-    return raw.FPDFAnnot_GetSubtype(annotation) in _UNSAID or bool(raw.FPDFAnnot_GetFlags(annotation) & _UNSEEN)
 
 
 @contextmanager

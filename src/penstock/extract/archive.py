@@ -96,13 +96,10 @@ class Archive:
         Raises:
             LimitHit: it is an archive that unfolds to too much.
         """
-        limits, unfolded = self._source.limits, self._source.unfolded
+        self._source.unfold(size)
         self._unfolded += size
-        unfolded.bytes += size
-        if unfolded.bytes > limits.archive_bytes:
-            raise limits.hit("archive_bytes", "bytes unfolded")
         if self._unfolded > self._most:
-            raise limits.hit("archive_ratio", "times its size unfolded")
+            raise self._source.limits.hit("archive_ratio", "times its size unfolded")
 
 
 class _Counted:

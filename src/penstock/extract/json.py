@@ -99,15 +99,20 @@ def _in_turn(content: str) -> list[Any]:
     """Values one behind the other, with no more than blanks between; none where it is anything else."""
     decoder = json.JSONDecoder(strict=False, parse_float=str, parse_int=str, parse_constant=str)
     values: list[Any] = []
-    place = _SPACE.match(content).end()  # type: ignore[union-attr]
+    place = _past_blanks(content, 0)
     try:
         while place < len(content):
             value, end = decoder.raw_decode(content, place)
             values.append(value)
-            place = _SPACE.match(content, end).end()  # type: ignore[union-attr]
+            place = _past_blanks(content, end)
     except (ValueError, RecursionError):
         return []
     return values
+
+
+def _past_blanks(content: str, place: int) -> int:
+    found = _SPACE.match(content, place)
+    return found.end() if found else place
 
 
 def _write(value: Any, flow: Flow) -> Iterator[None]:

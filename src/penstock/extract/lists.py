@@ -3,25 +3,23 @@ counted (OpenDocument 1.3, part 3, 5.3 and 16.30)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from penstock.extract.markup import number_in
-from penstock.extract.numbering import letters, roman
+from penstock.extract.numbering import Form, letters, roman, told
 
 TAKEN = frozenset({
     "list-style", "outline-style", "list-level-style-number", "outline-level-style", "list", "list-item",
 })  # fmt: skip
 """The elements that are told to `Lists`."""
-_FORMATS: dict[str, Callable[[int], str]] = {
+_FORMATS: dict[str, Form] = {
     "a": letters,
     "A": lambda number: letters(number).upper(),
     "i": roman,
     "I": lambda number: roman(number).upper(),
 }
 _DEEPEST = 10
-_LARGEST = 5000
-"""Of a number that is told in letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +104,6 @@ def _next(levels: _Levels, counts: dict[int, int], place: int, start: str | None
     if level is None or not level.format:
         return ""
     shown = range(max(1, place - level.shown + 1), place + 1)
-    numbers = (_number(levels.get(each, level).format, counts.get(each, 1)) for each in shown)
-    return f"{level.before}{'.'.join(number for number in numbers if number)}{level.behind}".strip()
-
-
-def _number(form: str, count: int) -> str:
-    if not form:
-        return ""
-    return _FORMATS.get(form, str)(count) if 0 < count < _LARGEST else str(count)
+    forms = ((levels.get(each, level).format, counts.get(each, 1)) for each in shown)
+    numbers = (told(count, _FORMATS.get(form, str)) for form, count in forms if form)
+    return f"{level.before}{'.'.join(numbers)}{level.behind}".strip()

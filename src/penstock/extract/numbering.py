@@ -27,14 +27,23 @@ def letters(number: int) -> str:
 
 
 def roman(number: int) -> str:
-    told = ""
+    said = ""
     for value, letters in _ROMAN:
-        told += letters * (number // value)
+        said += letters * (number // value)
         number %= value
-    return told
+    return said
 
 
-_FORMATS: dict[str, Callable[[int], str]] = {
+Form = Callable[[int], str]
+"""How a number is told."""
+
+
+def told(number: int, form: Form) -> str:
+    """In this form; as a decimal where there is none for it, or it would be absurdly long."""
+    return form(number) if 0 < number < _LARGEST else str(number)
+
+
+_FORMATS: dict[str, Form] = {
     "decimalZero": lambda number: f"{number:02}",
     "lowerLetter": letters,
     "upperLetter": lambda number: letters(number).upper(),
@@ -154,13 +163,13 @@ class Numbering:
         if level.format == "bullet":
             return ""
 
-        def told(found: re.Match[str]) -> str:
+        def number_at(found: re.Match[str]) -> str:
             other = int(found[1]) - 1
             form = "decimal" if level.decimal else levels.get(other, level).format
             count = counts.get(other, 0)
-            return _FORMATS.get(form, str)(count) if 0 < count < _LARGEST else str(count)
+            return told(count, _FORMATS.get(form, str))
 
-        return _PLACE.sub(told, level.text).strip()
+        return _PLACE.sub(number_at, level.text).strip()
 
     def _scheme(self, each: _List) -> _Scheme | None:
         scheme = self._schemes.get(each.scheme)

@@ -165,9 +165,7 @@ def _attached(source: Source, engine: Engine, number: int, first_page: int) -> I
         LimitHit: which.
     """
     for name, content in engine.attached(first_page):
-        source.unfolded.bytes += len(content)
-        if source.unfolded.bytes > source.limits.archive_bytes:
-            raise source.limits.hit("archive_bytes", "bytes unfolded")
+        source.unfold(len(content))
         for frame in within(source.part(content, name), number):
             if isinstance(frame, Text | Scan):
                 number = frame.number + 1

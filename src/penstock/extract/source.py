@@ -22,7 +22,7 @@ _FEW = 4 << 20
 
 @dataclass(slots=True)
 class Unfolded:
-    """What all archives of one file have unfolded to so far."""
+    """What a file has unfolded to so far, with all that lies in it."""
 
     bytes: int = 0
     files: int = 0
@@ -76,6 +76,16 @@ class Source:
     def size(self) -> int:
         """In bytes."""
         return len(self.place) if isinstance(self.place, bytes) else self.place.stat().st_size
+
+    def unfold(self, size: int) -> None:
+        """Count so many bytes more that came out of it.
+
+        Raises:
+            LimitHit: they are too many.
+        """
+        self.unfolded.bytes += size
+        if self.unfolded.bytes > self.limits.archive_bytes:
+            raise self.limits.hit("archive_bytes", "bytes unfolded")
 
     def part(self, content: bytes, name: str, declared: str | None = None) -> Source:
         """What lies in it.

@@ -153,7 +153,7 @@ class _Maker:
         return _archive(into, into.with_suffix(".zip"))
 
     def _install(self, requirements: Path, into: Path) -> None:
-        done = subprocess.run(  # noqa: S603 - no shell, and nothing a user typed
+        _run(
             [
                 self.python,
                 "-m",
@@ -170,12 +170,8 @@ class _Maker:
                 "-r",
                 requirements,
             ],
-            capture_output=True,
-            text=True,
-            check=False,
+            otherwise=f"pip could not install {requirements}",
         )
-        if done.returncode:
-            raise Misconfigured(why=f"pip could not install {requirements}: {done.stderr.strip()[-1500:]}")
 
 
 def write_bytecode(folder: Path, compiler: Path) -> None:
@@ -184,19 +180,24 @@ def write_bytecode(folder: Path, compiler: Path) -> None:
     Raises:
         Misconfigured: one does not compile.
     """
-    done = subprocess.run(  # noqa: S603 - no shell, and nothing a user typed
+    _run(
         [
             *(compiler, *_COMPILE),
             *("-s", folder),  # a path of this machine is none of its
             folder,
         ],
-        env={"PYTHONHASHSEED": "0"},  # the same content makes the same archive
-        capture_output=True,
-        text=True,
-        check=False,
+        otherwise=f"{compiler} could not compile {folder}",
+        environment={"PYTHONHASHSEED": "0"},  # the same content makes the same archive
+    )
+
+
+def _run(command: Sequence[str | Path], *, otherwise: str, environment: Mapping[str, str] | None = None) -> None:
+    """`environment`: in the place of this process's."""
+    done = subprocess.run(  # noqa: S603 - no shell, and nothing a user typed
+        command, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise Misconfigured(why=f"{compiler} could not compile {folder}: {(done.stdout + done.stderr).strip()[-1500:]}")
+        raise Misconfigured(why=f"{otherwise}: {(done.stdout + done.stderr).strip()[-1500:]}")
 
 
 def _archive(folder: Path, path: Path) -> Archive:
