@@ -37,10 +37,10 @@ DOORS := tests/e2e/test_doors.py tests/e2e/test_uploads.py
 DEPLOYED := tests/e2e/test_deployed.py
 
 build: $(VENV)/.installed ## the package for AWS, and how large it is
-	$(VENV)/bin/python -m penstock.local.package
+	$(VENV)/bin/python -m tools.lambda_lab.package
 
 bytecode: $(VENV)/.installed ## after `sam build`: what each cold start would compile, compiled
-	$(VENV)/bin/python -m penstock.local.package --built .aws-sam/build
+	$(VENV)/bin/python -m tools.lambda_lab.package --built .aws-sam/build
 
 validate: $(VENV)/.installed-dev ## the template: cfn-lint, our own tests, and sam's where it is installed
 	$(VENV)/bin/cfn-lint template.yaml
@@ -48,10 +48,10 @@ validate: $(VENV)/.installed-dev ## the template: cfn-lint, our own tests, and s
 	$(VENV)/bin/python -m pytest -q tests/unit/test_template.py tests/unit/test_template_functions.py
 
 invoke: $(VENV)/.installed $(EMULATOR)/.installed $(INVOKE)/.installed ## every sample event, answered by its function as Lambda runs it
-	@exec $(VENV)/bin/python -m penstock.local.invoke
+	@exec $(VENV)/bin/python -m tools.lambda_lab.invoke
 
 deploy-local: $(VENV)/.installed $(DEPLOY)/.installed ## the whole template on an emulator, until Ctrl-C
-	@exec $(VENV)/bin/python -m penstock.local.deploy
+	@exec $(VENV)/bin/python -m tools.lambda_lab.deploy
 
 deploy-local-test: $(VENV)/.installed-dev $(DEPLOY)/.installed ## documents through the deployed functions, and all removed
 	@$(VENV)/bin/python -m pytest --deployed $(DOORS) $(DEPLOYED) && cat .penstock/deploy-test/summary
@@ -73,7 +73,7 @@ bench-extract: $(VENV)/.installed-dev ## [CORPUS=dir] [ENGINES=a,b]: pages a sec
 	$(VENV)/bin/python -m benchmarks.extract --lengths 10,100,1000,10000
 
 hostile: $(VENV)/.installed-dev ## files made to harm, and what became of each: a table in docs/files.md
-	$(VENV)/bin/python -m tests.hostile docs/files.md
+	$(VENV)/bin/python -m tests.support.hostile docs/files.md
 faults: $(VENV)/.installed-dev $(EMULATOR)/.installed ## every fault that we can make, and what came of it; SEED=n does the same again
 	$(VENV)/bin/python -m tests.faults.run $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)",--table docs/faults.md)
 

@@ -16,12 +16,12 @@ from itertools import pairwise
 from pathlib import Path
 from textwrap import fill
 
-from penstock.cost import Requests, Way, beside, listed_prices, requests_of
-from penstock.estimate import Estimate, estimate
-from penstock.extract.reader import ChildReader
 from penstock.local.template import read_template
-from penstock.ports import Limits
-from tests.documents import long_pdf
+from penstock.operations.cost import Requests, Way, beside, listed_prices, requests_of
+from penstock.operations.estimate import Estimate, estimate
+from penstock.reading.sandbox.reader import ChildReader
+from penstock.services import Limits
+from tests.support.documents import long_pdf
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/cost.md"

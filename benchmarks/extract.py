@@ -98,9 +98,9 @@ class _Clock:
 
 def penstock() -> Run:
     """The whole way to the body."""
-    from penstock.errors import Permanent
-    from penstock.extract.reader import ChildReader
-    from penstock.split import split
+    from penstock.domain.errors import Permanent
+    from penstock.pipeline.split import split
+    from penstock.reading.sandbox.reader import ChildReader
 
     reader = ChildReader()
 
@@ -163,7 +163,7 @@ class _Index:
 
 def penstock_reader() -> Run:
     """Reading alone, through the child process and its pipes."""
-    from penstock.extract.reader import ChildReader
+    from penstock.reading.sandbox.reader import ChildReader
 
     reader = ChildReader()
 
@@ -176,12 +176,12 @@ def penstock_reader() -> Run:
 
 def penstock_in_process() -> Run:
     """Reading alone, without a child process: what that costs is the difference."""
-    from penstock.extract import pdf
-    from penstock.extract.frames import Text
-    from penstock.extract.limits import ReadLimits
-    from penstock.extract.parts import whole
-    from penstock.extract.registry import FORMATS
-    from penstock.extract.source import Source
+    from penstock.reading.formats.pdf import pdf
+    from penstock.reading.limits import ReadLimits
+    from penstock.reading.parts import whole
+    from penstock.reading.protocol import Text
+    from penstock.reading.registry import FORMATS
+    from penstock.reading.source import Source
 
     asked: dict[Path, None] = {}
     reading = Path()
@@ -419,8 +419,8 @@ def _rate(found: dict[str, Any], pages: int) -> float:
 
 def made(folder: Path) -> Path:
     """The folder, with long PDFs in it: pages of 3,100 characters, as a full one has."""
-    from tests.documents import pdf
-    from tests.prose import Prose
+    from tests.support.documents import pdf
+    from tests.support.prose import Prose
 
     for number in range(_MADE):
         prose = Prose(number, headings=0)
@@ -436,7 +436,7 @@ def lengths(counts: Sequence[int]) -> None:
             path = Path(folder) / f"{count}.pdf"
             # In a process of its own, or what it takes to write one would count as what it takes to read it.
             program = (
-                "import sys, pathlib; sys.path.insert(0, '.'); from tests.documents import long_pdf; "
+                "import sys, pathlib; sys.path.insert(0, '.'); from tests.support.documents import long_pdf; "
                 f"pathlib.Path({str(path)!r}).write_bytes(long_pdf({count}))"
             )
             subprocess.run([sys.executable, "-c", program], check=True)

@@ -28,23 +28,23 @@ from fastapi.testclient import TestClient
 from benchmarks import cost_page
 from penstock.adapters.aws.clients import Clients, aws_clients
 from penstock.api.app import create_app
-from penstock.cost import Way, requests_of
-from penstock.document import TenantId
-from penstock.keys import create_key
+from penstock.celery_app.lease_renewal import renewing
+from penstock.documents.api_keys import create_key
+from penstock.domain.ids import TenantId
+from penstock.domain.task import Lane, Message, Stage, queue_name
 from penstock.lambdas.arrivals import make_handler
 from penstock.local.emulator import emulator
 from penstock.local.port import free_port
 from penstock.local.process import end
 from penstock.local.provision import provision
-from penstock.pipeline import Done, run
-from penstock.ports import Services
+from penstock.operations.cost import Way, requests_of
+from penstock.operations.sweep import sweep
+from penstock.pipeline.run import Done, run
+from penstock.services import Services
 from penstock.settings import Settings
-from penstock.sweep import sweep
-from penstock.task import Lane, Message, Stage, queue_name
 from penstock.wiring import now, services
-from penstock.worker.renewal import renewing
-from tests.documents import long_pdf
-from tests.meter import Meter, metered
+from tests.support.documents import long_pdf
+from tests.support.meter import Meter, metered
 
 ROOT = Path(__file__).parents[1]
 BUDGET = Path(__file__).with_name("budget.json")

@@ -25,12 +25,13 @@ from uuid import uuid4
 
 from penstock.adapters.aws.clients import aws_clients
 from penstock.adapters.opensearch.server import Server
-from penstock.chunk import Candidates, Chunk, Entry, Space
-from penstock.document import DocumentId, Pair, TenantId
-from penstock.fuse import fuse
+from penstock.domain.chunk import Candidates, Chunk, Entry, Space
+from penstock.domain.document import Pair
+from penstock.domain.ids import DocumentId, TenantId
 from penstock.local.opensearch import opensearch
 from penstock.ports import Embedder, SearchIndex
-from penstock.search import Question, index_query
+from penstock.search.fuse import fuse
+from penstock.search.query import Question, index_query
 from penstock.settings import Settings
 from penstock.wiring import chosen_embedder, chosen_index
 

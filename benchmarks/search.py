@@ -29,11 +29,12 @@ from penstock.adapters.opensearch.bulk import item_of, send
 from penstock.adapters.opensearch.mapping import index_body
 from penstock.adapters.opensearch.mapping import stored as as_stored
 from penstock.adapters.opensearch.server import Server
-from penstock.chunk import Chunk, Entry, IndexQuery, Space, Vector
-from penstock.document import DocumentId, Pair, TenantId
+from penstock.domain.chunk import Chunk, Entry, IndexQuery, Space, Vector
+from penstock.domain.document import Pair
+from penstock.domain.ids import DocumentId, TenantId
 from penstock.ports import SearchIndex
-from penstock.search import DEPTH
-from penstock.words import asked_terms
+from penstock.search.query import DEPTH
+from penstock.search.words import asked_terms
 
 TENANT = TenantId("bench")
 SPACE = Space("made-up", 256)

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tests.documents import pdf
 from tests.e2e.stack import RunningStack, running_stack
+from tests.support.documents import pdf
 
 PAGES = 10
 ASK_EVERY = 0.02

@@ -91,12 +91,12 @@ def run_plain(url: str, count: int) -> None:
 
 
 def run_penstock(url: str) -> None:
-    from penstock.pipeline import Done
+    from penstock.celery_app.app import make_app
+    from penstock.celery_app.options import WorkerOptions
+    from penstock.domain.task import QUEUES, Stage
+    from penstock.pipeline.run import Done
     from penstock.settings import Settings
-    from penstock.task import QUEUES, Stage
-    from penstock.worker.app import make_app
-    from penstock.worker.options import WorkerOptions
-    from penstock.worker.program import start
+    from penstock.worker.process import start
 
     def run(services: object, message: Any, keep: object) -> Done:  # noqa: ARG001
         _work(message.document)
@@ -251,7 +251,7 @@ def _stats(url: str) -> dict[str, Any]:
 
 def fill_as_penstock(url: str, count: int, kind: str) -> None:
     from penstock.adapters.aws.queue import SqsTaskQueue
-    from penstock.task import Lane, Message, Stage
+    from penstock.domain.task import Lane, Message, Stage
 
     caught: list[str] = []
 

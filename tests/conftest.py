@@ -9,11 +9,11 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
+from penstock.adapters.opensearch.index import OpenSearchIndex
 from penstock.adapters.opensearch.server import Server
-from penstock.adapters.opensearch_index import OpenSearchIndex
-from penstock.chunk import Space
+from penstock.domain.chunk import Space
 from penstock.ports import SearchIndex
-from tests.search_server import OwnServer, a_name, check_startable
+from tests.support.search_server import OwnServer, a_name, check_startable
 
 # No test times itself: a machine under load is not a failure.
 settings.register_profile("penstock", deadline=None)

@@ -5,17 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from penstock.build import Build
-from penstock.chunk import Candidates, Count, Entry, IndexQuery, Page, Space, TextHash, Vector
-from penstock.document import Document, DocumentId, Pair, TenantId, check_move
-from penstock.pace import Pace
-from penstock.task import Lane, Message, Stage
-from penstock.upload import AwaitedUpload, UploadId
+from penstock.domain.build import Build
+from penstock.domain.chunk import Candidates, Count, Entry, IndexQuery, Page, Space, TextHash, Vector
+from penstock.domain.document import Document, Pair
+from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.provider_budget import Pace
+from penstock.domain.status import check_move
+from penstock.domain.task import Lane, Message, Stage
+from penstock.domain.upload import AwaitedUpload, UploadId
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,62 +409,3 @@ class Clock(Protocol):
 
     def __call__(self) -> datetime:
         """Now, in UTC."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The numbers that the verbs go by. Times are durations; sizes count characters unless they say otherwise."""
-
-    lease: timedelta = timedelta(seconds=120)
-    attempts: int = 10
-    backoff: timedelta = timedelta(seconds=4)
-    """The first retry waits between 0 and this; each further one up to twice as long."""
-    longest_backoff: timedelta = timedelta(minutes=15)
-    resend: timedelta = timedelta(minutes=10)
-    """The sweep's first wait for a message that may be lost."""
-    tombstone: timedelta = timedelta(days=15)
-    keep_failed: timedelta = timedelta(days=1)
-    """How long the chunks of a failed attempt stay, unseen, for a retry to find their vectors."""
-    keep_build: timedelta = timedelta(days=30)
-    """Longer than any message about it may live."""
-    file: int = 500_000_000
-    """Bytes, whichever door it came by."""
-    chunk: int = 4000
-    overlap: int = 400
-    shard: int = 128
-    """Chunks per shard: what one request to a provider takes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Halt:
-    """Long work shall stop at its next checkpoint, and leave the rest to the next run."""
-
-    limit: str | None = None
-    """What no run may take longer than; None where the runtime ends for reasons of its own, and the next may well
-    finish what this one began."""
-    way_out: str = ""
-    """From that limit: a sentence without its end."""
-
-
-def never() -> Halt | None:
-    """Of a runtime that sets no time."""
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """All that the verbs need, chosen in one place (wiring.py) and handed down as an argument."""
-
-    objects: ObjectStore
-    documents: DocumentTable
-    queue: TaskQueue
-    embedder: Embedder
-    index: SearchIndex
-    reader: Reader
-    keys: KeyTable
-    pings: PingTable
-    uploads: UploadTable
-    clock: Clock
-    limits: Limits = field(default_factory=Limits)
-    halt: Callable[[], Halt | None] = never
-    """Asked at every checkpoint of long work."""

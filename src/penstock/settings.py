@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from penstock.errors import BadSetting
-from penstock.extract.kinds import media_types
-from penstock.extract.limits import ReadLimits
-from penstock.task import Stage
+from penstock.domain.errors import BadSetting
+from penstock.domain.task import Stage
+from penstock.reading.kinds import media_types
+from penstock.reading.limits import ReadLimits
 
 LONGEST_TASK = 11 * 60 * 60
 """Seconds: SQS ends a message's invisibility at twelve hours."""

@@ -9,25 +9,27 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from penstock.adapters.aws.budget import DynamoPaceTable
 from penstock.adapters.aws.clients import Clients, aws_clients
 from penstock.adapters.aws.documents import DynamoDocumentTable
 from penstock.adapters.aws.keys import DynamoKeyTable
 from penstock.adapters.aws.objects import S3ObjectStore
-from penstock.adapters.aws.pace import DynamoPaceTable
 from penstock.adapters.aws.pings import DynamoPingTable
 from penstock.adapters.aws.provider_key import StoredKey
 from penstock.adapters.aws.queue import SqsTaskQueue
 from penstock.adapters.aws.uploads import DynamoUploadTable
-from penstock.chunk import Space
-from penstock.errors import Misconfigured
-from penstock.extract.reader import ChildReader
-from penstock.pace import Amount
-from penstock.ports import Embedder, Limits, Recognizer, SearchIndex, Services, TaskQueue
+from penstock.domain.chunk import Space
+from penstock.domain.errors import Misconfigured
+from penstock.domain.provider_budget import Amount
+from penstock.ports import Embedder, Recognizer, SearchIndex, TaskQueue
+from penstock.rate_limit.limiter import Turnstile
+from penstock.rate_limit.local_budget import OwnPace
+from penstock.reading.sandbox.reader import ChildReader
+from penstock.services import Limits, Services
 from penstock.settings import Settings
-from penstock.turnstile import OwnPace, Turnstile
 
 if TYPE_CHECKING:
-    from penstock.adapters.opensearch.server import Login
+    from penstock.adapters.opensearch.login import Login
 
 
 def services(settings: Settings, *, queue: TaskQueue | None = None, clients: Clients | None = None) -> Services:
@@ -92,14 +94,14 @@ def chosen_index(settings: Settings, space: Space) -> SearchIndex:
 
 
 def _sqlite(settings: Settings, space: Space) -> SearchIndex:
-    from penstock.adapters.sqlite_index import SqliteIndex  # noqa: PLC0415 - only the index that is chosen
+    from penstock.adapters.sqlite.index import SqliteIndex  # noqa: PLC0415 - only the index that is chosen
 
     return SqliteIndex(settings.index_path, space)
 
 
 def _opensearch(settings: Settings, space: Space) -> SearchIndex:
+    from penstock.adapters.opensearch.index import OpenSearchIndex  # noqa: PLC0415
     from penstock.adapters.opensearch.server import Server  # noqa: PLC0415 - only the index that is chosen
-    from penstock.adapters.opensearch_index import OpenSearchIndex  # noqa: PLC0415
 
     return OpenSearchIndex(
         Server(settings.index_url, login_of(settings)),
@@ -112,7 +114,7 @@ def _opensearch(settings: Settings, space: Space) -> SearchIndex:
 
 def login_of(settings: Settings) -> Login:
     """Who this process is to the search server."""
-    from penstock.adapters.opensearch.server import Login  # noqa: PLC0415 - only the index that is chosen
+    from penstock.adapters.opensearch.login import Login  # noqa: PLC0415 - only the index that is chosen
 
     how, host = settings.index_auth, urlsplit(settings.index_url).hostname or ""
     if how == "aws" or (how == "auto" and host.endswith(_OF_AWS)):
@@ -127,7 +129,7 @@ _INDICES: Mapping[str, Callable[[Settings, Space], SearchIndex]] = MappingProxyT
 
 
 def _openai(settings: Settings, clients: Clients) -> Embedder:
-    from penstock.adapters.openai_embedder import OpenAIEmbedder  # noqa: PLC0415 - only the embedder that is chosen
+    from penstock.adapters.embedders.openai import OpenAIEmbedder  # noqa: PLC0415 - only the embedder that is chosen
 
     model, calls = settings.openai_model, settings.provider_calls
     return OpenAIEmbedder(
@@ -142,7 +144,7 @@ def _openai(settings: Settings, clients: Clients) -> Embedder:
 
 def _turnstile(settings: Settings, clients: Clients) -> Turnstile:
     """Shared through the table where there is a budget to share; without one, nothing is written."""
-    from penstock.adapters.openai_embedder import REQUEST_TOKENS  # noqa: PLC0415 - only the embedder that is chosen
+    from penstock.adapters.embedders.openai import REQUEST_TOKENS  # noqa: PLC0415 - only the embedder that is chosen
 
     model, calls = settings.openai_model, settings.provider_calls
     requests, tokens = settings.provider_requests_per_minute, settings.provider_tokens_per_minute
@@ -154,7 +156,7 @@ def _turnstile(settings: Settings, clients: Clients) -> Turnstile:
 
 
 def _wordllama(settings: Settings, clients: Clients) -> Embedder:  # noqa: ARG001 - it runs here, with nothing to set
-    from penstock.adapters.wordllama_embedder import WordllamaEmbedder  # noqa: PLC0415 - only the embedder that is chosen
+    from penstock.adapters.embedders.wordllama import WordllamaEmbedder  # noqa: PLC0415 - only the embedder that is chosen
 
     return WordllamaEmbedder()
 
@@ -168,7 +170,7 @@ def chosen_embedder(settings: Settings, clients: Clients) -> Embedder:
     name = settings.chosen_embedder
     kind, _, folder = name.partition(":")
     if kind == "onnx" and folder:
-        from penstock.adapters.onnx_embedder import OnnxEmbedder  # noqa: PLC0415 - only the embedder that is chosen
+        from penstock.adapters.embedders.onnx import OnnxEmbedder  # noqa: PLC0415 - only the embedder that is chosen
 
         return OnnxEmbedder(Path(folder))
     if name not in _EMBEDDERS:
@@ -185,11 +187,11 @@ def recognizer(settings: Settings, clients: Clients | None = None) -> Recognizer
         case "none":
             return None
         case "tesseract":
-            from penstock.adapters.tesseract_recognizer import TesseractRecognizer  # noqa: PLC0415 - only if chosen
+            from penstock.adapters.recognizers.tesseract import TesseractRecognizer  # noqa: PLC0415 - only if chosen
 
             return TesseractRecognizer(settings.recognizer_languages)
         case "textract":
-            from penstock.adapters.aws.textract import TextractRecognizer  # noqa: PLC0415 - only if chosen
+            from penstock.adapters.recognizers.textract import TextractRecognizer  # noqa: PLC0415 - only if chosen
 
             return TextractRecognizer((clients or aws_clients()).textract())
     raise Misconfigured(why=f"PENSTOCK_RECOGNIZER is {settings.recognizer!r}; there are: none, tesseract, textract.")

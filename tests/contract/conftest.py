@@ -4,32 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from moto.server import ThreadedMotoServer
 
+from penstock.adapters.aws.budget import DynamoPaceTable
 from penstock.adapters.aws.clients import Clients, aws_clients
 from penstock.adapters.aws.documents import DynamoDocumentTable
 from penstock.adapters.aws.keys import DynamoKeyTable
 from penstock.adapters.aws.objects import S3ObjectStore
-from penstock.adapters.aws.pace import DynamoPaceTable
 from penstock.adapters.aws.pings import DynamoPingTable
 from penstock.adapters.aws.uploads import DynamoUploadTable
-from penstock.document import TenantId, tenant_id
+from penstock.domain.ids import TenantId, tenant_id
 from penstock.local.emulator import emulator
 from penstock.local.port import free_port
 from penstock.local.provision import Provisioned, provision
 from penstock.ports import DocumentTable, KeyTable, ObjectStore, PaceTable, PingTable, UploadTable
-from penstock.turnstile import OwnPace
-from tests.fakes.documents import FakeDocumentTable
-from tests.fakes.keys import FakeKeyTable
-from tests.fakes.objects import FakeObjectStore
-from tests.fakes.pings import FakePingTable
-from tests.fakes.uploads import FakeUploadTable
+from penstock.rate_limit.local_budget import OwnPace
+from tests.support.fakes.documents import FakeDocumentTable
+from tests.support.fakes.keys import FakeKeyTable
+from tests.support.fakes.objects import FakeObjectStore
+from tests.support.fakes.pings import FakePingTable
+from tests.support.fakes.uploads import FakeUploadTable
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 EVERYWHERE = ["fake", "moto", "ministack"]
 
 

@@ -6,22 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from penstock.build import Build
-from penstock.chunk import Cut
-from penstock.document import (
-    Document,
-    DocumentId,
-    Edition,
-    Failure,
-    Original,
-    Pair,
-    Receipt,
-    Removal,
-    Status,
-    TenantId,
-    Work,
-)
-from penstock.task import Lane
+from penstock.domain.build import Build
+from penstock.domain.chunk import Cut
+from penstock.domain.document import Document, Edition, Original, Pair
+from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.lease import Work
+from penstock.domain.receipt import Failure, Receipt, Removal
+from penstock.domain.status import Status
+from penstock.domain.task import Lane
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 

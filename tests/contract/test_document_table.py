@@ -17,16 +17,28 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from penstock.adapters.aws.budget import DynamoPaceTable
 from penstock.adapters.aws.clients import aws_clients
 from penstock.adapters.aws.documents import DynamoDocumentTable
 from penstock.adapters.aws.items import BUILD, DOCUMENT, ORIGINAL, RECEIPT, WORK, packed
-from penstock.adapters.aws.pace import DynamoPaceTable
-from penstock.build import Build
-from penstock.document import Document, DocumentId, Pair, Receipt, Status, TenantId, Work
-from penstock.errors import Conflict, ForeignKey, IllegalTransition, Misconfigured, Refused, Transient, UnknownItem
-from penstock.pace import Pace
+from penstock.domain.build import Build
+from penstock.domain.document import Document, Pair
+from penstock.domain.errors import (
+    Conflict,
+    ForeignKey,
+    IllegalTransition,
+    Misconfigured,
+    Refused,
+    Transient,
+    UnknownItem,
+)
+from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.lease import Work
+from penstock.domain.provider_budget import Pace
+from penstock.domain.receipt import Receipt
+from penstock.domain.status import Status
+from penstock.domain.task import Lane
 from penstock.ports import Change, DocumentTable
-from penstock.task import Lane
 from tests.contract import records
 from tests.contract.conftest import Stack
 from tests.contract.records import NOW, document

@@ -20,19 +20,19 @@ from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import Split
 from tokenizers.processors import TemplateProcessing
 
-from penstock.adapters.onnx_embedder import OnnxEmbedder
-from penstock.adapters.openai_embedder import PAUSE_SECONDS, REQUEST_BYTES, WINDOW_BYTES, OpenAIEmbedder
-from penstock.adapters.wordllama_embedder import WordllamaEmbedder
-from penstock.chunk import Vector
-from penstock.document import TenantId
-from penstock.errors import EmbeddingMisconfigured, NotYet, Transient
-from penstock.estimate import BYTES_PER_TOKEN
-from penstock.pace import FIRST_SILENCE, SILENT_AFTER, Amount
+from penstock.adapters.embedders.onnx import OnnxEmbedder
+from penstock.adapters.embedders.openai import PAUSE_SECONDS, REQUEST_BYTES, WINDOW_BYTES, OpenAIEmbedder
+from penstock.adapters.embedders.wordllama import WordllamaEmbedder
+from penstock.domain.chunk import Vector
+from penstock.domain.errors import EmbeddingMisconfigured, NotYet, Transient
+from penstock.domain.ids import TenantId
+from penstock.domain.provider_budget import BYTES_PER_TOKEN, FIRST_SILENCE, SILENT_AFTER, Amount
 from penstock.ports import Embedder
-from penstock.turnstile import OwnPace, Turnstile
-from tests.fakes.embedder import FakeEmbedder
-from tests.stubs.openai_server import Failure, OpenAIServer
-from tests.world import FakeClock
+from penstock.rate_limit.limiter import Turnstile
+from penstock.rate_limit.local_budget import OwnPace
+from tests.support.fakes.embedder import FakeEmbedder
+from tests.support.stubs.openai_server import Failure, OpenAIServer
+from tests.support.world import FakeClock
 
 ACME = TenantId("acme")
 ODD = ["", " ", "\n\t", "\0", "§§§ ---", "😀", "文書", "a" * 3000, "word " * 800, "الماء", "\u200b"]
@@ -175,8 +175,8 @@ def test_neither_embedder_is_imported_or_logs_before_it_is_used() -> None:
     """I9: and wordllama's import, which would set the root logger to INFO, leaves it as it was."""
     program = (
         "import logging, sys\n"
-        "from penstock.adapters.openai_embedder import OpenAIEmbedder\n"
-        "from penstock.adapters.wordllama_embedder import WordllamaEmbedder\n"
+        "from penstock.adapters.embedders.openai import OpenAIEmbedder\n"
+        "from penstock.adapters.embedders.wordllama import WordllamaEmbedder\n"
         "embedder = WordllamaEmbedder(); OpenAIEmbedder('m', 8)\n"
         "assert not {'wordllama', 'openai', 'tokenizers'} & sys.modules.keys()\n"
         "embedder.embed('acme', ['x'])\n"

@@ -10,8 +10,8 @@ import pytest
 from penstock.adapters.aws.clients import aws_clients
 from penstock.adapters.aws.keys import KEY, DynamoKeyTable
 from penstock.adapters.aws.pings import DynamoPingTable
-from penstock.document import TenantId
-from penstock.errors import Transient
+from penstock.domain.errors import Transient
+from penstock.domain.ids import TenantId
 from penstock.ports import ApiKey, KeyTable
 from tests.contract.records import NOW
 

@@ -18,11 +18,11 @@ import pytest
 
 from penstock.adapters.aws.clients import aws_clients
 from penstock.adapters.aws.objects import PART, S3ObjectStore
-from penstock.document import TenantId
-from penstock.errors import ForeignKey, Misconfigured, OriginalMissing, Transient
+from penstock.domain.errors import ForeignKey, Misconfigured, OriginalMissing, Transient
+from penstock.domain.ids import TenantId
 from penstock.ports import ObjectStore, PostPolicy
 from tests.contract.conftest import Stack
-from tests.fakes.objects import FakeObjectStore
+from tests.support.fakes.objects import FakeObjectStore
 
 ON_AWS = pytest.mark.parametrize("stack", ["moto", "ministack"], indirect=True)
 

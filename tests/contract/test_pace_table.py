@@ -9,11 +9,11 @@ from uuid import uuid4
 
 import pytest
 
-from penstock.errors import Conflict, NotYet
-from penstock.pace import Amount, Pace
+from penstock.domain.errors import Conflict, NotYet
+from penstock.domain.provider_budget import Amount, Pace
 from penstock.ports import PaceTable
-from penstock.turnstile import Turnstile
-from tests.world import FakeClock
+from penstock.rate_limit.limiter import Turnstile
+from tests.support.world import FakeClock
 
 FULL = Pace(
     minute=29_000_000,

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from penstock.adapters.aws.pings import DynamoPingTable
-from penstock.document import TenantId
+from penstock.domain.ids import TenantId
 from penstock.ports import PingTable
 from tests.contract.conftest import Stack
 

@@ -12,12 +12,12 @@ import pytest
 from botocore.stub import Stubber
 
 from penstock.adapters.aws.provider_key import StoredKey
-from penstock.document import TenantId
-from penstock.errors import EmbeddingMisconfigured, Misconfigured, Transient
+from penstock.domain.errors import EmbeddingMisconfigured, Misconfigured, Transient
+from penstock.domain.ids import TenantId
 from penstock.settings import Settings
 from penstock.wiring import services
 from tests.contract.conftest import Stack
-from tests.stubs.openai_server import OpenAIServer
+from tests.support.stubs.openai_server import OpenAIServer
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient

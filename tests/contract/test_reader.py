@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from penstock.chunk import Page
-from penstock.errors import EmptyFile, Permanent, Unreadable
-from penstock.extract.limits import ReadLimits
-from penstock.extract.reader import ChildReader
+from penstock.domain.chunk import Page
+from penstock.domain.errors import EmptyFile, Permanent, Unreadable
 from penstock.ports import Reader, Reading
-from tests.documents import pdf
-from tests.fakes.reader import FakeReader
+from penstock.reading.limits import ReadLimits
+from penstock.reading.sandbox.reader import ChildReader
+from tests.support.documents import pdf
+from tests.support.fakes.reader import FakeReader
 
 TEXT = "The weir was opened in spring.\n\nThe sluice was closed in autumn.\n"
 

@@ -10,9 +10,9 @@ import pytest
 from botocore.stub import ANY, Stubber
 from PIL import Image, ImageDraw, ImageFont
 
-from penstock.adapters.aws.textract import TextractRecognizer, png
-from penstock.adapters.tesseract_recognizer import TesseractRecognizer
-from penstock.errors import Misconfigured, Transient
+from penstock.adapters.recognizers.tesseract import TesseractRecognizer
+from penstock.adapters.recognizers.textract import TextractRecognizer, png
+from penstock.domain.errors import Misconfigured, Transient
 from penstock.ports import Picture, Recognizer
 
 TEXT = "The weir was opened"

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penstock.adapters.sqlite_index import SqliteIndex
-from penstock.chunk import Candidate, Chunk, Count, Entry, IndexQuery, Space, Vector
-from penstock.document import DocumentId, Pair, TenantId
-from penstock.errors import EmbedderChanged
+from penstock.adapters.sqlite.index import SqliteIndex
+from penstock.domain.chunk import Candidate, Chunk, Count, Entry, IndexQuery, Space, Vector
+from penstock.domain.document import Pair
+from penstock.domain.errors import EmbedderChanged
+from penstock.domain.ids import DocumentId, TenantId
 from penstock.ports import SearchIndex
-from penstock.words import asked_terms, exact_words
-from tests.fakes.index import FakeSearchIndex
+from penstock.search.words import asked_terms, exact_words
+from tests.support.fakes.index import FakeSearchIndex
 
 SPACE = Space("letters", 32)
 ACME, GLOBEX = TenantId("acme"), TenantId("globex")

@@ -18,12 +18,12 @@ from kombu.transport.virtual import Message as KombuMessage
 
 from penstock.adapters.aws.clients import aws_clients
 from penstock.adapters.aws.queue import SqsTaskQueue
-from penstock.document import TenantId
-from penstock.errors import BadRequest, Misconfigured, Transient
+from penstock.domain.errors import BadRequest, Misconfigured, Transient
+from penstock.domain.ids import TenantId
+from penstock.domain.task import QUEUES, Lane, Message, Stage, queue_name
 from penstock.ports import TaskQueue
-from penstock.task import QUEUES, Lane, Message, Stage, queue_name
 from tests.contract.conftest import EVERYWHERE, Stack
-from tests.fakes.queue import FakeTaskQueue
+from tests.support.fakes.queue import FakeTaskQueue
 
 ON_AWS = pytest.mark.parametrize("stack", ["moto", "ministack"], indirect=True)
 DEADLINE = 20.0

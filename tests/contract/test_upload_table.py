@@ -9,11 +9,11 @@ import pytest
 
 from penstock.adapters.aws.clients import aws_clients
 from penstock.adapters.aws.uploads import UPLOAD, DynamoUploadTable
-from penstock.document import DocumentId, TenantId
-from penstock.errors import Transient, UnknownItem
+from penstock.domain.errors import Transient, UnknownItem
+from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.task import Lane
+from penstock.domain.upload import AwaitedUpload, UploadId
 from penstock.ports import UploadTable
-from penstock.task import Lane
-from penstock.upload import AwaitedUpload, UploadId
 from tests.contract.conftest import Stack
 from tests.contract.records import NOW
 

@@ -14,9 +14,9 @@ from uuid import uuid4
 import pytest
 
 from penstock.adapters.aws.queue import SqsTaskQueue
-from penstock.document import TenantId
-from penstock.task import QUEUES, Lane, Message, Stage
-from penstock.worker.envelope import read
+from penstock.adapters.celery.wire_format import read
+from penstock.domain.ids import TenantId
+from penstock.domain.task import QUEUES, Lane, Message, Stage
 from tests.contract.conftest import ROOT, Stack
 
 EXTRACT = Message(Stage.EXTRACT, "acme", "report", 1700000000000)

@@ -14,8 +14,8 @@ from tests.e2e.deployment import deployment
 from tests.e2e.limits import ENVIRONMENT
 from tests.e2e.podman import Podman
 from tests.e2e.stack import ROOT, Stack, running_stack
-from tests.environment import environment_as_it_was
-from tests.search_server import a_name, check_startable
+from tests.support.environment import environment_as_it_was
+from tests.support.search_server import a_name, check_startable
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -18,18 +18,20 @@ import boto3
 import httpx
 
 from penstock.adapters.aws.items import RECORD
-from penstock.document import Document, DocumentId, Status
-from penstock.local.deploy import TENANT, deployed
-from penstock.ports import Services
-from penstock.revise import revise
+from penstock.domain.document import Document
+from penstock.domain.ids import DocumentId
+from penstock.domain.status import Status
+from penstock.domain.task import Lane
+from penstock.records.compare_and_set import revise
+from penstock.services import Services
 from penstock.settings import Settings
-from penstock.task import Lane
 from penstock.wiring import services
 from tests.e2e.limits import ENVIRONMENT
 from tests.e2e.stack import ROOT, Stack, alive, descendants, until
-from tests.meter import Request, Sender, Watcher, metered
-from tests.plan import PATH, Plan
-from tests.rights import Right, rights
+from tests.support.meter import Request, Sender, Watcher, metered
+from tests.support.plan import PATH, Plan
+from tests.support.rights import Right, rights
+from tools.lambda_lab.deploy import TENANT, deployed
 
 PYTHON = ROOT / ".venv-emulator-deploy/bin/python"
 STATE = ROOT / ".penstock/deploy-test"

@@ -18,15 +18,16 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from penstock.chunk import IndexQuery, Space
-from penstock.document import DocumentId, Pair
-from penstock.local.run import TENANT
+from penstock.domain.chunk import IndexQuery, Space
+from penstock.domain.document import Pair
+from penstock.domain.ids import DocumentId
+from penstock.local.stack import TENANT
 from penstock.ports import SearchIndex
 from penstock.settings import Settings
 from penstock.wiring import chosen_index
-from tests.documents import long_pdf
 from tests.e2e.stack import RunningStack, running_stack, until
-from tests.stubs.openai_server import OpenAIServer
+from tests.support.documents import long_pdf
+from tests.support.stubs.openai_server import OpenAIServer
 
 BATCH, CONCURRENCY = 8, 2
 SPACE = Space("text-embedding-3-small", 64)

@@ -19,8 +19,8 @@ import boto3
 import httpx
 
 from penstock.local.port import free_port
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 FINAL = {"indexed", "partial", "no_text", "failed", "cancelled", "deleted"}
 T = TypeVar("T")
 

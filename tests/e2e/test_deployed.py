@@ -17,24 +17,26 @@ from functools import partial
 
 import pytest
 
-from penstock.claim import Claim, give_back, take_embed, wait
-from penstock.document import DocumentId, Failure, Status, derived_id
-from penstock.embed import embed
-from penstock.errors import Transient
-from penstock.letters import POISON, Letter, letters, redrive
-from penstock.local.deploy import TENANT, delete_stack, instead_of
-from penstock.members import member_id
-from penstock.pipeline import STAGES
+from penstock.adapters.celery.wire_format import read
+from penstock.documents.archive_members import member_id
+from penstock.domain.errors import Transient
+from penstock.domain.ids import DocumentId, derived_id
+from penstock.domain.receipt import Failure
+from penstock.domain.status import Status
+from penstock.domain.task import Lane, Message, Stage
+from penstock.operations.dead_letters import POISON, Letter, letters, redrive
+from penstock.pipeline.embed import embed
+from penstock.pipeline.run import STAGES
 from penstock.ports import SearchIndex
-from penstock.task import Lane, Message, Stage
-from penstock.worker.envelope import read
-from tests.documents import long_pdf, pdf
+from penstock.records.leases import Claim, give_back, take_embed, wait
 from tests.e2e.deployment import PLAN, PYTHON, STATE, Deployment, aws
 from tests.e2e.stack import ROOT, until
-from tests.lambdas import sample
-from tests.made import zip_of
-from tests.plan import listed, statements
-from tests.rights import Right
+from tests.support.documents import long_pdf, pdf
+from tests.support.lambdas import sample
+from tests.support.made import zip_of
+from tests.support.plan import listed, statements
+from tests.support.rights import Right
+from tools.lambda_lab.deploy import TENANT, delete_stack, instead_of
 
 FUNCTIONS = PLAN.of("AWS::Serverless::Function")
 RESOURCES = PLAN.resources

@@ -9,10 +9,10 @@ import uuid
 import httpx
 import pytest
 
-from tests.documents import long_pdf, pdf
 from tests.e2e.limits import DIRECT_BYTES, SHARD_CHUNKS
 from tests.e2e.stack import Stack, until
-from tests.made import zip_of
+from tests.support.documents import long_pdf, pdf
+from tests.support.made import zip_of
 
 WEIR = "The weir at Thornby was raised by {} centimetres in the dry summer."
 

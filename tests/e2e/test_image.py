@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from penstock.document import FINAL, Document, DocumentId, Status
-from penstock.local.invoke import place_of, world
-from penstock.local.sampled import TENANT, receive
-from penstock.ports import Services
-from penstock.search import Question, search
+from penstock.domain.document import Document
+from penstock.domain.ids import DocumentId
+from penstock.domain.status import FINAL, Status
+from penstock.search.query import Question, search
+from penstock.services import Services
 from tests.e2e.podman import Podman, needs
 from tests.e2e.stack import ROOT, until
+from tools.lambda_lab.invoke import place_of, world
+from tools.lambda_lab.sample_events import TENANT, receive
 
 pytestmark = [pytest.mark.usefixtures("at_the_root"), needs("podman", "mmdebstrap"), pytest.mark.timeout(900)]
 WEIR = DocumentId("weir")

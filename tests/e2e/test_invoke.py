@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from penstock.document import Status
-from penstock.errors import Misconfigured
-from penstock.local.function import FunctionFailed, container, function
-from penstock.local.invoke import invoke, packaged, place_of
-from penstock.local.package import Package
-from penstock.local.sampled import SAMPLES, Sample
+from penstock.domain.errors import Misconfigured
+from penstock.domain.status import Status
 from penstock.local.template import read_template
 from tests.e2e.stack import ROOT
+from tools.lambda_lab.invoke import invoke, packaged, place_of
+from tools.lambda_lab.package import Package
+from tools.lambda_lab.runtime import FunctionFailed, container, function
+from tools.lambda_lab.sample_events import SAMPLES, Sample
 
 pytestmark = [
     pytest.mark.usefixtures("at_the_root"),

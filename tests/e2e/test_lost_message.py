@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from penstock.document import TenantId
-from penstock.receive import Upload, receive_upload
+from penstock.documents.receive import Upload, receive_upload
+from penstock.domain.ids import TenantId
+from penstock.domain.task import Lane
 from penstock.settings import Settings
-from penstock.task import Lane
 from penstock.wiring import services
 from tests.e2e.stack import running_stack
-from tests.fakes.queue import FakeTaskQueue
+from tests.support.fakes.queue import FakeTaskQueue
 
 
 def test_a_document_whose_message_was_lost_is_found_all_the_same(

@@ -16,7 +16,7 @@ from tests.e2e.kill_worker import kill_and_count
 from tests.e2e.replace_under_search import SETTINGS as REPLACED
 from tests.e2e.replace_under_search import search_while_replacing
 from tests.e2e.stack import Stack, alive, descendants, running_stack, stop, until
-from tests.stubs.openai_server import OpenAIServer
+from tests.support.stubs.openai_server import OpenAIServer
 
 
 def await_end(processes: Sequence[int]) -> None:

@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from penstock.local.function import unpacked
-from penstock.local.invoke import packaged, place_of, world
-from penstock.local.package import CODE, Package
-from penstock.local.sampled import MOMENT, SAMPLES, Sample, documents, shown
 from penstock.local.template import written
 from tests.e2e.podman import Podman, needs
 from tests.e2e.stack import ROOT
+from tools.lambda_lab.invoke import packaged, place_of, world
+from tools.lambda_lab.package import CODE, Package
+from tools.lambda_lab.runtime import unpacked
+from tools.lambda_lab.sample_events import MOMENT, SAMPLES, Sample, documents, shown
 
 pytestmark = [pytest.mark.usefixtures("at_the_root"), needs("podman", "mmdebstrap", "sam"), pytest.mark.timeout(900)]
 PLACE = replace(place_of(ROOT), state=ROOT / ".penstock/sam")

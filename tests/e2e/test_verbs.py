@@ -8,8 +8,8 @@ from typing import Any
 
 import boto3
 
-from tests.documents import long_pdf, pdf
 from tests.e2e.stack import RunningStack, until
+from tests.support.documents import long_pdf, pdf
 
 PAGES = 2_500
 

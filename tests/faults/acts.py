@@ -17,16 +17,16 @@ from pathlib import Path
 
 import httpx
 
-from penstock.adapters.aws.pace import PACE
-from penstock.document import FINAL, Status
-from penstock.pace import SILENT_AFTER, WHOLE, Pace
+from penstock.adapters.aws.budget import PACE
+from penstock.domain.provider_budget import SILENT_AFTER, WHOLE, Pace
+from penstock.domain.status import FINAL, Status
 from tests.e2e.stack import descendants
 from tests.faults.case import Run
 from tests.faults.proof import ended
 from tests.faults.proxy import Held, Seen
 from tests.faults.shifted import RIGHT
 from tests.faults.stack import HOUR, PATIENCE, TENANT, until
-from tests.meter import Request
+from tests.support.meter import Request
 
 BUDGET = 20
 """Requests a minute, of the group whose provider has one."""

@@ -12,8 +12,9 @@ from typing import Any
 
 import httpx
 
-from penstock.document import DocumentId, Status, derived_id
-from penstock.task import Lane, Message, Stage
+from penstock.domain.ids import DocumentId, derived_id
+from penstock.domain.status import Status
+from penstock.domain.task import Lane, Message, Stage
 from tests.faults.proof import Proven, prove
 from tests.faults.proxy import FAULTS, KILLS, Held, Seen, Trap
 from tests.faults.stack import TENANT, Stack, until

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from penstock.document import Status
-from penstock.pace import SILENT_AFTER
+from penstock.domain.provider_budget import SILENT_AFTER
+from penstock.domain.status import Status
 from tests.faults.acts import (
     AFTER_DELETE,
     BUDGET,

@@ -16,16 +16,16 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from penstock import pipeline
 from penstock.adapters.aws.clients import aws_clients
+from penstock.celery_app.metrics import measured
+from penstock.domain.task import Stage
 from penstock.lambdas.stages import Consumer
-from penstock.local.record import record_of
-from penstock.observe import log_json
+from penstock.local.sqs_record import record_of
+from penstock.pipeline.run import run
 from penstock.settings import Settings
-from penstock.task import Stage
+from penstock.telemetry.logs_and_metrics import log_json
 from penstock.wiring import services
-from penstock.worker.measured import measured
-from tests.lambdas import Invocation
+from tests.support.lambdas import Invocation
 
 SECONDS = 60.0
 """Of an invocation: more than a service is waited for. What is left of a function that was killed waits for so long."""
@@ -41,7 +41,7 @@ def main(endpoint: str, names: list[str], visibility: int) -> None:
         settings,
         lambda: services(settings, clients=clients),
         clients.sqs,
-        measured(pipeline.run),
+        measured(run),
         hand_on=HAND_ON,
         margin=MARGIN,
     )

@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 
-from penstock.claim import last_shard_lease
-from penstock.doctor import examine
-from penstock.document import FINAL, PUBLISHED, Document, DocumentId, Status
-from penstock.ports import Limits
+from penstock.domain.document import Document
+from penstock.domain.ids import DocumentId
+from penstock.domain.status import FINAL, PUBLISHED, Status
+from penstock.operations.doctor import examine
+from penstock.records.leases import last_shard_lease
+from penstock.services import Limits
 from penstock.wiring import now
 from tests.faults.stack import BATCH, TENANT, Stack, until
-from tests.world import World
+from tests.support.world import World
 
 CLEARED = PUBLISHED | {Status.CANCELLED}
 """Ends after which nothing is left but what readers see. What a failed attempt paid for stays for a day."""

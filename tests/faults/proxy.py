@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Event, Lock
 from urllib.parse import unquote, urlsplit
 
-from tests.meter import Answer, Deed, Request, Sender, Watcher
+from tests.support.meter import Answer, Deed, Request, Sender, Watcher
 
 _LONGEST = 100.0
 """Seconds of silence, or of being held: longer than any client waits."""

@@ -20,24 +20,24 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from penstock.adapters.aws.budget import DynamoPaceTable
 from penstock.adapters.aws.clients import Clients, aws_clients
-from penstock.adapters.aws.pace import DynamoPaceTable
-from penstock.document import TenantId
-from penstock.keys import create_key
+from penstock.documents.api_keys import create_key
+from penstock.domain.ids import TenantId
+from penstock.domain.provider_budget import Pace
 from penstock.local.emulator import Emulator, emulator
 from penstock.local.port import free_port
 from penstock.local.process import die_with_parent, end
 from penstock.local.provision import Provisioned, provision
-from penstock.pace import Pace
-from penstock.ports import Services
+from penstock.services import Services
 from penstock.settings import Settings
 from penstock.wiring import services
-from tests.environment import environment_as_it_was
 from tests.faults.proxy import Gate, Traps
-from tests.meter import metered
-from tests.stubs.openai_server import OpenAIServer
+from tests.support.environment import environment_as_it_was
+from tests.support.meter import metered
+from tests.support.paths import ROOT
+from tests.support.stubs.openai_server import OpenAIServer
 
-ROOT = Path(__file__).parents[2]
 TENANT = TenantId("acme")
 BATCH = 2
 """Texts that one request to the provider takes."""

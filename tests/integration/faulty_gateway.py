@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from threading import Lock
 
 from tests.faults.proxy import is_silent, reset
-from tests.meter import Answer, Deed, Request, Sender, Watcher, metered
+from tests.support.meter import Answer, Deed, Request, Sender, Watcher, metered
 
 __all__ = ["answers", "faulty_gateway", "is_silent", "reset"]
 

@@ -7,7 +7,7 @@ import os
 import sys
 from importlib import import_module
 
-from tests.lambdas import Invocation
+from tests.support.lambdas import Invocation
 
 
 def main() -> None:

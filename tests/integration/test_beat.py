@@ -16,13 +16,13 @@ import orjson
 import pytest
 
 from penstock.adapters.aws.clients import aws_clients
+from penstock.adapters.celery.wire_format import Envelope, read
+from penstock.domain.task import QUEUES
 from penstock.local.emulator import emulator
 from penstock.local.port import free_port
 from penstock.local.process import end
-from penstock.task import QUEUES
-from penstock.worker.envelope import Envelope, read
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-emulator/bin/python"
 T = TypeVar("T")
 

@@ -18,13 +18,13 @@ import pytest
 from botocore.exceptions import BotoCoreError
 
 from penstock.adapters.aws.clients import Clients, aws_clients
-from penstock.errors import Misconfigured
+from penstock.domain.errors import Misconfigured
 from penstock.local.emulator import emulator
 from penstock.local.port import free_port
 from penstock.local.provision import Provisioned, provision
 from penstock.settings import Settings
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-emulator/bin/python"
 TEMPLATE = ROOT / "template.yaml"
 DEADLINE = 20.0

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from penstock.errors import Permanent
-from penstock.extract.limits import ReadLimits
-from penstock.extract.reader import ChildReader
+from penstock.domain.errors import Permanent
+from penstock.reading.limits import ReadLimits
+from penstock.reading.sandbox.reader import ChildReader
+from tests.support.paths import ROOT
 
-CORPUS = Path(os.environ.get("PENSTOCK_CORPUS", Path(__file__).parents[3] / "shared" / "corpus"))
+CORPUS = Path(os.environ.get("PENSTOCK_CORPUS", ROOT.parent / "shared" / "corpus"))
 SECONDS = 60
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.extract.reader import ChildReader
-from tests.hostile import LIMITS, SECRET, Case, cases, read
+from penstock.reading.sandbox.reader import ChildReader
+from tests.support.hostile import LIMITS, SECRET, Case, cases, read
 
 CASES = {case.name: case for case in cases()}
 

@@ -11,15 +11,15 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from penstock.cli.main import app
-from penstock.extract.limits import ReadLimits
-from penstock.extract.reader import ChildReader
-from penstock.ports import Limits
-from tests.documents import pdf, scanned_pdf
-from tests.door import Door, served, settings
-from tests.hostile import _laughs, nested_zip, xml_in
-from tests.made import MAKERS, docx_file, odt_file, zip_of
-from tests.prose import Prose
-from tests.world import World
+from penstock.reading.limits import ReadLimits
+from penstock.reading.sandbox.reader import ChildReader
+from penstock.services import Limits
+from tests.support.documents import pdf, scanned_pdf
+from tests.support.door import Door, served, settings
+from tests.support.hostile import _laughs, nested_zip, xml_in
+from tests.support.made import MAKERS, docx_file, odt_file, zip_of
+from tests.support.prose import Prose
+from tests.support.world import World
 
 LONG = pdf(f"Page {number} {Prose(number, headings=0).text(1200)}" for number in range(1, 11))
 INDEXED = {make().name: make().content for make in MAKERS.values()} | {

@@ -13,18 +13,19 @@ import pytest
 
 from penstock.adapters.opensearch import bulk
 from penstock.adapters.opensearch.arms import EXACT
+from penstock.adapters.opensearch.index import OpenSearchIndex
 from penstock.adapters.opensearch.server import Body, Server
-from penstock.adapters.opensearch_index import OpenSearchIndex
-from penstock.chunk import Chunk, Count, Entry, IndexQuery, Space, Vector
-from penstock.doctor import Kind, examine
-from penstock.document import DocumentId, Pair, TenantId
-from penstock.errors import Misconfigured, Refused, Transient
-from penstock.ports import Limits
-from tests.fakes.embedder import FakeEmbedder
-from tests.plan import Plan
-from tests.prose import Prose
-from tests.search_server import OwnServer
-from tests.world import TENANT, World, prose
+from penstock.domain.chunk import Chunk, Count, Entry, IndexQuery, Space, Vector
+from penstock.domain.document import Pair
+from penstock.domain.errors import Misconfigured, Refused, Transient
+from penstock.domain.ids import DocumentId, TenantId
+from penstock.operations.doctor import Kind, examine
+from penstock.services import Limits
+from tests.support.fakes.embedder import FakeEmbedder
+from tests.support.plan import Plan
+from tests.support.prose import Prose
+from tests.support.search_server import OwnServer
+from tests.support.world import TENANT, World, prose
 
 ACME, GLOBEX = TenantId("acme"), TenantId("globex")
 DOC, PAIR = DocumentId("doc"), Pair(1, 1)

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penstock.adapters.sqlite_index import SqliteIndex
-from penstock.chunk import Chunk, Count, Entry, IndexQuery, Space, Vector
-from penstock.document import DocumentId, Pair, TenantId
+from penstock.adapters.sqlite.index import SqliteIndex
+from penstock.domain.chunk import Chunk, Count, Entry, IndexQuery, Space, Vector
+from penstock.domain.document import Pair
+from penstock.domain.ids import DocumentId, TenantId
 
 SPACE = Space("letters", 8)
 ACME = TenantId("acme")

@@ -20,22 +20,25 @@ from typing import Any
 import pytest
 
 from penstock.adapters.aws.clients import Clients, aws_clients
-from penstock.document import FINAL, Document, DocumentId, Status, TenantId, Work
+from penstock.documents.receive import Upload, receive_upload
+from penstock.documents.remove import request_removal
+from penstock.domain.document import Document
+from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.lease import Work
+from penstock.domain.status import FINAL, Status
+from penstock.domain.task import Lane, Stage
 from penstock.lambdas.stages import HAND_ON
 from penstock.local.emulator import emulator
 from penstock.local.port import free_port
 from penstock.local.provision import Provisioned, provision
-from penstock.local.record import record_of
-from penstock.ports import Services
-from penstock.receive import Upload, receive_upload
-from penstock.remove import request_removal
+from penstock.local.sqs_record import record_of
+from penstock.services import Services
 from penstock.settings import Settings
-from penstock.task import Lane, Stage
 from penstock.wiring import services
-from tests.documents import pdf
-from tests.world import prose
+from tests.support.documents import pdf
+from tests.support.paths import ROOT
+from tests.support.world import prose
 
-ROOT = Path(__file__).parents[2]
 TENANT = TenantId("acme")
 AWS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
 LONG = pdf(prose(f"page {number}", 4) for number in range(1, 13))

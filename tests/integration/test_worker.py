@@ -20,17 +20,17 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from penstock.domain.task import QUEUES, Stage
 from penstock.local.emulator import emulator
 from penstock.local.port import free_port
-from penstock.task import QUEUES, Stage
 from tests.integration.faulty_gateway import answers, faulty_gateway, is_silent, reset
 from tests.integration.worker_program import Journal
-from tests.meter import Deed
+from tests.support.meter import Deed
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-ROOT = Path(__file__).parents[2]
 QUEUE = "extract-standard"
 AWS = {
     "AWS_ACCESS_KEY_ID": "test",

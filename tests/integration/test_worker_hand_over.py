@@ -15,12 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from penstock.document import Document, DocumentId, Receipt, Status
-from penstock.receive import Upload, receive_upload
-from penstock.task import Lane
-from tests.documents import pdf
+from penstock.documents.receive import Upload, receive_upload
+from penstock.domain.document import Document
+from penstock.domain.ids import DocumentId
+from penstock.domain.receipt import Receipt
+from penstock.domain.status import Status
+from penstock.domain.task import Lane
 from tests.integration.test_two_runtimes import TENANT, Stack, emulated, eventually, made
-from tests.world import prose
+from tests.support.documents import pdf
+from tests.support.world import prose
 
 __all__ = ["emulated"]
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from penstock.errors import Interrupted
-from penstock.pipeline import Done, HandBack
-from penstock.ports import Halt, never
+from penstock.celery_app.app import make_app
+from penstock.celery_app.options import WorkerOptions
+from penstock.domain.errors import Interrupted
+from penstock.pipeline.run import Done, HandBack
+from penstock.services import Halt, never
 from penstock.settings import Settings
-from penstock.worker.app import make_app
-from penstock.worker.halting import bounded
-from penstock.worker.options import WorkerOptions
-from penstock.worker.program import start
+from penstock.worker.process import start
+from penstock.worker.shutdown import bounded
 
 
 @dataclass

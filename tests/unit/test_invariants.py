@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parents[1]
+from tests.support.paths import ROOT
+
+TESTS = ROOT / "tests"
 
 
 @cache

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from penstock.errors import Misconfigured
+from penstock.domain.errors import Misconfigured
+from penstock.domain.task import QUEUES, Lane, Stage, queue_name
 from penstock.local.template import read_template, resolve
 from penstock.settings import Settings
-from penstock.task import QUEUES, Lane, Stage, queue_name
-from tests.plan import Plan
+from tests.support.plan import Plan
 
 FORTNIGHT = 14 * 24 * 3600
 

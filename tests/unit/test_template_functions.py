@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from penstock.adapters.opensearch.server import Login
+from penstock.adapters.opensearch.login import Login
+from penstock.domain.task import QUEUES, Stage
 from penstock.lambdas.stages import MARGIN
 from penstock.settings import Settings
-from penstock.task import QUEUES, Stage
 from penstock.wiring import login_of
-from tests.plan import PATH, WRITTEN, Plan, listed, statements
+from tests.support.paths import ROOT
+from tests.support.plan import WRITTEN, Plan, listed, statements
 
 AGE = "ApproximateAgeOfOldestMessage"
 NAMELESS = {"ecr:GetAuthorizationToken"}
@@ -149,7 +150,7 @@ def test_the_api_stands_before_the_first_function() -> None:
 
 def test_each_layer_is_made_from_a_lock() -> None:
     for layer in LAMBDA.of("AWS::Serverless::LayerVersion").values():
-        lock = PATH.parent / layer["ContentUri"] / "requirements.txt"
+        lock = ROOT / layer["ContentUri"] / "requirements.txt"
         pins = [line for line in lock.read_text().splitlines() if re.match(r"[a-z]", line)]
         assert pins
         assert all("==" in line for line in pins)
@@ -159,7 +160,7 @@ def test_layers_that_stand_together_agree() -> None:
     """In one function, the last layer that has a package would win."""
     versions: dict[str, set[str]] = {}
     for layer in LAMBDA.of("AWS::Serverless::LayerVersion").values():
-        for line in (PATH.parent / layer["ContentUri"] / "requirements.txt").read_text().splitlines():
+        for line in (ROOT / layer["ContentUri"] / "requirements.txt").read_text().splitlines():
             if found := re.match(r"([a-z0-9-]+)==([^ ]+)( ;.*?)? \\$", line):
                 versions.setdefault(found[1] + (found[3] or ""), set()).add(found[2])
     assert {name for name, each in versions.items() if len(each) > 1} == set()

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from penstock.adapters.aws.pace import DynamoPaceTable
-from penstock.adapters.openai_embedder import REQUEST_TOKENS, OpenAIEmbedder
-from penstock.adapters.opensearch.server import Login
-from penstock.adapters.opensearch_index import OpenSearchIndex
-from penstock.errors import BadSetting, Misconfigured
-from penstock.pace import UNLIMITED, Amount
+from penstock.adapters.aws.budget import DynamoPaceTable
+from penstock.adapters.embedders.openai import REQUEST_TOKENS, OpenAIEmbedder
+from penstock.adapters.opensearch.index import OpenSearchIndex
+from penstock.adapters.opensearch.login import Login
+from penstock.domain.errors import BadSetting, Misconfigured
+from penstock.domain.provider_budget import UNLIMITED, Amount
+from penstock.rate_limit.limiter import Turnstile
+from penstock.rate_limit.local_budget import OwnPace
 from penstock.settings import Settings
-from penstock.turnstile import OwnPace, Turnstile
 from penstock.wiring import login_of, services
 
 NEEDED = {

@@ -1,1 +1,0 @@
-"""What keeps the promises of the ports: the only code that knows AWS, OpenSearch, OpenAI and SQLite."""

@@ -1,1 +1,0 @@
-"""The HTTPS door: FastAPI routes that translate, call one verb, and translate back."""

@@ -9,14 +9,15 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
-from penstock.api import adding, documents, health, search, tasks, uploads
-from penstock.api.access import AccessLog
-from penstock.api.address import PublicAddress
+from penstock.api import add_documents as adding
+from penstock.api import documents, health, search, tasks, uploads
+from penstock.api.access_log import AccessLog
+from penstock.api.admission import Room
 from penstock.api.auth import KeyRing
-from penstock.api.given import Connected
+from penstock.api.dependencies import Connected
 from penstock.api.problems import Problem, answer_errors
-from penstock.api.room import Room
-from penstock.ports import Services
+from penstock.api.public_url import PublicAddress
+from penstock.services import Services
 from penstock.settings import Settings
 
 VERSION = "1"

@@ -10,11 +10,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from penstock.api.given import Given
-from penstock.document import TenantId
-from penstock.errors import Unauthorized
-from penstock.keys import tenant_of_key
-from penstock.ports import Services
+from penstock.api.dependencies import Given
+from penstock.documents.api_keys import tenant_of_key
+from penstock.domain.errors import Unauthorized
+from penstock.domain.ids import TenantId
+from penstock.services import Services
 
 REMEMBERED = timedelta(seconds=10)
 """How long a key that was revoked may still be let in."""

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from penstock.api.auth import Caller
-from penstock.api.given import Configured, Given
+from penstock.api.dependencies import Configured, Given
 from penstock.api.models import (
     Active,
     DocumentDetail,
@@ -23,16 +23,18 @@ from penstock.api.models import (
     Receipt,
     TaskStarted,
 )
-from penstock.api.told import answers, invalid, moment, together
-from penstock.browse import Place, list_documents
-from penstock.cancel import request_cancel
-from penstock.document import Document, DocumentId, Original, Status, TenantId, document_id
-from penstock.errors import BadRequest, BeingDeleted, Deleted, NotFound, NothingToCancel, NothingToRetry
-from penstock.follow import progress, whole
-from penstock.ports import Services
-from penstock.remove import request_removal
-from penstock.retry import request_retry
-from penstock.task import Lane, Operation, TaskId
+from penstock.api.openapi import answers, invalid, moment, together
+from penstock.documents.cancel import request_cancel
+from penstock.documents.listing import Place, list_documents
+from penstock.documents.progress import progress, whole
+from penstock.documents.remove import request_removal
+from penstock.documents.retry import request_retry
+from penstock.domain.document import Document, Original
+from penstock.domain.errors import BadRequest, BeingDeleted, Deleted, NotFound, NothingToCancel, NothingToRetry
+from penstock.domain.ids import DocumentId, TenantId, document_id
+from penstock.domain.status import Status
+from penstock.domain.task import Lane, Operation, TaskId
+from penstock.services import Services
 
 router = APIRouter(tags=["documents"])
 

@@ -13,13 +13,13 @@ from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 
 from penstock.api.auth import Caller
-from penstock.api.given import Given
+from penstock.api.dependencies import Given
 from penstock.api.models import Alive, Pong, Ready
+from penstock.api.openapi import answers, invalid, problems, together
 from penstock.api.problems import Dependency, answer, headers_of, problem_of
-from penstock.api.told import answers, invalid, problems, together
-from penstock.errors import NotReady, NoWorkerAnswered, PenstockError, Transient
-from penstock.ports import Services
-from penstock.task import Lane
+from penstock.domain.errors import NotReady, NoWorkerAnswered, PenstockError, Transient
+from penstock.domain.task import Lane
+from penstock.services import Services
 
 alive = APIRouter(tags=["health"])
 """Without a key."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import uvicorn
 
 from penstock.api.app import create_app
-from penstock.ports import Services
+from penstock.services import Services
 from penstock.settings import Settings
 
 _BACKLOG = 512

@@ -7,11 +7,12 @@ from typing import Self
 
 from pydantic import BaseModel, Field
 
-from penstock import document as record
-from penstock import follow
 from penstock.api.problems import Dependency, Problem
-from penstock.document import Document, Status
-from penstock.task import Lane, TaskState
+from penstock.documents import progress as views
+from penstock.domain import receipt as receipts
+from penstock.domain.document import Document
+from penstock.domain.status import Status
+from penstock.domain.task import Lane, TaskState
 
 
 class Progress(BaseModel):
@@ -22,7 +23,7 @@ class Progress(BaseModel):
     unit: str = Field(description="pages; parts, where the format has no pages; documents, for a removal.")
 
     @classmethod
-    def of(cls, come: follow.Progress) -> Self:
+    def of(cls, come: views.Progress) -> Self:
         return cls(current=come.current, total=come.total, unit=come.unit)
 
 
@@ -35,7 +36,7 @@ class Failure(BaseModel):
     at: datetime | None
 
     @classmethod
-    def of(cls, failure: record.Failure | None) -> Self | None:
+    def of(cls, failure: receipts.Failure | None) -> Self | None:
         if failure is None:
             return None
         return cls(code=failure.code, message=failure.message, attempt=failure.attempt or None, at=failure.at)
@@ -62,7 +63,7 @@ class Receipt(BaseModel):
     seconds: float = Field(description="From acceptance to searchable.")
 
     @classmethod
-    def of(cls, receipt: record.Receipt | None) -> Self | None:
+    def of(cls, receipt: receipts.Receipt | None) -> Self | None:
         return None if receipt is None else cls.model_validate(receipt, from_attributes=True)
 
 
@@ -149,7 +150,7 @@ class DocumentDetail(BaseModel):
     task_id: str = Field(description="The task that makes the newest generation searchable.")
 
     @classmethod
-    def of(cls, document: Document, come: follow.Progress, task_id: str) -> Self:
+    def of(cls, document: Document, come: views.Progress, task_id: str) -> Self:
         return cls(
             document_id=document.id,
             name=document.original.name,
@@ -230,7 +231,7 @@ class Removed(BaseModel):
     versions: int = Field(description="Of these objects.")
 
     @classmethod
-    def of(cls, removal: record.Removal | None) -> Self | None:
+    def of(cls, removal: receipts.Removal | None) -> Self | None:
         return None if removal is None else cls.model_validate(removal, from_attributes=True)
 
 
@@ -260,7 +261,7 @@ class Task(BaseModel):
     next_steps: list[str] = Field(description="For a failed one: what to do.")
 
     @classmethod
-    def of(cls, view: follow.TaskView) -> Self:
+    def of(cls, view: views.TaskView) -> Self:
         done = TaskResult(
             document_id=view.document,
             generation=view.generation,

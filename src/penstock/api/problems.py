@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from penstock.errors import (
+from penstock.domain.errors import (
     BadRequest,
     BeingDeleted,
     Deleted,

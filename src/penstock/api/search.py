@@ -9,13 +9,13 @@ from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, StringConstraints
 
 from penstock.api.auth import Caller
-from penstock.api.given import Given
+from penstock.api.dependencies import Given
 from penstock.api.models import Answer, Hit, PageSpan, Parts
-from penstock.api.told import answers, invalid, together
-from penstock.document import document_id
-from penstock.errors import BadRequest
-from penstock.search import MOST_CANDIDATES, MOST_CHARACTERS, MOST_HITS, Question, search
-from penstock.search import Hit as Found
+from penstock.api.openapi import answers, invalid, together
+from penstock.domain.errors import BadRequest
+from penstock.domain.ids import document_id
+from penstock.search.query import MOST_CANDIDATES, MOST_CHARACTERS, MOST_HITS, Question, search
+from penstock.search.query import Hit as Found
 
 router = APIRouter(tags=["search"])
 

@@ -18,8 +18,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from penstock.api.filename import clean_name
-from penstock.errors import BadRequest, RequestTooLarge, SendByUpload, TooLarge, Transient, UploadStalled
+from penstock.documents.file_names import clean_name
+from penstock.domain.errors import BadRequest, RequestTooLarge, SendByUpload, TooLarge, Transient, UploadStalled
 
 if TYPE_CHECKING:
     from hashlib import _Hash

@@ -8,13 +8,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from penstock.api.auth import Caller
-from penstock.api.given import Given
+from penstock.api.dependencies import Given
 from penstock.api.models import Progress, Task
-from penstock.api.told import answers
-from penstock.document import Status
-from penstock.errors import NotFound
-from penstock.follow import task as follow
-from penstock.task import Operation, TaskId, TaskState
+from penstock.api.openapi import answers
+from penstock.documents.progress import task as follow
+from penstock.domain.errors import NotFound
+from penstock.domain.status import Status
+from penstock.domain.task import Operation, TaskId, TaskState
 
 Id = Annotated[str, Path(description="The task's id.", examples=["ingest-1772357400000-handbook"])]
 

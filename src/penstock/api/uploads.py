@@ -8,17 +8,17 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from penstock import await_upload as verb
 from penstock.api import models
-from penstock.api.about import Metadata, Source, WellFormed
 from penstock.api.auth import Caller
-from penstock.api.filename import accepted_type, clean_name
-from penstock.api.given import Configured, Given
-from penstock.api.told import answers, invalid, moment, together
-from penstock.document import DocumentId
-from penstock.errors import TooLarge, TypeNotAccepted
-from penstock.task import Lane
-from penstock.upload import LARGEST
+from penstock.api.dependencies import Configured, Given
+from penstock.api.fields import Metadata, Source, WellFormed
+from penstock.api.openapi import answers, invalid, moment, together
+from penstock.documents.announce import Announced, await_upload
+from penstock.documents.file_names import accepted_type, clean_name
+from penstock.domain.errors import TooLarge, TypeNotAccepted
+from penstock.domain.ids import DocumentId
+from penstock.domain.task import Lane
+from penstock.domain.upload import LARGEST
 
 router = APIRouter(tags=["documents"])
 
@@ -108,10 +108,10 @@ def announce_upload(
         raise TooLarge(limit=largest)
     name = clean_name(announcement.name)
     kind = accepted_type(name, announcement.content_type, settings.accepted_types)
-    upload, form = verb.await_upload(
+    upload, form = await_upload(
         services,
         tenant,
-        verb.Announced(name, announcement.size, kind, announcement.sha256),
+        Announced(name, announcement.size, kind, announcement.sha256),
         document=DocumentId(announcement.document_id) if announcement.document_id else None,
         source=announcement.source,
         lane=announcement.lane,

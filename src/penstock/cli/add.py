@@ -12,16 +12,16 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
-from penstock.cli.bars import DocumentBars, bars_of, short
+from penstock.cli.archive_members import with_members
 from penstock.cli.client import Api, Refused, connected, to_the_bucket
-from penstock.cli.inside import with_members
+from penstock.cli.exits import Exit, Stop
 from penstock.cli.local_run import address
 from penstock.cli.outcome import Outcome, as_json, exit_code, of_task, print_outcomes
 from penstock.cli.printing import JSON_HELP, out, print_json, readable
-from penstock.cli.stop import Exit, Stop
-from penstock.cli.wait import wait_for
-from penstock.errors import SendByUpload
-from penstock.task import Lane
+from penstock.cli.progress_bars import DocumentBars, bars_of, short
+from penstock.cli.waiting import wait_for
+from penstock.domain.errors import SendByUpload
+from penstock.domain.task import Lane
 
 DIRECT = 4_000_000
 """Bytes. Larger files go to the bucket by themselves: what stands before an API in Lambda takes no more."""

@@ -15,10 +15,10 @@ from urllib.parse import quote
 import httpx
 import orjson
 
-from penstock.api.filename import type_of_name
+from penstock.cli.exits import Exit, Stop
 from penstock.cli.local_run import Address
 from penstock.cli.printing import readable
-from penstock.cli.stop import Exit, Stop
+from penstock.documents.file_names import type_of_name
 
 Json = dict[str, Any]
 

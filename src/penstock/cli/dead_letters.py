@@ -10,14 +10,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from penstock.cli.operator import operators_services
+from penstock.cli.exits import EXIT_CODES, Exit, Stop
+from penstock.cli.operator_services import operators_services
 from penstock.cli.printing import JSON_HELP, aside, out, print_json
-from penstock.cli.stop import EXIT_CODES, Exit, Stop
-from penstock.errors import CannotRedrive
+from penstock.domain.errors import CannotRedrive
 
 if TYPE_CHECKING:
-    from penstock.letters import Letter
-    from penstock.ports import Services
+    from penstock.operations.dead_letters import Letter
+    from penstock.services import Services
 
 dead_letters = typer.Typer(
     no_args_is_help=True,
@@ -48,7 +48,7 @@ def list_letters(
     as_json: AsJson = False,
 ) -> None:
     """Letters that wait for somebody to look at them, the oldest of each queue first."""
-    from penstock.letters import letters  # noqa: PLC0415 - not for --help
+    from penstock.operations.dead_letters import letters  # noqa: PLC0415 - not for --help
 
     services = operators_services()
     found = list(islice(letters(services, kept=kept, queue=queue, reason=reason, tenant=tenant), limit))
@@ -69,7 +69,7 @@ def list_letters(
 @dead_letters.command(epilog=EXIT_CODES)
 def show(letter: Annotated[str, typer.Argument(help="A letter, as `list` shows it.")]) -> None:
     """A letter, whole, as JSON; kept ones too."""
-    from penstock.letters import find_letter  # noqa: PLC0415
+    from penstock.operations.dead_letters import find_letter  # noqa: PLC0415
 
     print_json({**_told(found := find_letter(operators_services(), letter)), "body": found.body})
 
@@ -87,7 +87,7 @@ def redrive(
 ) -> None:
     """Have the work of letters done again: a document that failed is retried, a message that is still owed is sent.
     Mend the cause first; a copy of each letter is kept."""
-    from penstock import letters  # noqa: PLC0415
+    from penstock.operations import dead_letters as letters  # noqa: PLC0415
 
     services = operators_services()
     chosen = _chosen(services, letter_ids, queue=queue, reason=reason, tenant=tenant, every=every)
@@ -106,7 +106,7 @@ def drop(
     as_json: AsJson = False,
 ) -> None:
     """Have letters waited for no more; a copy of each is kept (`list --kept`)."""
-    from penstock import letters  # noqa: PLC0415
+    from penstock.operations import dead_letters as letters  # noqa: PLC0415
 
     def dropped(services: Services, letter: Letter) -> str:
         if yes:
@@ -126,7 +126,7 @@ def _chosen(
         Stop: nothing says which.
         NotFound: there is no such letter.
     """
-    from penstock.letters import find_letter, letters  # noqa: PLC0415
+    from penstock.operations.dead_letters import find_letter, letters  # noqa: PLC0415
 
     if ids:
         return [find_letter(services, each) for each in ids]

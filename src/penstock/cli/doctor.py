@@ -10,14 +10,14 @@ import orjson
 import typer
 from rich.text import Text
 
-from penstock.cli.operator import operators_services
+from penstock.cli.exits import Exit
+from penstock.cli.operator_services import operators_services
 from penstock.cli.printing import out
-from penstock.cli.stop import Exit
-from penstock.document import TenantId, tenant_id
-from penstock.errors import PenstockError, Transient
+from penstock.domain.errors import PenstockError, Transient
+from penstock.domain.ids import TenantId, tenant_id
 
 if TYPE_CHECKING:
-    from penstock.ports import Services
+    from penstock.services import Services
 
 
 def doctor(
@@ -38,7 +38,7 @@ def doctor(
     """
     asked = tenant_id(tenant) if tenant else None
     services = operators_services()
-    from penstock.doctor import all_tenants  # noqa: PLC0415 - boto3 and numpy: not for --help
+    from penstock.operations.doctor import all_tenants  # noqa: PLC0415 - boto3 and numpy: not for --help
 
     tenants = [asked] if asked else all_tenants(services)
     if not tenants and not as_json:
@@ -49,7 +49,7 @@ def doctor(
 
 def _see_to(services: Services, tenant: TenantId, *, fix: bool, as_json: bool) -> bool:
     """Whether nothing is wrong with this tenant's, or not any more."""
-    from penstock.doctor import examine  # noqa: PLC0415 - see above
+    from penstock.operations.doctor import examine  # noqa: PLC0415 - see above
 
     found: Counter[str] = Counter()
     mended = 0

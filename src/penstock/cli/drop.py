@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
+from penstock.cli.exits import Exit, Stop
 from penstock.cli.local_run import tenant_or_local
 from penstock.cli.printing import JSON_HELP, print_json
-from penstock.cli.stop import Exit, Stop
 
 _SOURCE = re.compile(r"\w[\w .-]{0,63}")
 
@@ -25,7 +25,7 @@ def drop(
     whose = tenant_or_local(tenant)
     from penstock.adapters.aws.clients import aws_clients  # noqa: PLC0415 - boto3: not for --help
     from penstock.adapters.aws.failures import translated  # noqa: PLC0415
-    from penstock.document import derived_id, tenant_id  # noqa: PLC0415
+    from penstock.domain.ids import derived_id, tenant_id  # noqa: PLC0415
     from penstock.settings import Settings  # noqa: PLC0415
 
     bucket = Settings().bucket

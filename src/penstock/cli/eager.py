@@ -16,22 +16,22 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from penstock.api.adding import AddForm
-from penstock.api.filename import accepted_type, clean_name
+from penstock.api.add_documents import AddForm
 from penstock.api.models import Task
+from penstock.celery_app.lease_renewal import renewing
 from penstock.cli.local_run import tenant_or_local
 from penstock.cli.outcome import Outcome, of_task
 from penstock.cli.printing import readable
-from penstock.document import TenantId, document_id, tenant_id
-from penstock.errors import BadRequest, PenstockError, TooLarge, Transient
-from penstock.follow import task
-from penstock.pipeline import HandBack, run
-from penstock.ports import Services
-from penstock.receive import Upload, receive_upload
+from penstock.documents.file_names import accepted_type, clean_name
+from penstock.documents.progress import task
+from penstock.documents.receive import Upload, receive_upload
+from penstock.domain.errors import BadRequest, PenstockError, TooLarge, Transient
+from penstock.domain.ids import TenantId, document_id, tenant_id
+from penstock.domain.task import Lane, Message, Stage
+from penstock.pipeline.run import HandBack, run
+from penstock.services import Services
 from penstock.settings import Settings
-from penstock.task import Lane, Message, Stage
 from penstock.wiring import services
-from penstock.worker.renewal import renewing
 
 
 class EagerQueue:

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from penstock.cli.add import DIRECT, files_in
 from penstock.cli.estimated import report
+from penstock.cli.exits import Exit, Stop
 from penstock.cli.printing import JSON_HELP, out, print_json
-from penstock.cli.stop import Exit, Stop
 
 
 def estimate(

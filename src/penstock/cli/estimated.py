@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penstock.adapters.openai_embedder import WINDOW_BYTES
-from penstock.api.filename import accepted_type
+from penstock.adapters.embedders.openai import WINDOW_BYTES
 from penstock.cli.printing import readable
-from penstock.cost import Prices, Way, beside, listed_prices, requests_of
-from penstock.errors import TypeNotAccepted
-from penstock.estimate import BYTES_PER_TOKEN, Estimate, estimate
-from penstock.extract.reader import ChildReader
-from penstock.ports import Limits
+from penstock.documents.file_names import accepted_type
+from penstock.domain.errors import TypeNotAccepted
+from penstock.domain.provider_budget import BYTES_PER_TOKEN
+from penstock.operations.cost import Prices, Way, beside, listed_prices, requests_of
+from penstock.operations.estimate import Estimate, estimate
+from penstock.reading.sandbox.reader import ChildReader
+from penstock.services import Limits
 from penstock.settings import Settings
 
 LOCAL = "wordllama"

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from penstock.cli.printing import JSON_HELP, aside, print_json
-from penstock.extract.reader import ChildReader
-from penstock.extract.report import report
+from penstock.reading.report import report
+from penstock.reading.sandbox.reader import ChildReader
 from penstock.settings import Settings
 
 

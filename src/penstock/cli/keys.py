@@ -8,15 +8,15 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from penstock.cli.exits import EXIT_CODES, Stop
 from penstock.cli.local_run import tenant_or_local
 from penstock.cli.printing import JSON_HELP, out, print_json
-from penstock.cli.stop import EXIT_CODES, Stop
-from penstock.document import TenantId, tenant_id
-from penstock.keys import create_key
+from penstock.documents.api_keys import create_key
+from penstock.domain.ids import TenantId, tenant_id
 from penstock.settings import Settings
 
 if TYPE_CHECKING:
-    from penstock.ports import Services
+    from penstock.services import Services
 
 keys = typer.Typer(
     no_args_is_help=True,

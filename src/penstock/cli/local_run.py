@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from penstock.cli.stop import Exit, Stop
-from penstock.local.word import left_environment
+from penstock.cli.exits import Exit, Stop
+from penstock.local.state_env import left_environment
 
 STATE = Path(".penstock")
 TENANT = "local"

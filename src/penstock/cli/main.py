@@ -10,23 +10,23 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from penstock import errors
 from penstock.cli.add import add
-from penstock.cli.again import cancel, retry
 from penstock.cli.dead_letters import dead_letters
 from penstock.cli.doctor import doctor
 from penstock.cli.drop import drop
 from penstock.cli.embedder import app as embedder
 from penstock.cli.estimate import estimate
+from penstock.cli.exits import EXIT_CODES, Exit, Stop
 from penstock.cli.extract import extract
 from penstock.cli.keys import keys
-from penstock.cli.list import list_documents
+from penstock.cli.list_documents import list_documents
+from penstock.cli.retry_cancel import cancel, retry
 from penstock.cli.rm import rm
 from penstock.cli.search import search
 from penstock.cli.serve import beat, serve, worker
 from penstock.cli.status import status
-from penstock.cli.stop import EXIT_CODES, Exit, Stop
 from penstock.cli.up import demo, provision, up
+from penstock.domain import errors
 
 _DEBUG = "PENSTOCK_DEBUG"
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from penstock.cli.stop import Exit
+from penstock.cli.exits import Exit
 
 _WORDS = {
     "indexed": "indexed",

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from penstock.cli.client import Api
-from penstock.cli.each import ask_each
 from penstock.cli.outcome import of_removal
+from penstock.cli.per_document import ask_each
 from penstock.cli.printing import JSON_HELP
 
 

@@ -10,9 +10,9 @@ import typer
 from rich.text import Text
 
 from penstock.cli.client import connected
+from penstock.cli.exits import Exit
 from penstock.cli.local_run import address
 from penstock.cli.printing import JSON_HELP, out, print_json
-from penstock.cli.stop import Exit
 
 
 def search(

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from penstock.cli.exits import Exit, Stop
 from penstock.cli.local_run import load_environment
-from penstock.cli.stop import Exit, Stop
-from penstock.task import Lane
+from penstock.domain.task import Lane
 
 
 def serve(

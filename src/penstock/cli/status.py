@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from penstock.cli.client import Api, connected
+from penstock.cli.exits import Exit
 from penstock.cli.local_run import address
 from penstock.cli.printing import JSON_HELP, out, print_json
-from penstock.cli.stop import Exit
 
 _COUNTED = 10_000  # documents: a page of 100 a call
 

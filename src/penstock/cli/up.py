@@ -16,7 +16,7 @@ from penstock.cli.printing import out
 if TYPE_CHECKING:
     from types import FrameType
 
-    from penstock.local.run import Place
+    from penstock.local.stack import Place
 
 _CHECKOUT = Path(__file__).parents[3]
 _PAGE = 120
@@ -32,7 +32,7 @@ def up(
     """The whole stack on this machine, until Ctrl-C. Ports: PENSTOCK_API_PORT and PENSTOCK_EMULATOR_PORT."""
     from penstock.local.banner import banner  # noqa: PLC0415 - boto3 and more: not for --help
     from penstock.local.demo import DemoFailed, show_samples  # noqa: PLC0415
-    from penstock.local.run import local_stack  # noqa: PLC0415
+    from penstock.local.stack import local_stack  # noqa: PLC0415
 
     console = _console()
     _end_on_signals()
@@ -56,7 +56,7 @@ def demo(
 ) -> None:
     """Samples in through both doors, found again, and everything ended. A second time it pays for nothing."""
     from penstock.local.demo import demo as run_demo  # noqa: PLC0415 - boto3 and more: not for --help
-    from penstock.local.run import local_stack  # noqa: PLC0415
+    from penstock.local.stack import local_stack  # noqa: PLC0415
 
     _end_on_signals()
     with local_stack(_place(state, anywhere=True)) as stack:
@@ -70,7 +70,7 @@ def provision(
     """Make bucket, queues and table on the AWS that AWS_ENDPOINT_URL names, and print the settings that go with them.
     For emulators; in AWS, deploy the template."""
     from penstock.adapters.aws.clients import aws_clients  # noqa: PLC0415 - boto3: not for --help
-    from penstock.cli.stop import Exit, Stop  # noqa: PLC0415
+    from penstock.cli.exits import Exit, Stop  # noqa: PLC0415
     from penstock.local.provision import provision as make  # noqa: PLC0415
 
     if not os.environ.get("AWS_ENDPOINT_URL"):
@@ -81,7 +81,7 @@ def provision(
 
 def _place(state: Path, *, anywhere: bool = False) -> Place:
     from penstock.local.port import free_port  # noqa: PLC0415
-    from penstock.local.run import Place  # noqa: PLC0415 - boto3 and more: not for --help
+    from penstock.local.stack import Place  # noqa: PLC0415 - boto3 and more: not for --help
     from penstock.settings import Settings  # noqa: PLC0415
 
     settings = Settings()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from penstock.lambdas.cold_start import per_container
+
+# isort: split
+
 from time import monotonic
 from typing import Any
 
 from mangum import Mangum
 
 from penstock.api.app import create_app
-from penstock.lambdas import per_container
 from penstock.lambdas.batch import Event, LambdaContext
-from penstock.log_context import about
-from penstock.observe import log_json, measure
 from penstock.settings import Settings
+from penstock.telemetry.context import about
+from penstock.telemetry.logs_and_metrics import log_json, measure
 from penstock.wiring import services
 
 TEXT = ["text/", "application/json", "application/problem+json"]

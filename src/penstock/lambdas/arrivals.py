@@ -3,19 +3,22 @@ handler, fed by a poller."""
 
 from __future__ import annotations
 
+from penstock.lambdas.cold_start import per_container
+
+# isort: split
+
 import logging
 from collections.abc import Callable, Iterator
 from urllib.parse import unquote_plus
 
 import orjson
 
-from penstock.errors import BadRequest, PenstockError
-from penstock.lambdas import per_container
+from penstock.documents.receive import ObjectEvent, receive_object
+from penstock.domain.errors import BadRequest, PenstockError
 from penstock.lambdas.batch import Event, Failures, LambdaContext, each_record
-from penstock.observe import log_json
-from penstock.ports import Services
-from penstock.receive import ObjectEvent, receive_object
+from penstock.services import Services
 from penstock.settings import Settings
+from penstock.telemetry.logs_and_metrics import log_json
 from penstock.wiring import services
 
 log = logging.getLogger(__name__)

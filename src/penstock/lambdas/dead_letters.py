@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from penstock.lambdas.cold_start import per_container
+
+# isort: split
+
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from penstock.document import milliseconds, moment
-from penstock.errors import PenstockError
-from penstock.lambdas import per_container
+from penstock.adapters.celery.wire_format import STAGE_TASKS, Poison, read
+from penstock.domain.document import milliseconds, moment
+from penstock.domain.errors import PenstockError
+from penstock.domain.task import Message
 from penstock.lambdas.arrivals import make_handler as arrivals_handler
 from penstock.lambdas.arrivals import object_events
 from penstock.lambdas.batch import Event, Failures, LambdaContext, Record, each_record
-from penstock.letters import POISON, Letter, file_letter
-from penstock.log_context import about
-from penstock.observe import log_json
-from penstock.ports import Services
+from penstock.operations.dead_letters import POISON, Letter, file_letter, settle
+from penstock.services import Services
 from penstock.settings import Settings
-from penstock.settle import settle
-from penstock.task import Message
+from penstock.telemetry.context import about
+from penstock.telemetry.logs_and_metrics import log_json
 from penstock.wiring import services
-from penstock.worker.envelope import STAGE_TASKS, Poison, read
 
 log = logging.getLogger(__name__)
 

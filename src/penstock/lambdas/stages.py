@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from penstock.lambdas.cold_start import per_container
+
+# isort: split
+
 import logging
 import math
 from collections.abc import Callable
@@ -14,25 +18,23 @@ from botocore.exceptions import BotoCoreError, ClientError
 from celery.worker.request import Request
 from kombu.message import Message as Delivery
 
-from penstock import pipeline
 from penstock.adapters.aws.clients import aws_clients
-from penstock.backoff import backoff
-from penstock.claim import Claim
-from penstock.errors import Misconfigured
-from penstock.extract.confine import undumpable
-from penstock.lambdas import per_container
+from penstock.adapters.celery.wire_format import LONGEST, Envelope, Poison, dead_letter, read, sayable
+from penstock.celery_app.app import make_app
+from penstock.celery_app.metrics import measured
+from penstock.celery_app.request import HandedBack
+from penstock.domain.errors import Misconfigured
+from penstock.domain.task import QUEUES, Message
 from penstock.lambdas.batch import Event, Failures, LambdaContext, Record, each_record
-from penstock.log_context import about
-from penstock.observe import log_json
-from penstock.pipeline import Keep, Outcome, Run
-from penstock.ports import Halt, Limits, Services
+from penstock.pipeline.run import Keep, Outcome, Run, run
+from penstock.reading.sandbox.confine import undumpable
+from penstock.records.backoff import backoff
+from penstock.records.leases import Claim
+from penstock.services import Halt, Limits, Services
 from penstock.settings import Settings
-from penstock.task import QUEUES, Message
+from penstock.telemetry.context import about
+from penstock.telemetry.logs_and_metrics import log_json
 from penstock.wiring import services
-from penstock.worker.app import make_app
-from penstock.worker.envelope import LONGEST, Envelope, Poison, dead_letter, read, sayable
-from penstock.worker.measured import measured
-from penstock.worker.request import HandedBack
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -55,7 +57,7 @@ def consumer() -> Consumer:
     settings = Settings()
     clients = aws_clients(publish_retries=settings.publish_retries)
     made = services(settings, clients=clients)
-    return Consumer(settings, lambda: made, clients.sqs, measured(pipeline.run))
+    return Consumer(settings, lambda: made, clients.sqs, measured(run))
 
 
 def handler(event: Event, context: LambdaContext) -> Failures:
@@ -74,7 +76,7 @@ class Consumer:
         settings: Settings,
         services: Callable[[], Services],
         sqs: SQSClient,
-        run: Run = pipeline.run,
+        run: Run = run,
         *,
         hand_on: timedelta = HAND_ON,
         margin: timedelta = MARGIN,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from penstock.lambdas.cold_start import per_container
+
+# isort: split
+
 import logging
 from collections.abc import Callable
 
-from penstock.lambdas import per_container
 from penstock.lambdas.batch import Event, LambdaContext
-from penstock.observe import log_json
-from penstock.ports import Services
+from penstock.operations.sweep import sweep
+from penstock.services import Services
 from penstock.settings import Settings
-from penstock.sweep import sweep
+from penstock.telemetry.logs_and_metrics import log_json
 from penstock.wiring import services
 
 log = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.local.run import Stack
+from penstock.local.stack import Stack
 
 _EXAMPLE = "samples/operations-handbook.pdf"
 

@@ -17,9 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from penstock.adapters.aws.clients import aws_clients
-from penstock.document import PUBLISHED, derived_id
-from penstock.errors import Permanent
-from penstock.local.run import TENANT, Stack
+from penstock.domain.errors import Permanent
+from penstock.domain.ids import derived_id
+from penstock.domain.status import PUBLISHED
+from penstock.local.stack import TENANT, Stack
 
 _SOURCE = "samples"
 _SECONDS = 120.0

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from penstock.errors import Misconfigured
+from penstock.domain.errors import Misconfigured
 
 _AT_ONCE = 10
 """Seconds that one answer may take."""

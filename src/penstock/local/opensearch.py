@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from penstock.errors import Misconfigured
+from penstock.domain.errors import Misconfigured
 from penstock.local.health import await_health
 from penstock.local.port import HOST, check_free, free_port
 from penstock.local.process import die_with_parent, end

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from penstock.adapters.aws.clients import aws_clients
 from penstock.lambdas.arrivals import Handler, make_handler
 from penstock.lambdas.dead_letters import make_handler as dead_letter_handler
-from penstock.local.record import record_of
+from penstock.local.sqs_record import record_of
 from penstock.settings import Settings
 from penstock.wiring import services
 

@@ -6,7 +6,7 @@ import socket
 from contextlib import suppress
 from random import SystemRandom
 
-from penstock.errors import Misconfigured
+from penstock.domain.errors import Misconfigured
 
 HOST = "127.0.0.1"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.adapters.aws.clients import Clients
-from penstock.errors import Misconfigured
+from penstock.domain.errors import Misconfigured
 from penstock.local.template import Template, read_template, resolve
 
 ACCOUNT = "000000000000"

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import yaml
 
-from penstock.errors import Misconfigured
+from penstock.domain.errors import Misconfigured
 
 Reference = Callable[[str, str | None], str]
 """What a resource is referred to by: its logical name, and an attribute or None, give its value."""

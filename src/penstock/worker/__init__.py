@@ -1,1 +1,0 @@
-"""The Celery door: a worker that consumes the stage queues of SQS."""

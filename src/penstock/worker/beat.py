@@ -14,12 +14,12 @@ from typing import NoReturn
 from celery.beat import Scheduler, Service
 from celery.schedules import schedule
 
+from penstock.adapters.celery.wire_format import SWEEP_TASK
+from penstock.celery_app.app import make_app
+from penstock.domain.task import Lane, Stage, queue_name
 from penstock.settings import Settings
-from penstock.task import Lane, Stage, queue_name
 from penstock.wiring import services
-from penstock.worker.app import make_app
-from penstock.worker.envelope import SWEEP_TASK
-from penstock.worker.program import log_text
+from penstock.worker.process import log_text
 
 logger = logging.getLogger(__name__)
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from penstock.extract.confine import undumpable
-from penstock.observe import log_json
-from penstock.pipeline import run
+from penstock.celery_app.app import make_app
+from penstock.celery_app.metrics import measured
+from penstock.celery_app.options import WorkerOptions
+from penstock.domain.task import Lane
+from penstock.pipeline.run import run
+from penstock.reading.sandbox.confine import undumpable
 from penstock.settings import Settings
-from penstock.task import Lane
+from penstock.telemetry.logs_and_metrics import log_json
 from penstock.wiring import check_given, services
-from penstock.worker.app import make_app
-from penstock.worker.halting import bounded
-from penstock.worker.measured import measured
-from penstock.worker.options import WorkerOptions
-from penstock.worker.program import queues_of, start
+from penstock.worker.process import queues_of, start
+from penstock.worker.shutdown import bounded
 
 
 def run_worker(settings: Settings, lanes: Sequence[Lane] = tuple(Lane)) -> None:

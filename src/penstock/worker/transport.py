@@ -15,11 +15,11 @@ from kombu.asynchronous.aws.sqs.connection import AsyncSQSConnection
 from kombu.asynchronous.http.curl import CurlClient
 from kombu.transport import SQS
 
-from penstock.backoff import backoff
-from penstock.ports import Limits
-from penstock.worker.appetite import Appetite
-from penstock.worker.envelope import Poison, dead_letter, read, sayable
-from penstock.worker.heartbeat import Heartbeat
+from penstock.adapters.celery.wire_format import Poison, dead_letter, read, sayable
+from penstock.records.backoff import backoff
+from penstock.services import Limits
+from penstock.worker.prefetch import Appetite
+from penstock.worker.visibility import Heartbeat
 
 logger = logging.getLogger(__name__)
 

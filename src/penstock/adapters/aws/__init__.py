@@ -1,1 +1,0 @@
-"""The ports on AWS: S3, DynamoDB and SQS."""

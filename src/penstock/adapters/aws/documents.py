@@ -27,9 +27,10 @@ from penstock.adapters.aws.items import (
     position,
     position_in,
 )
-from penstock.build import Build
-from penstock.document import Document, DocumentId, Pair, TenantId
-from penstock.errors import Conflict, ForeignKey, Transient
+from penstock.domain.build import Build
+from penstock.domain.document import Document, Pair
+from penstock.domain.errors import Conflict, ForeignKey, Transient
+from penstock.domain.ids import DocumentId, TenantId
 from penstock.ports import Change, Item
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from botocore.exceptions import (
     UnknownEndpointError,
 )
 
-from penstock.errors import Misconfigured, PenstockError, Refused, Transient
+from penstock.domain.errors import Misconfigured, PenstockError, Refused, Transient
 
 _PASSING = frozenset(
     {

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Generic, TypeVar, cast
 
-from penstock.document import Pair
-from penstock.ranges import numbers, ranges
+from penstock.domain.document import Pair
+from penstock.domain.page_ranges import numbers, ranges
 
 Attribute = dict[str, Any]
 """A value as DynamoDB's API writes it, such as {"S": "text"}."""

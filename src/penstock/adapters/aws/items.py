@@ -35,24 +35,16 @@ from penstock.adapters.aws.form import (
     mapped,
     word,
 )
-from penstock.build import Build
-from penstock.chunk import Cut
-from penstock.document import (
-    Document,
-    DocumentId,
-    Edition,
-    Failure,
-    Original,
-    Pair,
-    Receipt,
-    Removal,
-    Status,
-    TenantId,
-    Work,
-)
-from penstock.errors import UnknownItem
+from penstock.domain.build import Build
+from penstock.domain.chunk import Cut
+from penstock.domain.document import Document, Edition, Original, Pair
+from penstock.domain.errors import UnknownItem
+from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.lease import Work
+from penstock.domain.receipt import Failure, Receipt, Removal
+from penstock.domain.status import Status
+from penstock.domain.task import Lane
 from penstock.ports import Item
-from penstock.task import Lane
 
 Attributes = dict[str, Attribute]
 

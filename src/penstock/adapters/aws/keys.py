@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.adapters.aws.failures import translated
 from penstock.adapters.aws.form import MOMENT, TEXT, Attribute, Form
-from penstock.document import TenantId
-from penstock.errors import UnknownItem
+from penstock.domain.errors import UnknownItem
+from penstock.domain.ids import TenantId
 from penstock.ports import ApiKey
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from urllib.parse import quote
 from botocore.exceptions import ClientError
 
 from penstock.adapters.aws.failures import code_of, translated
-from penstock.document import TenantId
-from penstock.errors import ForeignKey, Misconfigured, OriginalMissing, PenstockError, Transient
+from penstock.domain.errors import ForeignKey, Misconfigured, OriginalMissing, PenstockError, Transient
+from penstock.domain.ids import TenantId
 from penstock.ports import Listed, PostPolicy, Stored
 
 if TYPE_CHECKING:

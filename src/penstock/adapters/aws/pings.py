@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from penstock.adapters.aws.failures import translated
 from penstock.adapters.aws.form import Attribute
-from penstock.document import TenantId
+from penstock.domain.ids import TenantId
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from penstock.adapters.aws.failures import translated
-from penstock.errors import Misconfigured, Permanent
+from penstock.domain.errors import Misconfigured, Permanent
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient

@@ -6,22 +6,20 @@ it finds it.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
-from uuid import uuid4
 
 from penstock.adapters.aws.failures import translated
-from penstock.document import TenantId
-from penstock.task import Lane, Message, Stage, queue_name
+from penstock.adapters.celery.wire_format import _envelope, _sendable
+from penstock.domain.ids import TenantId
+from penstock.domain.task import Lane, Message, Stage, queue_name
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 _LONGEST_DELAY = timedelta(minutes=15)
-_LONGEST_REASON = 1000
 
 
 class SqsTaskQueue:
@@ -73,52 +71,3 @@ class SqsTaskQueue:
         with translated("SQS"):
             for url in (*self._queues.values(), *self._dead_letters.values()):
                 self._client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-
-
-def _envelope(task: str, arguments: Mapping[str, str | int], queue: str) -> str:
-    """What Celery's `send_task` would have put on this queue."""
-    id_ = str(uuid4())
-    links = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
-    return json.dumps(
-        {
-            "body": json.dumps([[], arguments, links]),
-            "content-encoding": "utf-8",
-            "content-type": "application/json",
-            "headers": {
-                "lang": "py",
-                "task": task,
-                "id": id_,
-                "shadow": None,
-                "eta": None,
-                "expires": None,
-                "group": None,
-                "group_index": None,
-                "retries": 0,
-                "timelimit": [None, None],
-                "root_id": id_,
-                "parent_id": None,
-                "argsrepr": "()",
-                "kwargsrepr": repr(dict(arguments)),
-                "origin": "penstock",
-                "ignore_result": True,
-                "replaced_task_nesting": 0,
-                "stamped_headers": None,
-                "stamps": {},
-            },
-            "properties": {
-                "correlation_id": id_,
-                "reply_to": "",
-                "delivery_mode": 2,
-                "delivery_info": {"exchange": "", "routing_key": queue},
-                "priority": 0,
-                "body_encoding": None,
-                "delivery_tag": str(uuid4()),
-            },
-        }
-    )
-
-
-def _sendable(text: str) -> str:
-    """SQS refuses an empty text, and characters that XML cannot hold."""
-    kept = "".join(each if each.isprintable() or each in "\t\n" else "\N{REPLACEMENT CHARACTER}" for each in text)
-    return kept[:_LONGEST_REASON] or "none was given"

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.adapters.aws.failures import translated
 from penstock.adapters.aws.form import MOMENT, TEXT, WHOLE, Attribute, Form, mapped, word
-from penstock.document import TenantId
-from penstock.errors import UnknownItem
-from penstock.task import Lane
-from penstock.upload import AwaitedUpload, UploadId
+from penstock.domain.errors import UnknownItem
+from penstock.domain.ids import TenantId
+from penstock.domain.task import Lane
+from penstock.domain.upload import AwaitedUpload, UploadId
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

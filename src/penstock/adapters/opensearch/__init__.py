@@ -1,1 +1,0 @@
-"""What the OpenSearch index is made of."""

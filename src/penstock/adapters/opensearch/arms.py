@@ -9,7 +9,7 @@ from typing import Self
 
 from penstock.adapters.opensearch.mapping import K1, LOTS, UNREAD, B
 from penstock.adapters.opensearch.server import Body
-from penstock.chunk import IndexQuery, Vector, labels
+from penstock.domain.chunk import IndexQuery, Vector, labels
 
 EXACT = 10_000
 """Vectors among which the nearest are found by comparing all. Among more, by the graph, which may miss some."""

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import orjson
 
+from penstock.adapters.opensearch.errors import Overloaded, TooLargeAtOnce, error_of
 from penstock.adapters.opensearch.mapping import stored
-from penstock.adapters.opensearch.server import Body, Overloaded, Server, TooLargeAtOnce, error_of
-from penstock.chunk import Entry
-from penstock.document import TenantId
-from penstock.errors import Permanent, Refused
+from penstock.adapters.opensearch.server import Body, Server
+from penstock.domain.chunk import Entry
+from penstock.domain.errors import Permanent, Refused
+from penstock.domain.ids import TenantId
 
 MOST_BYTES = 5_000_000
 """Of one request: half of what the smallest managed instances take."""

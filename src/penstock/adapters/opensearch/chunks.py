@@ -9,9 +9,9 @@ import orjson
 
 from penstock.adapters.opensearch.bulk import items_of, send
 from penstock.adapters.opensearch.server import Body, Server, check_whole
-from penstock.chunk import Entry
-from penstock.document import TenantId
-from penstock.errors import Transient
+from penstock.domain.chunk import Entry
+from penstock.domain.errors import Transient
+from penstock.domain.ids import TenantId
 
 CLEARED_AT_ONCE = 10_000
 """Chunks per request, so that each ends in its time."""

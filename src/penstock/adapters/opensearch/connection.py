@@ -20,8 +20,9 @@ from opensearchpy.exceptions import (
 )
 from opensearchpy.serializer import JSONSerializer
 
-from penstock.adapters.opensearch.server import Login, NoAnswer, error_of
-from penstock.errors import Misconfigured, Transient
+from penstock.adapters.opensearch.errors import NoAnswer, error_of
+from penstock.adapters.opensearch.login import Login
+from penstock.domain.errors import Misconfigured, Transient
 
 KEPT = 16
 """Connections kept open for the next caller, per process."""

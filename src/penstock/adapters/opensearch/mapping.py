@@ -9,9 +9,10 @@ from types import MappingProxyType
 from typing import Any
 
 from penstock.adapters.opensearch.server import Body
-from penstock.chunk import Chunk, Entry, Space, TextHash, Vector, labels, unlabelled
-from penstock.document import DocumentId, Pair, TenantId
-from penstock.words import exact_words, terms_of
+from penstock.domain.chunk import Chunk, Entry, Space, TextHash, Vector, labels, unlabelled
+from penstock.domain.document import Pair
+from penstock.domain.ids import DocumentId, TenantId
+from penstock.search.words import exact_words, terms_of
 
 FORMAT = 1
 K1, B = 1.2, 0.75

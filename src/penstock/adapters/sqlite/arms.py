@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from penstock.adapters.sqlite.matrix import QUICK_ERROR, Matrix, Rows
-from penstock.chunk import IndexQuery, Vector, labels
-from penstock.words import asked_terms
+from penstock.domain.chunk import IndexQuery, Vector, labels
+from penstock.search.words import asked_terms
 
 MOST_TERMS = 1000
 """Of a question. An FTS5 expression has its limits, and whoever asks more means a document, not a question."""

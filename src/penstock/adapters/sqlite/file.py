@@ -12,16 +12,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penstock.chunk import Space
-from penstock.errors import EmbedderChanged, Misconfigured, Transient
-from penstock.words import holds_phrase
+from penstock.adapters.sqlite.matrix import REMOVALS_KEPT
+from penstock.domain.chunk import Space
+from penstock.domain.errors import EmbedderChanged, Misconfigured, Transient
+from penstock.search.words import holds_phrase
 
 if TYPE_CHECKING:  # brings numpy, and only a search needs it
     from penstock.adapters.sqlite.matrix import Matrix, VectorCache
 
 FORMAT = 2
-REMOVALS_KEPT = 100_000
-"""For those who have to catch up; who is further behind reads all vectors anew."""
 BUSY_SECONDS = 10.0
 MOST_IDLE = 8
 """Connections kept open for the next caller."""

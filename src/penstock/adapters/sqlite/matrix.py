@@ -11,8 +11,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from penstock.adapters.sqlite.file import REMOVALS_KEPT
-from penstock.chunk import Vector
+from penstock.domain.chunk import Vector
 
 Rows = npt.NDArray[np.int64]
 Places = npt.NDArray[np.int64]
@@ -22,6 +21,8 @@ Vectors = npt.NDArray[np.float32]
 QUICK_ERROR = 1e-4
 """By how much `Matrix.quick_cosines` may be off; in truth it is less for any number of dimensions that models have."""
 READ_AT_ONCE = 2000
+REMOVALS_KEPT = 100_000
+"""For those who have to catch up; who is further behind reads all vectors anew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,114 @@
+"""Cancel: the work on the newest generation stops, and what it wrote goes; what readers saw before stays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from penstock.domain.document import Document
+from penstock.domain.errors import Fenced, NothingToCancel
+from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.status import FINAL, Status
+from penstock.domain.task import Message, Operation, TaskId
+from penstock.records.cleanup import clear_files, clear_stale
+from penstock.records.compare_and_set import revise, revise_known, standing
+from penstock.records.leases import Claim, last_shard_lease, let_go
+from penstock.services import Services
+
+
+def request_cancel(services: Services, tenant: TenantId, document: DocumentId) -> TaskId:
+    """Have the work stopped: at once where nobody holds it; else by its holder, at the next checkpoint. From now on
+    nothing of it is claimed, embedded further or published. The task to poll is that of the ingest itself, which says
+    REVOKED in the end. Asked twice, it is the same.
+
+    Raises:
+        NotFound, Deleted, BeingDeleted: there is no such document, no more, or soon no more.
+        NothingToCancel: it has come to its end.
+        Transient: nothing was changed, or it is asked for already: ask again.
+    """
+    now = services.clock()
+
+    def decide(record: Document | None) -> Document:
+        record = standing(record, document)
+        if record.cancel or record.status is Status.CANCELLED:
+            return record
+        if record.status in FINAL:
+            raise NothingToCancel(document=document, status=record.status)
+        if record.status is Status.QUEUED:
+            return _cancelled(services, record)
+        return replace(record, cancel=True, due=now)
+
+    _, record = revise(services, tenant, document, decide)
+    assert record is not None, "a cancel deletes nothing"
+    if record.cancel and _held_until(services, record) is None:
+        _end(services, record)
+    return TaskId(Operation.INGEST, record.generation, record.id)
+
+
+def stand_down(services: Services, message: Message, claim: Claim | None = None) -> None:
+    """What a worker does that finds its work cancelled: let go of it. The last one to do so ends the attempt.
+
+    Raises:
+        Fenced: somebody else has ended it.
+        Transient: a service did not answer; the sweep ends it.
+    """
+    if claim is not None:
+        let_go(services, claim)
+    record = services.documents.read(TenantId(message.tenant), DocumentId(message.document))
+    if record is not None and record.generation == message.generation and record.cancel:
+        finish_cancel(services, record)
+
+
+def finish_cancel(services: Services, record: Document) -> None:
+    """Remove what a cancelled attempt wrote, and end it; unless somebody still holds it: then not before that is over.
+
+    Raises:
+        Fenced, Transient: as for `stand_down`.
+    """
+    until = _held_until(services, record)
+    if until is not None:
+        revise_known(services, record.tenant, record.id, record, lambda found: _due(found, record, until))
+        return
+    clear_stale(services, record)
+    clear_files(services, record)
+    _end(services, record)
+
+
+def _due(found: Document | None, record: Document, until: datetime) -> Document:
+    if found is None or found.pair != record.pair or not found.cancel:
+        raise Fenced
+    return found if found.due == until else replace(found, due=until)
+
+
+def _end(services: Services, record: Document) -> None:
+    """Nobody holds it, and nobody can take it while its cancel is asked for."""
+
+    def decide(found: Document | None) -> Document:
+        if found is None or found.pair != record.pair or not found.cancel:
+            raise Fenced
+        return _cancelled(services, found)
+
+    try:
+        revise_known(services, record.tenant, record.id, record, decide)
+    except Fenced:
+        return  # another has ended it, or a later wish came first
+
+
+def _cancelled(services: Services, record: Document) -> Document:
+    """Whoever stalls may write on for a lease: what it wrote goes then, once more."""
+    stray = record.stray or record.build != 0
+    return record.moved(
+        Status.CANCELLED,
+        cancel=False,
+        work=replace(record.work, until=None, rest=None),
+        pages_read=0,
+        pages=0,
+        stray=stray,
+        due=services.clock() + services.limits.lease if stray else None,
+    )
+
+
+def _held_until(services: Services, record: Document) -> datetime | None:
+    """When the last lease on the newest build ends; None where none is alive."""
+    now, ends = services.clock(), (record.work.until, last_shard_lease(services, record))
+    return max((each for each in ends if each is not None and each > now), default=None)

@@ -1,0 +1,154 @@
+"""PPTX: presentations, slide by slide: the title first, then what is on the slide, its notes and its comments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from penstock.domain.errors import LimitHit, Permanent, Unreadable
+from penstock.reading.format import Format, Look, Match
+from penstock.reading.formats.office.ooxml import Document, document
+from penstock.reading.formats.office.ooxml import match as match_folder
+from penstock.reading.kinds import PPTX
+from penstock.reading.protocol import Opened, Read, Text
+from penstock.reading.source import Source
+from penstock.reading.text.flow import Flow
+from penstock.reading.text.xml_stream import Element
+
+_TITLE = PPTX.title
+_SHAPES = {"sp", "graphicFrame", "cxnSp"}
+_TITLES = {"title", "ctrTitle"}
+_MARGINS = {"dt", "hdr", "ftr"}
+"""Placeholders that mostly say the same on each slide."""
+_SKIPPED = {"sldNum", "sldImg"}
+"""Those that say nothing of their slide's content."""
+
+
+def match(look: Look) -> Match:
+    return match_folder(look, "ppt/")
+
+
+def read(source: Source) -> Iterator[Read]:
+    with document(source, _TITLE) as found:
+        slides = _slides(found)
+        if not slides:
+            raise Unreadable(kind=_TITLE, why="it has no slides")
+        yield Opened("pptx", "expat", paged=True, pages=len(slides))
+        flow, margins = Flow(paged=True), set[str]()
+        for number, slide in enumerate(slides, 1):
+            try:
+                _slide(found, slide, flow, margins)
+            except LimitHit:
+                raise
+            except Permanent as error:
+                said = list(flow.turn())
+                yield Text(number, "\n".join(part.text for part in said), problem=_why(error))
+                continue
+            yield from flow.turn()
+        yield from found.warnings()
+
+
+def _why(error: Permanent) -> str:
+    return str(error.facts.get("why", error)).rstrip(".")
+
+
+def _slides(found: Document) -> list[str]:
+    """Their parts, in their order."""
+    return list(found.listed("sldId", ["slide"], "ppt/slides"))
+
+
+def _slide(found: Document, part: str, flow: Flow, margins: set[str]) -> None:
+    """`margins`: what stood in those of the slides before."""
+    if not found.has(part):
+        raise Unreadable(kind=_TITLE, why=f"its part {part} is missing")
+    shapes = list(_shapes(found.elements(part)))
+    for kind, blocks in shapes:
+        if kind in _TITLES:
+            flow.heading(1, " ".join(block for block in blocks if isinstance(block, str)))
+    _write(flow, shapes)
+    found.drawn(part, flow)
+    for relation in found.related(part, "notesSlide"):
+        noted = list(_shapes(found.beside(relation.target)))
+        _write(flow, noted)
+        shapes += noted
+    for relation in found.related(part, "comments"):
+        for text in found.paragraphs(relation.target):
+            flow.block(text)
+    for block in (block for kind, blocks in shapes if kind in _MARGINS for block in blocks):
+        if isinstance(block, str) and block not in margins and not block.strip().isdigit():  # the slide's number
+            margins.add(block)
+            flow.line(block)
+
+
+_Block = str | list[str]
+"""A paragraph, or a row of a table."""
+
+
+def _write(flow: Flow, shapes: Iterable[tuple[str, list[_Block]]]) -> None:
+    for kind, blocks in shapes:
+        if kind in _TITLES | _MARGINS | _SKIPPED:
+            continue
+        for block in blocks:
+            if isinstance(block, str):
+                flow.line(block)
+            else:
+                flow.row(block)
+        flow.close_table()  # a gap, so that the next shape begins a paragraph
+
+
+class _Shape:
+    """One that is being read."""
+
+    def __init__(self) -> None:
+        self.kind = ""
+        self.blocks: list[_Block] = []
+        self.text: list[str] = []
+        self.row: list[str] = []
+        self.cell: list[str] | None = None
+        self.shown = False
+        """Whether text is what a reader sees."""
+
+    def start(self, name: str, given: dict[str, str]) -> None:
+        if name == "t":
+            self.shown = True
+        elif name == "ph":
+            self.kind = given.get("type", "body")
+        elif name == "br":
+            self.text.append("\n")
+        elif name == "tc":
+            self.cell = []
+
+    def end(self, name: str) -> None:
+        if name == "t":
+            self.shown = False
+        elif name == "p" and self.text:
+            (self.blocks if self.cell is None else self.cell).append("".join(self.text))
+            self.text = []
+        elif name == "tc":
+            self.row.append(" ".join(" ".join(self.cell or []).split()))
+            self.cell = None
+        elif name == "tr":
+            self.blocks.append(self.row)
+            self.row = []
+
+
+def _shapes(elements: Iterable[Element]) -> Iterator[tuple[str, list[_Block]]]:
+    """Each with the kind of its placeholder, or none, and its text."""
+    shape, skipped = _Shape(), 0
+    for event, name, given in elements:
+        if name == "Fallback" and event != "text":
+            skipped += 1 if event == "start" else -1
+        elif skipped:
+            continue
+        elif name in _SHAPES and event != "text":
+            if event == "end":
+                yield shape.kind, shape.blocks
+            shape = _Shape()
+        elif event == "text":
+            shape.text += [name] if shape.shown else []
+        elif event == "start":
+            shape.start(name, given)
+        else:
+            shape.end(name)
+
+
+FORMAT = Format(PPTX, match=match, read=read)

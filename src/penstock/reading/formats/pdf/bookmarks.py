@@ -1,0 +1,48 @@
+"""Bookmarks: the outline of a PDF, and the sections of its pages that come of it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from penstock.reading.protocol import Read, Text
+from penstock.reading.text.characters import label
+
+
+class Bookmarks:
+    """The outline that a reader shows beside the pages: its titles are what sections are called."""
+
+    def __init__(self, entries: Iterable[tuple[int, int, str]] = ()) -> None:
+        """`entries`: page number, level and title of each, in their order."""
+        self._by_page: dict[int, list[tuple[int, str]]] = {}
+        for page, level, title in entries:
+            if title := label(title):
+                self._by_page.setdefault(page, []).append((level, title))
+        self._pages = sorted(self._by_page)
+        self._paths: dict[int, list[tuple[int, str]]] = {}
+        """What is open at the end of each page that opens something."""
+        path: list[tuple[int, str]] = []
+        for page in self._pages:
+            for entry in self._by_page[page]:
+                path = [*(each for each in path if each[0] < entry[0]), entry]
+            self._paths[page] = path
+
+    def on(self, frame: Read) -> Read:
+        """The same page with its sections: one begins where its title stands, else where the page does."""
+        if not isinstance(frame, Text) or not frame.text or not self._pages:
+            return frame
+        before = bisect_left(self._pages, frame.number)
+        path = self._paths[self._pages[before - 1]] if before else []
+        sections = {0: _titles(path)} if path else {}
+        place = 0
+        for entry in self._by_page.get(frame.number, ()):
+            path = [*(each for each in path if each[0] < entry[0]), entry]
+            place = max(place, frame.text.find(entry[1], place))
+            sections[place] = _titles(path)
+        return replace(frame, sections=tuple(sections.items()))
+
+
+def _titles(path: list[tuple[int, str]]) -> tuple[str, ...]:
+    return tuple(title for _, title in path)

@@ -1,0 +1,92 @@
+"""XFA: a form in XML that a PDF holds behind a page which says that the viewer cannot show it. Only Adobe's do."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import suppress
+from io import BytesIO
+
+from pypdfium2 import PdfDocument, raw
+
+from penstock.domain.errors import Unreadable
+from penstock.reading.kinds import PDF
+from penstock.reading.limits import ReadLimits
+from penstock.reading.text.xml_stream import elements
+
+_UNSEEN = frozenset({"hidden", "inactive", "invisible"})
+_SAID = frozenset({"text", "exData"})
+_MOST = 100
+"""Packets that are looked at. A form has about ten."""
+_LINE = frozenset({"p", "br", "li"})
+"""Of the HTML in an exData."""
+
+
+def texts_of(document: PdfDocument, limits: ReadLimits) -> str:
+    """What is printed on the form, then what is filled in; empty where all of it is on pages too.
+
+    Raises:
+        LimitHit: entities unfold to too much.
+    """
+    if raw.FPDF_GetFormType(document) != raw.FORMTYPE_XFA_FULL:
+        return ""
+    lines: dict[str, None] = {}
+    for number in range(min(raw.FPDF_GetXFAPacketCount(document), _MOST)):
+        read = {b"template": _printed, b"datasets": _filled_in}.get(_name(document, number))
+        if read is not None:
+            with suppress(Unreadable):  # what is behind the damage
+                for line in read(_content(document, number), limits):
+                    lines[" ".join(line.split())] = None
+    return "\n".join(filter(None, lines))
+
+
+def _printed(content: bytes, limits: ReadLimits) -> Iterator[str]:
+    """The values of what is drawn, of captions and of fields; no script, no message, no choice that is not made."""
+    path: list[str] = []
+    unseen = 0
+    said: list[str] = []
+    for event, name, given in elements(BytesIO(content), limits, PDF.title):
+        if event == "text":
+            if not unseen and "value" in path and not _SAID.isdisjoint(path):
+                said.append(name)
+            continue
+        if name in _SAID or name in _LINE:
+            yield "".join(said)
+            said.clear()
+        if event == "start":
+            path.append(name)
+            unseen += bool(unseen or given.get("presence") in _UNSEEN)
+        else:
+            path.pop()
+            unseen -= bool(unseen)
+
+
+def _filled_in(content: bytes, limits: ReadLimits) -> Iterator[str]:
+    """The data, without the lists that a form keeps beside it."""
+    path: list[str] = []
+    said: list[str] = []
+    for event, name, _ in elements(BytesIO(content), limits, PDF.title):
+        if event == "text":
+            said.append(name)
+            continue
+        if path[1:2] == ["data"]:
+            yield "".join(said)
+        said.clear()
+        if event == "start":
+            path.append(name)
+        else:
+            path.pop()
+
+
+def _name(document: PdfDocument, number: int) -> bytes:
+    buffer = ctypes.create_string_buffer(raw.FPDF_GetXFAPacketName(document, number, None, 0))
+    raw.FPDF_GetXFAPacketName(document, number, buffer, len(buffer))
+    return buffer.value
+
+
+def _content(document: PdfDocument, number: int) -> bytes:
+    size = ctypes.c_ulong()
+    raw.FPDF_GetXFAPacketContent(document, number, None, 0, size)
+    buffer = ctypes.create_string_buffer(size.value)
+    raw.FPDF_GetXFAPacketContent(document, number, buffer, size.value, size)
+    return buffer.raw

@@ -1,0 +1,103 @@
+"""Apart: the files of a ZIP archive as they are, each to be a document of its own. A ZIP within is a folder of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from penstock.domain.errors import EmptyFile, LimitHit, Permanent, Unreadable, UnsupportedType
+from penstock.reading.kinds import ZIP
+from penstock.reading.parts import recognized
+from penstock.reading.protocol import Contained, Opened, Piece, Read, Text, Warned
+from penstock.reading.source import Source
+from penstock.reading.text.characters import label
+from penstock.reading.text.zip_archive import Archive, opened
+
+_HIDDEN = ("__MACOSX/",)
+"""Folders that a system adds for itself."""
+_PIECE = 1 << 18
+"""Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: tuple[str, ...]
+    content: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A file that no document is made of."""
+
+    path: tuple[str, ...]
+    why: str
+    lost: bool = True
+    """False of what is never read: a picture, a file without bytes."""
+
+
+def names_in(archive: Archive) -> list[str]:
+    """
+    Raises:
+        Unreadable: there is none.
+    """
+    names = [name for name in archive.members if not _is_hidden(name)]
+    if not names:
+        raise Unreadable(kind=ZIP.title, why="it has no files")
+    return names
+
+
+def files_apart(source: Source) -> Iterator[Read]:
+    """It is unfolded twice: once to see that all of it stays within the limits, so that of an archive which does not
+    no file is taken."""
+    count = sum(1 for _ in _files(source, ()))
+    source.unfolded.bytes = source.unfolded.files = 0
+    yield Opened(ZIP.name, "zipfile", paged=False, pages=count)
+    for number, each in enumerate(_files(source, ()), 1):
+        if isinstance(each, _File):
+            yield Contained(number, each.path, each.media_type, len(each.content))
+            for start in range(0, len(each.content), _PIECE):
+                yield Piece(each.content[start : start + _PIECE])
+            continue
+        said = label("/".join(each.path)) or "unnamed"
+        why = f"{said}: {each.why}"[:500].rstrip(".") if each.lost else f"{said} {each.why}"
+        yield Text(number, "", ((0, (said,)),), problem=why if each.lost else None)
+        yield Warned(f"{why}.")
+
+
+def _files(source: Source, path: tuple[str, ...]) -> Iterator[_File | _Left]:
+    """
+    Raises:
+        LimitHit: which.
+        Unreadable: it does not open, or has no files.
+    """
+    with opened(source) as archive:
+        for name in names_in(archive):
+            here = (*path, name)
+            _count(source)
+            try:
+                content = archive.read(name)
+                part = source.part(content, name)
+                known, _, complete = recognized(part)
+                if known.of is not ZIP:
+                    yield _File(here, content, known.of.media_types[0])
+                    continue
+                yield from _files(part, here)
+                if not complete:
+                    yield _Left(here, "it is cut short or damaged; what lay behind this is missing")
+            except LimitHit:
+                raise
+            except (UnsupportedType, EmptyFile) as error:
+                yield _Left(here, f"is {error.facts.get('found', 'empty')}, which is not read", lost=False)
+            except Permanent as error:
+                yield _Left(here, str(error.facts.get("why", error)))
+
+
+def _count(source: Source) -> None:
+    source.unfolded.files += 1
+    if source.unfolded.files > source.limits.archive_entries:
+        raise source.limits.hit("archive_entries", "entries")
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(_HIDDEN) or name.rpartition("/")[2] in {".DS_Store", "Thumbs.db"}

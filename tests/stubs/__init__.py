@@ -1,1 +1,0 @@
-"""Small servers that speak the protocols of services we call."""

@@ -1,0 +1,147 @@
+"""A search index in memory. Strict where a real one may be: what was not refreshed is neither counted nor found."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from penstock.domain.chunk import Candidate, Candidates, Count, Entry, IndexQuery, Space, TextHash, Vector
+from penstock.domain.document import Pair
+from penstock.domain.errors import EmbedderChanged
+from penstock.domain.ids import DocumentId, TenantId
+from penstock.search.words import holds_phrase, terms_of
+
+Shelf = dict[str, Entry]
+"""Entries by id."""
+
+
+class FakeSearchIndex:
+    """`spaces` keeps, for each tenant, the Space its entries are of; hand the `shelves` and `spaces` of one to another
+    to open the same index again."""
+
+    def __init__(
+        self,
+        space: Space = Space("fake", 32),  # noqa: B008 - frozen
+        shelves: dict[TenantId, Shelf] | None = None,
+        spaces: dict[TenantId, Space] | None = None,
+    ) -> None:
+        self.space = space
+        self.shelves = {} if shelves is None else shelves
+        self.spaces = {} if spaces is None else spaces
+        self._waiting: dict[TenantId, Shelf] = {}
+        self._lock = threading.RLock()
+
+    def entries(self, tenant: TenantId) -> list[Entry]:
+        """All there are, refreshed or not."""
+        with self._lock:
+            return list({**self.shelves.get(tenant, {}), **self._waiting.get(tenant, {})}.values())
+
+    def known_vectors(self, tenant: TenantId, hashes: Sequence[TextHash]) -> Mapping[TextHash, Vector]:
+        return {
+            entry.hash: entry.vector
+            for entry in self._shelf(tenant).values()
+            if entry.vector is not None and entry.hash in set(hashes)
+        }
+
+    def put(self, tenant: TenantId, entries: Sequence[Entry]) -> None:
+        self._shelf(tenant)
+        with self._lock:
+            self.spaces.setdefault(tenant, self.space)
+            self._waiting.setdefault(tenant, {}).update({entry.id: entry for entry in entries})
+
+    def refresh(self, tenant: TenantId) -> None:
+        with self._lock:
+            self.shelves.setdefault(tenant, {}).update(self._waiting.pop(tenant, {}))
+
+    def count(self, tenant: TenantId, document: DocumentId, pair: Pair) -> Count:
+        found = self._of(tenant, document, pair)
+        return Count(len(found), sum(entry.vector is not None for entry in found))
+
+    def without_vector(self, tenant: TenantId, document: DocumentId, pair: Pair, limit: int) -> Sequence[int]:
+        found = self._of(tenant, document, pair)
+        return sorted(entry.chunk.ordinal for entry in found if entry.vector is None)[:limit]
+
+    def pairs(self, tenant: TenantId, document: DocumentId | None = None) -> Iterator[tuple[DocumentId, Pair, Count]]:
+        held = [entry for entry in self._shelf(tenant).values() if document in {None, entry.document}]
+        for each, pair in sorted({(entry.document, entry.pair) for entry in held}):
+            yield each, pair, self.count(tenant, each, pair)
+
+    def clear(
+        self, tenant: TenantId, document: DocumentId, *, older_than: Pair | None = None, but: Pair | None = None
+    ) -> int:
+        gone = {
+            entry.id
+            for entry in self.entries(tenant)
+            if entry.document == document and (older_than is None or entry.pair < older_than) and entry.pair != but
+        }
+        with self._lock:
+            for shelf in (self.shelves.get(tenant, {}), self._waiting.get(tenant, {})):
+                for each in gone & shelf.keys():
+                    del shelf[each]
+        return len(gone)
+
+    def candidates(self, tenant: TenantId, query: IndexQuery) -> Candidates:
+        everything = list(self._shelf(tenant).values())
+        bm25 = _bm25(query.terms, everything)
+        cosine: dict[str, float] = {}
+        mean = 0.0
+        vectors = [entry.vector for entry in everything if entry.vector is not None]
+        if query.vector is not None and vectors:
+            cosine = {each.id: _dot(each.vector, query.vector) for each in everything if each.vector is not None}
+            mean = sum(_dot(vector, query.vector) for vector in vectors) / len(vectors)
+        admitted = {
+            entry.id: entry
+            for entry in everything
+            if (not query.sources or entry.source in query.sources)
+            and (not query.documents or entry.document in query.documents)
+            and set(query.metadata) <= set(entry.metadata.items())
+            and (query.since is None or entry.pair.generation >= query.since)
+            and (query.before is None or entry.pair.generation < query.before)
+            and all(holds_phrase(entry.chunk.text, phrase) for phrase in query.phrases)
+            and (entry.document, entry.pair) not in query.without
+        }
+        best = {each for arm in (bm25, cosine) for each in _best(arm, admitted, query.depth)}
+        found = tuple(Candidate(admitted[each], bm25.get(each, 0.0), cosine.get(each)) for each in best)
+        return Candidates(found, mean)
+
+    def check(self) -> None:
+        for tenant in self.spaces:
+            self._shelf(tenant)
+
+    def _shelf(self, tenant: TenantId) -> Shelf:
+        with self._lock:
+            stored = self.spaces.get(tenant, self.space)
+            if stored != self.space:
+                raise EmbedderChanged(stored=stored, configured=self.space)
+            return dict(self.shelves.get(tenant, {}))
+
+    def _of(self, tenant: TenantId, document: DocumentId, pair: Pair) -> list[Entry]:
+        return [entry for entry in self._shelf(tenant).values() if (entry.document, entry.pair) == (document, pair)]
+
+
+def _best(scores: Mapping[str, float], admitted: Mapping[str, Entry], depth: int) -> list[str]:
+    return sorted(scores.keys() & admitted.keys(), key=lambda each: (-scores[each], each))[:depth]
+
+
+def _dot(one: Vector, other: Vector) -> float:
+    return float((one.astype(np.float64) * other).sum())
+
+
+def _bm25(terms: Mapping[str, int], entries: Sequence[Entry]) -> dict[str, float]:
+    """By id, of those where a word matched."""
+    texts = {entry.id: terms_of(entry.chunk.text) for entry in entries}
+    mean = sum(map(len, texts.values())) / max(1, len(texts))
+    scores: dict[str, float] = {}
+    for asked in Counter(terms).elements():
+        holders = [each for each, words in texts.items() if asked in words]
+        rarity = math.log(1 + (len(texts) - len(holders) + 0.5) / (len(holders) + 0.5))
+        for each in holders:
+            times = texts[each].count(asked)
+            scores[each] = scores.get(each, 0.0) + rarity * times * 2.2 / (
+                times + 1.2 * (0.25 + 0.75 * len(texts[each]) / mean)
+            )
+    return scores

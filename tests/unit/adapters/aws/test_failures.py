@@ -1,0 +1,51 @@
+"""What claims to be an answer of AWS, and is none: a proxy's page, a sign-in form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from penstock.adapters.aws.clients import aws_clients
+from penstock.adapters.aws.objects import S3ObjectStore
+from penstock.adapters.aws.queue import SqsTaskQueue
+from penstock.domain.errors import Transient
+from penstock.domain.ids import TenantId
+from penstock.domain.task import Lane, Message, Stage
+from tests.support.meter import Answer, Deed, Request, Sender, Watcher, metered
+
+TENANT = TenantId("acme")
+PAGES = {"in UTF-8": b"<html>Sign in</html>", "in no UTF-8": b"<html>\xff\xfe</html>", "empty": b"", "JSON": b"{}"}
+
+
+class Page(Watcher):
+    """Everybody is shown this page."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+
+    def came(self, request: Request, sender: Sender) -> Deed | None:
+        return lambda _: Answer(200, {"Content-Type": "text/html"}, self.body)
+
+
+@pytest.fixture(params=PAGES)
+def address(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    own = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "eu-central-1"}
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    with metered("http://127.0.0.1:1", Page(PAGES[request.param])) as meter:
+        yield meter.url
+
+
+def test_a_message_is_not_taken_for_sent_because_somebody_said_200(address: str) -> None:
+    """I5, I9: it passes, and no exception of botocore's leaves the adapter."""
+    queue = SqsTaskQueue(aws_clients(address, publish_retries=0).sqs, {"extract-standard": f"{address}/queue"}, {})
+    with pytest.raises(Transient):
+        queue.send(Message(Stage.EXTRACT, TENANT, "one", 1), Lane.STANDARD)
+
+
+def test_a_page_of_somebody_else_is_not_taken_for_the_bytes_of_a_file(address: str) -> None:
+    """I5: what would be indexed is not what was uploaded."""
+    store = S3ObjectStore(aws_clients(address).s3, "bucket")
+    with pytest.raises(Transient), store.get(TENANT, "files/acme/one") as blocks:
+        b"".join(blocks)

@@ -1,0 +1,137 @@
+"""The tasks: what crosses the pool, and what is made anew in each of its processes."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from datetime import timedelta
+from multiprocessing import get_context
+
+import pytest
+from kombu.asynchronous.hub import Hub
+
+from penstock.celery_app.app import make_app
+from penstock.celery_app.request import HandedBack
+from penstock.celery_app.tasks import OnePerProcess
+from penstock.domain.errors import BadRequest, Transient
+from penstock.domain.ids import TenantId
+from penstock.domain.task import QUEUES, Lane, Message, Stage
+from penstock.pipeline.run import Done, HandBack, Keep, Outcome
+from penstock.services import Services
+from penstock.settings import Settings
+from penstock.worker.process import queues_of
+from penstock.worker.transport import HttpClient
+from tests.support.world import World
+
+IDS = {"tenant": "acme", "document": "report", "generation": 1}
+SETTINGS = Settings(queues={name: f"http://127.0.0.1/{name}" for name in QUEUES})
+
+
+class Pipeline:
+    """Answers as it is told, and remembers what it was asked."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+        self.asked: list[tuple[Services, Message]] = []
+
+    def __call__(self, services: Services, message: Message, keep: Keep) -> Outcome:
+        self.asked.append((services, message))
+        return self._outcome
+
+
+def test_a_task_runs_its_stage_once_and_returns() -> None:
+    services, pipeline = World().services, Pipeline(Done())
+    app = make_app(SETTINGS, lambda: services, run=pipeline)
+    app.tasks["penstock.embed"](**IDS, build=2, shard=7)
+    assert pipeline.asked == [(services, Message(Stage.EMBED, "acme", "report", 1, build=2, shard=7))]
+
+
+def test_a_task_that_hands_back_says_for_how_long() -> None:
+    app = make_app(SETTINGS, lambda: World().services, run=Pipeline(HandBack(timedelta(seconds=12.5), "leased")))
+    with pytest.raises(HandedBack) as raised:
+        app.tasks["penstock.extract"](**IDS)
+    crossed = pickle.loads(pickle.dumps(raised.value))
+    assert (crossed.delay, crossed.why, crossed.requeue) == (12.5, "leased", False)
+
+
+def test_a_task_takes_ids_only() -> None:
+    """I1."""
+    app = make_app(SETTINGS, lambda: World().services, run=Pipeline(Done()))
+    with pytest.raises(BadRequest):
+        app.tasks["penstock.extract"](**IDS, text="secret")
+
+
+def test_a_ping_is_answered_in_its_tenants_name() -> None:
+    services = World().services
+    make_app(SETTINGS, lambda: services).tasks["penstock.ping"](tenant="acme", ping="one")
+    assert services.pings.answered(TenantId("acme"), "one")
+
+
+def test_the_sweep_sees_to_what_is_due() -> None:
+    """I6."""
+    world = World()
+    world.upload("The weir was opened.")
+    world.queue.sent.clear()
+    world.clock.pass_time(world.limits.resend)
+    make_app(SETTINGS, lambda: world.services).tasks["penstock.sweep"]()
+    assert len(world.queue.sent) == 1
+
+
+def test_a_sweep_that_fails_for_now_leaves_it_to_the_next_turn(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+
+    def down(*_: object) -> None:
+        raise Transient(why="the table is down")
+
+    world.documents.due = down  # type: ignore[method-assign,assignment]
+    make_app(SETTINGS, lambda: world.services).tasks["penstock.sweep"]()
+    assert "the table is down" in caplog.text
+
+
+def test_making_an_app_connects_to_nothing_and_makes_no_services() -> None:
+    """I9."""
+
+    def never() -> Services:
+        raise AssertionError("asked for services")
+
+    app = make_app(SETTINGS, never)
+    assert {name for name in app.tasks if name.startswith("penstock.")} == {
+        *(f"penstock.{stage}" for stage in Stage),
+        "penstock.sweep",
+        "penstock.ping",
+    }
+
+
+def test_services_are_made_once_in_each_process() -> None:
+    """They hold connections, which do not survive a fork."""
+    made: list[int] = []
+
+    def make() -> Services:
+        made.append(os.getpid())
+        return World().services
+
+    services = OnePerProcess(make)
+    assert services() is services()
+    assert made == [os.getpid()]
+    forked = get_context("fork")
+    answer = forked.SimpleQueue()
+    child = forked.Process(target=lambda: answer.put((services() is services(), made)))
+    child.start()
+    child.join()
+    assert answer.get() == (True, [os.getpid(), child.pid])
+
+
+def test_a_worker_of_some_lanes_consumes_their_queues_and_deletes() -> None:
+    assert queues_of([Lane.BULK]) == ["extract-bulk", "embed-bulk", "delete"]
+    assert set(queues_of(tuple(Lane))) == set(QUEUES)
+
+
+def test_long_waits_of_curl_leave_nothing_in_the_timer() -> None:
+    hub = Hub()
+    client = HttpClient(hub)
+    before = len(hub.timer.queue)
+    client._set_timeout(20_000)
+    assert len(hub.timer.queue) == before
+    client._set_timeout(200)
+    assert len(hub.timer.queue) == before + 1
+    client.close()

@@ -1,0 +1,231 @@
+"""An embedding provider that is out, that is asked too much, and that has a budget: documents wait, and none fails.
+
+The real embedder over HTTP, in a Penstock in memory; the clock moves from one message to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from heapq import heappop, heappush
+from itertools import count
+
+import pytest
+
+from penstock.adapters.embedders.openai import OpenAIEmbedder
+from penstock.domain.errors import NotYet
+from penstock.domain.ids import DocumentId
+from penstock.domain.provider_budget import UNLIMITED, Amount
+from penstock.domain.status import Status
+from penstock.domain.task import Lane, Message, Stage
+from penstock.operations.dead_letters import Settled, settle
+from penstock.pipeline.run import HandBack
+from penstock.rate_limit.limiter import Turnstile
+from penstock.rate_limit.local_budget import OwnPace
+from tests.support.stubs.openai_server import Failure, OpenAIServer
+from tests.support.world import TENANT, World, prose
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
+    with OpenAIServer() as server:
+        monkeypatch.setenv("OPENAI_API_KEY", server.key)
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        yield server
+
+
+@dataclass
+class Attended:
+    """A world whose queue keeps its delays, and several workers that share one pace and take turns."""
+
+    world: World
+    workers: list[OpenAIEmbedder]
+    delays: list[tuple[datetime, int, Message]] = field(default_factory=list)
+    received: dict[Message, int] = field(default_factory=dict)
+    """How often each message came."""
+    attempts: dict[str, int] = field(default_factory=dict)
+    """The most that any shard of a document has used, as it was before it was published."""
+    started: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started = self.world.clock()
+
+    @property
+    def passed(self) -> timedelta:
+        return self.world.clock() - self.started
+
+    def work(self, until: timedelta = timedelta(days=30)) -> None:
+        """Every message as soon as it may be seen, until there are none, or until so much time has passed."""
+        numbers, workers = count(), 0
+        while self._queued(numbers) and self.delays[0][0] <= self.started + until:
+            at, _, message = heappop(self.delays)
+            self.world.clock.pass_time(max(at - self.world.clock(), timedelta(0)))
+            self.received[message] = self.received.get(message, 0) + 1
+            workers += 1
+            self.world.embedder = self.workers[workers % len(self.workers)]  # type: ignore[assignment]
+            outcome = self.world.run(message)
+            self._count_attempts(message)
+            if isinstance(outcome, HandBack):
+                heappush(self.delays, (self.world.clock() + outcome.delay, next(numbers), message))
+
+    def _queued(self, numbers: Iterator[int]) -> bool:
+        sent, self.world.queue.sent = self.world.queue.sent, []
+        for message, _, delay in sent:
+            heappush(self.delays, (self.world.clock() + delay, next(numbers), message))
+        return bool(self.delays)
+
+    def _count_attempts(self, message: Message) -> None:
+        record = self.world.record(DocumentId(message.document))
+        build = self.world.documents.read_build(TENANT, record.id, record.pair)
+        used = [work.attempts for work in build.work.values()] if build else []
+        self.attempts[record.id] = max(self.attempts.get(record.id, 0), *used, record.work.attempts)
+
+
+def attended(server: OpenAIServer, workers: int = 3, limit: Amount = UNLIMITED, batch: int = 16) -> Attended:
+    world, table = World(), OwnPace()
+    turnstiles = [Turnstile(table, "m", world.clock, limit=limit) for _ in range(workers)]
+    return Attended(world, [OpenAIEmbedder("m", 32, batch, texts=each) for each in turnstiles])
+
+
+def test_two_minutes_without_a_provider_fail_no_document_and_cost_none_more_than_an_attempt(
+    server: OpenAIServer,
+) -> None:
+    """I4: an attempt is counted for what failed, never for waiting."""
+    there = attended(server)
+    outage = 2 * MINUTE
+    server.rule = lambda: Failure(503) if there.passed < outage else None
+    sent = [there.world.upload(prose(f"document {number}", 2), id=f"d{number}") for number in range(10)]
+    there.work(until=outage - timedelta(seconds=1))
+    assert server.requests < 10, "nobody asks a provider that is out but to find out"
+    assert {there.world.record(each).status for each in sent} == {Status.EMBEDDING}
+    assert there.world.record(sent[9]).failure is None or there.world.record(sent[9]).failure.code == "provider_waits"
+    there.work()
+    assert {there.world.record(each).status for each in sent} == {Status.INDEXED}
+    assert sorted(there.attempts.values()) == [0] * 8 + [1] * 2, "of those who found out"
+    assert not there.world.queue.letters
+    assert there.passed < outage + 10 * MINUTE
+    assert len(set(server.texts) - {"word"}) == len([text for text in server.texts if text != "word"])
+    assert len(there.world.reader.read_files) == 10, "no file was read twice"
+
+
+def test_a_night_without_a_provider_fails_no_document_either(server: OpenAIServer) -> None:
+    """I4: and no message comes so often that its queue would give it up."""
+    there = attended(server)
+    outage = timedelta(hours=8)
+    server.rule = lambda: Failure(0) if there.passed < outage else None
+    sent = [there.world.upload(prose(f"document {number}", 2), id=f"d{number}") for number in range(3)]
+    there.work()
+    assert {there.world.record(each).status for each in sent} == {Status.INDEXED}
+    assert max(there.received.values()) < 100
+    assert max(there.attempts.values()) <= 2
+    assert server.requests < 150
+
+
+def test_a_storm_of_refusals_fails_no_document_and_is_not_answered_with_more(server: OpenAIServer) -> None:
+    """I4: the provider takes twelve requests a minute, and for five minutes none at all."""
+    there = attended(server)
+    taken: dict[int, int] = {}
+    refusals = 0
+
+    def rule() -> Failure | None:
+        nonlocal refusals
+        minute = there.passed // MINUTE
+        taken[minute] = taken.get(minute, 0) + 1
+        if minute in range(2, 7) or taken[minute] > 12:
+            refusals += 1
+            return Failure(429, {"Retry-After": "20"})
+        return None
+
+    server.rule = rule
+    sent = [there.world.upload(prose(f"document {number}", 2), id=f"d{number}") for number in range(40)]
+    there.work()
+    records = [there.world.record(each) for each in sent]
+    assert {record.status for record in records} == {Status.INDEXED}
+    assert set(there.attempts.values()) == {0}
+    assert refusals < 40, "each pause holds for all"
+    assert len(set(server.texts)) == len(server.texts), "no text is paid for twice"
+
+
+def test_a_budget_is_kept_by_all_workers_together_and_every_document_gets_through(server: OpenAIServer) -> None:
+    there = attended(server, workers=4, limit=Amount(6, 1_000_000))
+    taken: dict[int, int] = {}
+
+    def rule() -> None:
+        minute = int(there.world.clock().timestamp()) // 60
+        taken[minute] = taken.get(minute, 0) + 1
+
+    server.rule = rule
+    sent = [there.world.upload(prose(f"document {number}", 2), id=f"d{number}") for number in range(30)]
+    there.work()
+    assert {there.world.record(each).status for each in sent} == {Status.INDEXED}
+    assert sum(taken.values()) == server.requests == 30
+    assert max(taken.values()) == 6
+    assert set(there.attempts.values()) == {0}
+
+
+def test_a_shard_that_has_to_wait_keeps_what_was_paid_for(server: OpenAIServer) -> None:
+    there = attended(server, limit=Amount(2, 1_000_000), batch=1)
+    received = there.world.upload(prose("a", 9))
+    there.work()
+    record = there.world.record(received)
+    assert record.status is Status.INDEXED
+    assert record.receipt is not None
+    assert record.receipt.embedded == len(server.texts) == len(set(server.texts)) == record.receipt.chunks
+
+
+def test_a_text_that_is_refused_is_named_and_costs_the_others_nothing(server: OpenAIServer) -> None:
+    there = attended(server)
+    server.refuse = lambda text: "Paragraph 1 of" in text
+    received = there.world.upload(prose("a", 3))
+    there.work()
+    record = there.world.record(received)
+    assert record.receipt is not None
+    assert (record.status, record.receipt.refused) == (Status.PARTIAL, "1")
+    assert record.receipt.vectors == record.receipt.chunks - 1
+
+
+def test_why_a_document_waits_is_told(server: OpenAIServer) -> None:
+    there = attended(server, limit=Amount(1, 1_000_000))
+    for number in range(2):
+        there.world.upload(prose(f"document {number}", 9), id=f"d{number}")
+    there.work(until=timedelta(seconds=30))
+    failures = [there.world.record(id_).failure for id_ in (DocumentId("d0"), DocumentId("d1"))]
+    assert any(each is not None and "budget of this minute" in each.message for each in failures)
+
+
+def test_a_dead_letter_of_what_only_waited_is_asked_for_again(server: OpenAIServer) -> None:
+    """I4: waiting is never judged dead, however often it came."""
+    there = attended(server)
+    world = there.world
+    world.embedder.fail = [NotYet(why="its budget of this minute is used up", retry_after=30)]
+    received = world.upload("The weir was opened in spring.")
+    world.run(world.take())
+    message = world.take()
+    assert message.stage is Stage.EMBED
+    assert settle(world.services, message, "it was received too often") is Settled.STALE, "it rests"
+    world.clock.pass_time(timedelta(minutes=5))
+    assert settle(world.services, message, "it was received too often") is Settled.ASKED_AGAIN
+    assert [each for each, _, _ in world.queue.sent] == [message]
+    world.drain()
+    assert world.record(received).status is Status.INDEXED
+
+
+def test_a_copy_of_a_message_that_waits_has_to_wait_too(server: OpenAIServer) -> None:
+    """I6, I7: what the sweep sends again neither hurries it nor counts."""
+    there = attended(server)
+    world = there.world
+    world.upload(prose("a", 9))
+    world.run(world.take())
+    message = world.take()
+    world.embedder.fail = [NotYet(why="its budget of this minute is used up", retry_after=30)]
+    first = world.run(message)
+    assert isinstance(first, HandBack)
+    assert first.delay >= timedelta(seconds=30)
+    second = world.run(message)
+    assert isinstance(second, HandBack)
+    assert second.delay == first.delay
+    assert not world.embedder.embedded
+    world.queue.send(message, Lane.STANDARD)
+    world.drain()

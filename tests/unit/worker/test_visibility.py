@@ -1,0 +1,229 @@
+"""The heartbeat: who may see a message, and when."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from threading import Condition
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from penstock.adapters.celery.wire_format import LONGEST
+from penstock.worker.visibility import Heartbeat
+from tests.support.meter import Answer, Deed, Request, Sender, Watcher, metered
+
+
+class FakeSqs:
+    """Remembers each visibility that was set; fails as often as it is told to."""
+
+    def __init__(self) -> None:
+        self.failures: list[Exception] = []
+        self.refuse: set[str] = set()
+        self._set: list[tuple[str, str, int]] = []
+        self._changed = Condition()
+        self.largest = 0
+        self.deleted: list[list[str]] = []
+
+    def change_message_visibility_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        with self._changed:
+            self.largest = max(self.largest, len(Entries))
+            if self.failures:
+                raise self.failures.pop()
+            taken = [each for each in Entries if each["ReceiptHandle"] not in self.refuse]
+            self._set += [(QueueUrl, each["ReceiptHandle"], each["VisibilityTimeout"]) for each in taken]
+            self._changed.notify_all()
+            refused = [each for each in Entries if each not in taken]
+            return {
+                "Successful": [{"Id": each["Id"]} for each in taken],
+                "Failed": [{"Id": each["Id"], "Code": "ReceiptHandleIsInvalid"} for each in refused],
+            }
+
+    def delete_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        with self._changed:
+            if self.failures:
+                raise self.failures.pop()
+            self.deleted.append([each["ReceiptHandle"] for each in Entries])
+            self._changed.notify_all()
+            return {"Successful": [{"Id": each["Id"]} for each in Entries]}
+
+    def told(self, receipt: str) -> list[int]:
+        """The visibilities that were set for it, in order."""
+        with self._changed:
+            return [seconds for _, each, seconds in self._set if each == receipt]
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        with self._changed:
+            assert self._changed.wait_for(holds, 10)
+
+
+@pytest.fixture
+def sqs() -> FakeSqs:
+    return FakeSqs()
+
+
+@pytest.fixture
+def heartbeat(sqs: FakeSqs) -> Iterator[Heartbeat]:
+    """It beats thirty times a second."""
+    made = Heartbeat(sqs, 0.1)  # type: ignore[arg-type]
+    made.start()
+    yield made
+    made.end()
+
+
+def test_what_is_held_is_extended_again_and_again(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
+    heartbeat.hold("a", "queue")
+    sqs.until(lambda: len(sqs.told("a")) >= 3)
+
+
+def test_what_was_let_go_of_is_extended_no_more(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
+    heartbeat.hold("a", "queue")
+    heartbeat.hold("b", "queue")
+    sqs.until(lambda: bool(sqs.told("a")))
+    heartbeat.let_go("a")
+    before = len(sqs.told("b"))
+    sqs.until(lambda: len(sqs.told("b")) > before + 1)  # the beat under way is over
+    seen = len(sqs.told("a"))
+    sqs.until(lambda: len(sqs.told("b")) > before + 4)
+    assert len(sqs.told("a")) == seen
+
+
+@pytest.mark.parametrize(("delay", "seconds"), [(0, 0), (0.2, 1), (7, 7), (-3, 0), (10**9, LONGEST)])
+def test_a_delay_is_the_last_word_on_a_message(delay: float, seconds: int, heartbeat: Heartbeat, sqs: FakeSqs) -> None:
+    """I4: set after the heartbeat has let go, in whole seconds and never less than was asked for."""
+    heartbeat.hold("a", "queue")
+    sqs.until(lambda: bool(sqs.told("a")))
+    heartbeat.hand_back("a", delay)
+    heartbeat.hold("b", "queue")
+    sqs.until(lambda: len(sqs.told("b")) >= 3)
+    assert sqs.told("a")[-1] == seconds
+
+
+def test_a_message_is_handed_back_once(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
+    heartbeat.hold("a", "queue")
+    heartbeat.hand_back("a", 5)
+    heartbeat.hand_back("a", 9)
+    sqs.until(lambda: 5 in sqs.told("a"))
+    heartbeat.end()
+    assert sqs.told("a")[-1] == 5
+
+
+def test_a_beat_that_fails_is_made_up_for_by_the_next(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
+    sqs.failures = [EndpointConnectionError(endpoint_url="http://nowhere")] * 3
+    heartbeat.hold("a", "queue")
+    sqs.until(lambda: bool(sqs.told("a")))
+
+
+def test_a_delay_is_told_again_where_it_was_not_heard(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
+    sqs.failures = [ClientError({"Error": {"Code": "ServiceUnavailable"}}, "ChangeMessageVisibilityBatch")]
+    heartbeat.hold("a", "queue")
+    heartbeat.hand_back("a", 5)
+    sqs.until(lambda: sqs.told("a") == [5])
+
+
+def test_one_that_is_refused_does_not_keep_others_from_being_extended(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
+    sqs.refuse = {"gone"}
+    heartbeat.hold("gone", "queue")
+    heartbeat.hold("a", "queue")
+    sqs.until(lambda: bool(sqs.told("a")))
+    assert sqs.told("gone") == []
+
+
+def test_many_are_told_ten_at_a_time_by_queue(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
+    for number in range(25):
+        heartbeat.hold(f"a{number}", "one")
+        heartbeat.hold(f"b{number}", "two")
+    sqs.until(lambda: all(sqs.told(f"{queue}{number}") for queue in "ab" for number in range(25)))
+    assert sqs.largest == 10
+
+
+def test_the_end_hands_back_all_that_is_held(sqs: FakeSqs) -> None:
+    heartbeat = Heartbeat(sqs, 600)  # type: ignore[arg-type]
+    heartbeat.start()
+    for number in range(12):
+        heartbeat.hold(f"a{number}", "queue")
+    heartbeat.end()
+    assert [sqs.told(f"a{number}") for number in range(12)] == [[0]] * 12
+
+
+def test_one_whose_task_should_have_been_ended_is_extended_no_more(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
+    heartbeat.hold("stuck", "queue")
+    heartbeat.hold("a", "queue")
+    heartbeat.begin("stuck", 0)
+    heartbeat.begin("a", 600)
+    sqs.until(lambda: len(sqs.told("a")) >= 3)
+    seen = len(sqs.told("stuck"))
+    assert seen <= 1  # a beat may have been on its way
+    sqs.until(lambda: len(sqs.told("a")) >= 6)
+    assert len(sqs.told("stuck")) == seen
+
+
+def test_what_waits_is_handed_back_and_what_has_begun_is_kept(sqs: FakeSqs) -> None:
+    heartbeat = Heartbeat(sqs, 600)  # type: ignore[arg-type]
+    heartbeat.start()
+    heartbeat.hold("waits", "queue")
+    heartbeat.hold("runs", "queue")
+    heartbeat.begin("runs", 600)
+    heartbeat.hand_back_waiting()
+    sqs.until(lambda: sqs.told("waits") == [0])
+    assert sqs.told("runs") == []
+    heartbeat.end()
+    assert sqs.told("runs") == [0]
+
+
+def test_what_is_done_meanwhile_is_deleted_in_one_request(sqs: FakeSqs) -> None:
+    heartbeat = Heartbeat(sqs, 600)  # type: ignore[arg-type]
+    for number in range(12):
+        heartbeat.hold(f"a{number}", "queue")
+        heartbeat.delete(f"a{number}")
+    heartbeat.start()
+    heartbeat.end()
+    assert [len(batch) for batch in sqs.deleted] == [10, 2]
+
+
+def test_a_deletion_is_told_again_where_it_was_not_heard(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
+    sqs.failures = [ClientError({"Error": {"Code": "ServiceUnavailable"}}, "DeleteMessageBatch")]
+    heartbeat.hold("a", "queue")
+    heartbeat.delete("a")
+    sqs.until(lambda: sqs.deleted == [["a"]])
+
+
+ALONE = """
+import sys, boto3
+from penstock.worker.visibility import Heartbeat
+from tests.support.meter import Answer, Deed, Request, Sender, Watcher, metered
+heartbeat = Heartbeat(boto3.client("sqs"), visibility=60)
+before = set(sys.modules)
+heartbeat.start()
+heartbeat.hold("receipt", sys.argv[1])
+heartbeat.delete("receipt")
+heartbeat.end()
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+class Deleted(Watcher):
+    """SQS, as it answers when all went well."""
+
+    def came(self, request: Request, sender: Sender) -> Deed | None:
+        return lambda _: Answer(200, {"x-amzn-requestid": "1"}, b'{"Successful": [{"Id": "0"}], "Failed": []}')
+
+
+def test_its_thread_imports_nothing() -> None:
+    """A pool process that is forked meanwhile would find that module locked, by a thread that it does not have: its
+    task would stand still until its hard limit."""
+    with metered("http://127.0.0.1:1", Deleted()) as sqs:
+        own = {"AWS_ENDPOINT_URL": sqs.url, "AWS_DEFAULT_REGION": "eu-central-1", "PATH": os.environ["PATH"]}
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+        told = subprocess.run(
+            [sys.executable, "-c", ALONE, f"{sqs.url}/queue"],
+            env=own | keys,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert sqs.reset()["SQS.DeleteMessageBatch"] == 1
+    assert told.stdout.split() == []
