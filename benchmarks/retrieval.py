@@ -26,7 +26,7 @@ from uuid import uuid4
 from penstock.adapters.aws.clients import aws_clients
 from penstock.adapters.opensearch.server import Server
 from penstock.domain.chunk import Candidates, Chunk, Entry, Space
-from penstock.domain.document import Pair
+from penstock.domain.document import BuildId
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.local.opensearch import opensearch
 from penstock.ports import Embedder, SearchIndex
@@ -167,7 +167,7 @@ def fill(index: SearchIndex, embedder: Embedder, folder: Path) -> int:
             [
                 Entry(
                     document=DocumentId(each["_id"]),
-                    pair=Pair(1, 1),
+                    pair=BuildId(1, 1),
                     chunk=Chunk(0, text, 1, 1),
                     hash=embedder.space.text_hash(text),
                     vector=vector,

@@ -30,7 +30,7 @@ from penstock.adapters.opensearch.mapping import index_body
 from penstock.adapters.opensearch.mapping import stored as as_stored
 from penstock.adapters.opensearch.server import Server
 from penstock.domain.chunk import Chunk, Entry, IndexQuery, Space, Vector
-from penstock.domain.document import Pair
+from penstock.domain.document import BuildId
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.ports import SearchIndex
 from penstock.search.query import DEPTH
@@ -68,7 +68,7 @@ class Library:
         text = self._text(WORDS)
         chunk = Chunk(number % 1000, text, 1, 1)
         document = DocumentId(f"d{number // 1000}")
-        return Entry(document, Pair(1, 1), chunk, SPACE.text_hash(text), self._vector(), "n", "bench", paged=False)
+        return Entry(document, BuildId(1, 1), chunk, SPACE.text_hash(text), self._vector(), "n", "bench", paged=False)
 
     def _text(self, words: int) -> str:
         return " ".join(self._random.choice(self._words, words, p=self._weights))

@@ -12,9 +12,9 @@ from typing import BinaryIO, Protocol
 
 from penstock.domain.build import Build
 from penstock.domain.chunk import Candidates, Count, Entry, IndexQuery, Page, Space, TextHash, Vector
-from penstock.domain.document import Document, Pair
+from penstock.domain.document import BuildId, Document
 from penstock.domain.ids import DocumentId, TenantId
-from penstock.domain.provider_budget import Pace
+from penstock.domain.provider_budget import ProviderBudget
 from penstock.domain.status import check_move
 from penstock.domain.task import Lane, Message, Stage
 from penstock.domain.upload import AwaitedUpload, UploadId
@@ -131,9 +131,11 @@ class DocumentTable(Protocol):
     def read_many(self, tenant: TenantId, documents: Sequence[DocumentId]) -> Mapping[DocumentId, Document]:
         """Those that exist, from one batched consistent read (of up to 100; more are read in several)."""
 
-    def read_build(self, tenant: TenantId, document: DocumentId, pair: Pair) -> Build | None: ...
+    def read_build(self, tenant: TenantId, document: DocumentId, build_id: BuildId) -> Build | None: ...
 
-    def read_both(self, tenant: TenantId, document: DocumentId, pair: Pair) -> tuple[Document | None, Build | None]:
+    def read_both(
+        self, tenant: TenantId, document: DocumentId, build_id: BuildId
+    ) -> tuple[Document | None, Build | None]:
         """The record and this build of it, by one request. Each is as its last write left it, but another may come
         between the two."""
 
@@ -170,10 +172,10 @@ class TaskQueue(Protocol):
     def send(self, message: Message, lane: Lane, *, delay: timedelta = timedelta(0)) -> None:
         """At least once, invisible for `delay` (at most 15 minutes)."""
 
-    def bury(self, message: Message, reason: str) -> None:
+    def dead_letter(self, message: Message, reason: str) -> None:
         """To the stage's dead-letter queue, with its reason."""
 
-    def buried(self) -> Mapping[Stage, int]:
+    def dead_letter_counts(self) -> Mapping[Stage, int]:
         """About how many letters there are in each dead-letter queue, seen by nobody yet."""
 
     def ping(self, tenant: TenantId, ping: str, lane: Lane) -> None:
@@ -212,14 +214,14 @@ class Embedder(Protocol):
     def embed_query(self, tenant: TenantId, text: str) -> Vector | None: ...
 
 
-class PaceTable(Protocol):
+class ProviderBudgetTable(Protocol):
     """What all who ask a provider for vectors of one model know of its pace. It is of the account that pays, and holds
     nothing of any tenant. Failures that may pass raise Transient."""
 
-    def read(self, model: str) -> Pace | None:
+    def read(self, model: str) -> ProviderBudget | None:
         """Consistent."""
 
-    def write(self, model: str, before: Pace | None, after: Pace) -> Pace:
+    def write(self, model: str, before: ProviderBudget | None, after: ProviderBudget) -> ProviderBudget:
         """As stored: its revision is the one before plus 1.
 
         Raises:
@@ -246,18 +248,20 @@ class SearchIndex(Protocol):
             Transient: not now.
         """
 
-    def count(self, tenant: TenantId, document: DocumentId, pair: Pair) -> Count: ...
+    def count(self, tenant: TenantId, document: DocumentId, build_id: BuildId) -> Count: ...
 
-    def without_vector(self, tenant: TenantId, document: DocumentId, pair: Pair, limit: int) -> Sequence[int]:
+    def without_vector(self, tenant: TenantId, document: DocumentId, build_id: BuildId, limit: int) -> Sequence[int]:
         """Ordinals of this pair's chunks that have no vector, ascending."""
 
-    def pairs(self, tenant: TenantId, document: DocumentId | None = None) -> Iterator[tuple[DocumentId, Pair, Count]]:
+    def builds(
+        self, tenant: TenantId, document: DocumentId | None = None
+    ) -> Iterator[tuple[DocumentId, BuildId, Count]]:
         """What there is: of each pair of each document, or of one, by id in order of its bytes, then by pair. Sees what
         was put before the last refresh, at least. Page by page as they are asked for: memory does not grow with their
         number."""
 
     def clear(
-        self, tenant: TenantId, document: DocumentId, *, older_than: Pair | None = None, but: Pair | None = None
+        self, tenant: TenantId, document: DocumentId, *, older_than: BuildId | None = None, but: BuildId | None = None
     ) -> int:
         """Remove the chunks of all pairs older than this (of all pairs, where None) except those of the pair `but`; how
         many there were. Includes what was put and not refreshed yet."""
@@ -320,7 +324,7 @@ class Member:
     """To be read while it is taken, or left."""
 
 
-Take = Callable[[Member], None]
+OnMember = Callable[[Member], None]
 
 
 class Reader(Protocol):
@@ -334,7 +338,7 @@ class Reader(Protocol):
         declared: str | None,
         first_page: int = 1,
         tenant: TenantId | None = None,
-        take: Take | None = None,
+        take: OnMember | None = None,
     ) -> AbstractContextManager[Reading]:
         """Leaving the context before all was read ends the child, whatever it was doing. No child reads files of two
         tenants. A `first_page` other than 1 is for kinds that seek alone: the pages from there on, as they would come

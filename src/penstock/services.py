@@ -29,23 +29,23 @@ class Limits:
     backoff: timedelta = timedelta(seconds=4)
     """The first retry waits between 0 and this; each further one up to twice as long."""
     longest_backoff: timedelta = timedelta(minutes=15)
-    resend: timedelta = timedelta(minutes=10)
+    resend_after: timedelta = timedelta(minutes=10)
     """The sweep's first wait for a message that may be lost."""
-    tombstone: timedelta = timedelta(days=15)
+    keep_tombstone: timedelta = timedelta(days=15)
     keep_failed: timedelta = timedelta(days=1)
     """How long the chunks of a failed attempt stay, unseen, for a retry to find their vectors."""
     keep_build: timedelta = timedelta(days=30)
     """Longer than any message about it may live."""
-    file: int = 500_000_000
+    file_bytes: int = 500_000_000
     """Bytes, whichever door it came by."""
-    chunk: int = 4000
-    overlap: int = 400
-    shard: int = 128
+    chunk_chars: int = 4000
+    overlap_chars: int = 400
+    shard_chunks: int = 128
     """Chunks per shard: what one request to a provider takes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Halt:
+class StopRequest:
     """Long work shall stop at its next checkpoint, and leave the rest to the next run."""
 
     limit: str | None = None
@@ -55,7 +55,7 @@ class Halt:
     """From that limit: a sentence without its end."""
 
 
-def never() -> Halt | None:
+def no_stop_request() -> StopRequest | None:
     """Of a runtime that sets no time."""
     return None
 
@@ -75,5 +75,5 @@ class Services:
     uploads: UploadTable
     clock: Clock
     limits: Limits = field(default_factory=Limits)
-    halt: Callable[[], Halt | None] = never
+    stop_request: Callable[[], StopRequest | None] = no_stop_request
     """Asked at every checkpoint of long work."""

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from penstock.adapters.aws.budget import DynamoPaceTable
+from penstock.adapters.aws.budget import DynamoProviderBudgetTable
 from penstock.adapters.aws.clients import Clients, aws_clients
 from penstock.adapters.aws.documents import DynamoDocumentTable
 from penstock.adapters.aws.keys import DynamoKeyTable
@@ -22,8 +22,8 @@ from penstock.domain.chunk import Space
 from penstock.domain.errors import Misconfigured
 from penstock.domain.provider_budget import Amount
 from penstock.ports import Embedder, Recognizer, SearchIndex, TaskQueue
-from penstock.rate_limit.limiter import Turnstile
-from penstock.rate_limit.local_budget import OwnPace
+from penstock.rate_limit.limiter import RateLimiter
+from penstock.rate_limit.local_budget import LocalBudgetTable
 from penstock.reading.sandbox.reader import ChildReader
 from penstock.services import Limits, Services
 from penstock.settings import Settings
@@ -43,7 +43,7 @@ def services(settings: Settings, *, queue: TaskQueue | None = None, clients: Cli
     Raises:
         Misconfigured: a setting is missing, or names an adapter that there is none of.
     """
-    check_given(settings)
+    check_settings(settings)
     clients = clients or aws_clients(publish_retries=settings.publish_retries)
     embedder = chosen_embedder(settings, clients)
     return Services(
@@ -66,7 +66,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def check_given(settings: Settings) -> None:
+def check_settings(settings: Settings) -> None:
     """
     Raises:
         Misconfigured: what the stack's outputs say is missing.
@@ -104,7 +104,7 @@ def _opensearch(settings: Settings, space: Space) -> SearchIndex:
     from penstock.adapters.opensearch.server import Server  # noqa: PLC0415 - only the index that is chosen
 
     return OpenSearchIndex(
-        Server(settings.index_url, login_of(settings)),
+        Server(settings.index_url, index_login(settings)),
         space,
         alias=settings.index_name,
         engine=settings.index_engine,
@@ -112,7 +112,7 @@ def _opensearch(settings: Settings, space: Space) -> SearchIndex:
     )
 
 
-def login_of(settings: Settings) -> Login:
+def index_login(settings: Settings) -> Login:
     """Who this process is to the search server."""
     from penstock.adapters.opensearch.login import Login  # noqa: PLC0415 - only the index that is chosen
 
@@ -137,22 +137,24 @@ def _openai(settings: Settings, clients: Clients) -> Embedder:
         settings.openai_dimensions,
         settings.openai_batch,
         StoredKey(clients.ssm, settings.provider_key) if settings.provider_key else None,
-        texts=_turnstile(settings, clients),
-        questions=Turnstile(OwnPace(), model, now, calls=calls, slows=False),
+        texts=_rate_limiter(settings, clients),
+        questions=RateLimiter(LocalBudgetTable(), model, now, calls=calls, slows=False),
     )
 
 
-def _turnstile(settings: Settings, clients: Clients) -> Turnstile:
+def _rate_limiter(settings: Settings, clients: Clients) -> RateLimiter:
     """Shared through the table where there is a budget to share; without one, nothing is written."""
     from penstock.adapters.embedders.openai import REQUEST_TOKENS  # noqa: PLC0415 - only the embedder that is chosen
 
     model, calls = settings.openai_model, settings.provider_calls
     requests, tokens = settings.provider_requests_per_minute, settings.provider_tokens_per_minute
     if requests is None and tokens is None:
-        return Turnstile(OwnPace(), model, now, calls=calls)
+        return RateLimiter(LocalBudgetTable(), model, now, calls=calls)
     # What one of them says of the other: a request is of one token or more, and of no more than it takes.
     limit = Amount(requests or tokens or 0, tokens or (requests or 0) * REQUEST_TOKENS)
-    return Turnstile(DynamoPaceTable(clients.dynamodb, settings.table), model, now, limit=limit, calls=calls)
+    return RateLimiter(
+        DynamoProviderBudgetTable(clients.dynamodb, settings.table), model, now, limit=limit, calls=calls
+    )
 
 
 def _wordllama(settings: Settings, clients: Clients) -> Embedder:  # noqa: ARG001 - it runs here, with nothing to set
@@ -201,9 +203,9 @@ def _limits(settings: Settings) -> Limits:
     return Limits(
         lease=timedelta(seconds=settings.lease_seconds),
         attempts=settings.attempts,
-        resend=timedelta(seconds=settings.resend_seconds),
-        file=settings.max_file_bytes,
-        chunk=settings.chunk_chars,
-        overlap=settings.overlap_chars,
-        shard=settings.shard_chunks,
+        resend_after=timedelta(seconds=settings.resend_seconds),
+        file_bytes=settings.max_file_bytes,
+        chunk_chars=settings.chunk_chars,
+        overlap_chars=settings.overlap_chars,
+        shard_chunks=settings.shard_chunks,
     )

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from moto.server import ThreadedMotoServer
 
-from penstock.adapters.aws.budget import DynamoPaceTable
+from penstock.adapters.aws.budget import DynamoProviderBudgetTable
 from penstock.adapters.aws.clients import Clients, aws_clients
 from penstock.adapters.aws.documents import DynamoDocumentTable
 from penstock.adapters.aws.keys import DynamoKeyTable
@@ -20,8 +20,8 @@ from penstock.domain.ids import TenantId, tenant_id
 from penstock.local.emulator import emulator
 from penstock.local.port import free_port
 from penstock.local.provision import Provisioned, provision
-from penstock.ports import DocumentTable, KeyTable, ObjectStore, PaceTable, PingTable, UploadTable
-from penstock.rate_limit.local_budget import OwnPace
+from penstock.ports import DocumentTable, KeyTable, ObjectStore, PingTable, ProviderBudgetTable, UploadTable
+from penstock.rate_limit.local_budget import LocalBudgetTable
 from tests.support.fakes.documents import FakeDocumentTable
 from tests.support.fakes.keys import FakeKeyTable
 from tests.support.fakes.objects import FakeObjectStore
@@ -117,11 +117,11 @@ def keys(request: pytest.FixtureRequest) -> KeyTable:
 
 
 @pytest.fixture(params=EVERYWHERE)
-def paces(request: pytest.FixtureRequest) -> PaceTable:
+def paces(request: pytest.FixtureRequest) -> ProviderBudgetTable:
     if request.param == "fake":
-        return OwnPace()
+        return LocalBudgetTable()
     made: Stack = request.getfixturevalue(request.param)
-    return DynamoPaceTable(made.clients.dynamodb, made.provisioned.table)
+    return DynamoProviderBudgetTable(made.clients.dynamodb, made.provisioned.table)
 
 
 @pytest.fixture(params=EVERYWHERE)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from penstock.domain.build import Build
 from penstock.domain.chunk import Cut
-from penstock.domain.document import Document, Edition, Original, Pair
+from penstock.domain.document import BuildId, Document, Edition, Original
 from penstock.domain.ids import DocumentId, TenantId
-from penstock.domain.lease import Work
+from penstock.domain.lease import Lease
 from penstock.domain.receipt import Failure, Receipt, Removal
 from penstock.domain.status import Status
 from penstock.domain.task import Lane
@@ -41,16 +41,16 @@ def document(tenant: TenantId, id_: str = "document", *, accepted: datetime = NO
 
 def published(tenant: TenantId, id_: str, original: Original) -> Document:
     """As it lies there after its publish: nothing in flight."""
-    pair, done = Pair(1_763_719_200_000, 1), receipt()
+    build_id, done = BuildId(1_763_719_200_000, 1), receipt()
     return document(
         tenant,
         id_,
-        generation=pair.generation,
-        build=pair.build,
+        generation=build_id.generation,
+        build=build_id.build,
         status=Status.INDEXED,
         original=original,
-        work=Work(epoch=1),
-        active=Edition(pair, original, done, "api"),
+        work=Lease(epoch=1),
+        active=Edition(build_id, original, done, "api"),
         receipt=done,
         revision=3,
     )
@@ -61,7 +61,7 @@ counts = st.integers(0, 10**12)
 # Text as it comes out of JSON: UTF-8 has no lone surrogates.
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}", fullmatch=True).map(DocumentId)
-pairs = st.builds(Pair, counts, counts)
+build_ids = st.builds(BuildId, counts, counts)
 originals = st.builds(
     Original,
     key=texts,
@@ -74,7 +74,7 @@ originals = st.builds(
     sequencer=st.none() | texts,
 )
 cuts = st.builds(Cut, page=counts, offset=counts, pieces=counts, ordinal=counts)
-works = st.builds(Work, epoch=counts, until=st.none() | moments, attempts=counts, rest=st.none() | moments)
+leases = st.builds(Lease, epoch=counts, until=st.none() | moments, attempts=counts, not_before=st.none() | moments)
 receipts = st.builds(
     Receipt,
     kind=texts,
@@ -103,7 +103,7 @@ def documents(draw: st.DrawFn, tenant: TenantId) -> Document:
     generation, build = draw(counts), draw(counts)
     active = st.builds(
         Edition,
-        pair=st.just(Pair(generation, build)) | pairs,
+        build_id=st.just(BuildId(generation, build)) | build_ids,
         original=st.just(newest) | originals,
         receipt=receipts if done is None else st.just(done) | receipts,
         source=texts,
@@ -119,18 +119,18 @@ def documents(draw: st.DrawFn, tenant: TenantId) -> Document:
         lane=draw(st.sampled_from(Lane)),
         metadata=draw(st.dictionaries(texts.filter(bool), texts, max_size=3)),
         build=build,
-        work=draw(works),
-        handed_on=draw(st.booleans()),
+        lease=draw(leases),
+        checkpointed=draw(st.booleans()),
         active=draw(st.none() | active),
         receipt=done,
         failure=draw(st.none() | failures),
         history=tuple(draw(st.lists(failures, max_size=3))),
         removal=draw(st.none() | st.builds(Removal, counts, counts, counts)),
         cancel=draw(st.booleans()),
-        stray=draw(st.booleans()),
-        due=draw(st.none() | moments),
-        wait=draw(counts),
-        ends=draw(st.none() | moments),
+        needs_cleanup=draw(st.booleans()),
+        sweep_at=draw(st.none() | moments),
+        resend_wait=draw(counts),
+        expires_at=draw(st.none() | moments),
     )
 
 
@@ -139,13 +139,13 @@ def builds(tenant: TenantId) -> st.SearchStrategy[Build]:
         Build,
         tenant=st.just(tenant),
         document=ids,
-        pair=pairs,
+        build_id=build_ids,
         total=st.none() | counts,
         written=counts,
         pages_read=counts,
         pages=counts,
         done=st.frozensets(st.integers(0, 60), max_size=40),
-        work=st.dictionaries(st.integers(0, 1000), works, max_size=3),
+        leases=st.dictionaries(st.integers(0, 1000), leases, max_size=3),
         chunks=counts,
         embedded=counts,
         reopened=counts,

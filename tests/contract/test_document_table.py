@@ -17,12 +17,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penstock.adapters.aws.budget import DynamoPaceTable
+from penstock.adapters.aws.budget import DynamoProviderBudgetTable
 from penstock.adapters.aws.clients import aws_clients
 from penstock.adapters.aws.documents import DynamoDocumentTable
-from penstock.adapters.aws.items import BUILD, DOCUMENT, ORIGINAL, RECEIPT, WORK, packed
+from penstock.adapters.aws.items import BUILD, DOCUMENT, LEASE, ORIGINAL, RECEIPT, packed
 from penstock.domain.build import Build
-from penstock.domain.document import Document, Pair
+from penstock.domain.document import BuildId, Document
 from penstock.domain.errors import (
     Conflict,
     ForeignKey,
@@ -33,8 +33,8 @@ from penstock.domain.errors import (
     UnknownItem,
 )
 from penstock.domain.ids import DocumentId, TenantId
-from penstock.domain.lease import Work
-from penstock.domain.provider_budget import Pace
+from penstock.domain.lease import Lease
+from penstock.domain.provider_budget import ProviderBudget
 from penstock.domain.receipt import Receipt
 from penstock.domain.status import Status
 from penstock.domain.task import Lane
@@ -51,7 +51,7 @@ EXAMPLES = settings(
 
 def test_nothing_is_read_where_nothing_was_written(documents: DocumentTable, tenant: TenantId) -> None:
     assert documents.read(tenant, DocumentId("none")) is None
-    assert documents.read_build(tenant, DocumentId("none"), Pair(1, 1)) is None
+    assert documents.read_build(tenant, DocumentId("none"), BuildId(1, 1)) is None
     assert documents.read_many(tenant, [DocumentId("none")]) == {}
     assert documents.read_many(tenant, []) == {}
     assert documents.newest(tenant, 10) == []
@@ -72,16 +72,16 @@ def test_a_record_is_read_as_it_was_written(data: st.DataObject, documents: Docu
 @given(data=st.data())
 def test_a_build_is_read_as_it_was_written(data: st.DataObject, documents: DocumentTable, tenant: TenantId) -> None:
     written = data.draw(records.builds(tenant))
-    before = documents.read_build(tenant, written.document, written.pair)
+    before = documents.read_build(tenant, written.document, written.build_id)
     if before is not None:
         documents.write(tenant, Change(before, None))
     documents.write(tenant, Change(None, written))
-    assert documents.read_build(tenant, written.document, written.pair) == replace(written, revision=1)
+    assert documents.read_build(tenant, written.document, written.build_id) == replace(written, revision=1)
 
 
 def test_record_and_build_are_read_together_each_where_it_is(documents: DocumentTable, tenant: TenantId) -> None:
     record = document(tenant)
-    build, other = (Build(tenant, record.id, Pair(record.generation, epoch)) for epoch in (7, 8))
+    build, other = (Build(tenant, record.id, BuildId(record.generation, epoch)) for epoch in (7, 8))
     for stored, found in (
         (None, (None, None)),
         (build, (None, replace(build, revision=1))),
@@ -90,8 +90,8 @@ def test_record_and_build_are_read_together_each_where_it_is(documents: Document
     ):
         if stored is not None:
             documents.write(tenant, Change(None, stored))
-        assert documents.read_both(tenant, record.id, build.pair) == found
-    assert documents.read_both(tenant, record.id, Pair(1, 1)) == (replace(record, revision=1), None)
+        assert documents.read_both(tenant, record.id, build.build_id) == found
+    assert documents.read_both(tenant, record.id, BuildId(1, 1)) == (replace(record, revision=1), None)
 
 
 def test_each_write_of_an_item_has_the_next_revision(documents: DocumentTable, tenant: TenantId) -> None:
@@ -99,9 +99,9 @@ def test_each_write_of_an_item_has_the_next_revision(documents: DocumentTable, t
     first = documents.read(tenant, DocumentId("document"))
     assert first is not None
     assert first.revision == 1
-    documents.write(tenant, Change(first, replace(first, wait=5, revision=77)))
+    documents.write(tenant, Change(first, replace(first, resend_wait=5, revision=77)))
     second = documents.read(tenant, DocumentId("document"))
-    assert second == replace(first, wait=5, revision=2)
+    assert second == replace(first, resend_wait=5, revision=2)
 
 
 def test_a_write_on_an_older_reading_is_refused_and_changes_nothing(documents: DocumentTable, tenant: TenantId) -> None:
@@ -109,11 +109,11 @@ def test_a_write_on_an_older_reading_is_refused_and_changes_nothing(documents: D
     documents.write(tenant, Change(None, document(tenant)))
     read = documents.read(tenant, DocumentId("document"))
     assert read is not None
-    documents.write(tenant, Change(read, replace(read, wait=1)))
-    for after in (replace(read, wait=2), None):
+    documents.write(tenant, Change(read, replace(read, resend_wait=1)))
+    for after in (replace(read, resend_wait=2), None):
         with pytest.raises(Conflict):
             documents.write(tenant, Change(read, after))
-    assert documents.read(tenant, read.id) == replace(read, wait=1, revision=2)
+    assert documents.read(tenant, read.id) == replace(read, resend_wait=1, revision=2)
 
 
 def test_a_write_that_believes_in_another_generation_is_refused(documents: DocumentTable, tenant: TenantId) -> None:
@@ -121,7 +121,7 @@ def test_a_write_that_believes_in_another_generation_is_refused(documents: Docum
     documents.write(tenant, Change(None, document(tenant, generation=5)))
     imagined = document(tenant, generation=4, revision=1)
     with pytest.raises(Conflict):
-        documents.write(tenant, Change(imagined, replace(imagined, wait=1)))
+        documents.write(tenant, Change(imagined, replace(imagined, resend_wait=1)))
 
 
 def test_a_new_item_is_refused_where_there_is_one(documents: DocumentTable, tenant: TenantId) -> None:
@@ -132,7 +132,7 @@ def test_a_new_item_is_refused_where_there_is_one(documents: DocumentTable, tena
 
 def test_a_change_of_what_is_gone_is_refused(documents: DocumentTable, tenant: TenantId) -> None:
     gone = document(tenant, revision=1)
-    for after in (replace(gone, wait=1), None):
+    for after in (replace(gone, resend_wait=1), None):
         with pytest.raises(Conflict):
             documents.write(tenant, Change(gone, after))
     assert documents.read(tenant, gone.id) is None
@@ -158,7 +158,7 @@ def test_of_many_writers_of_the_same_reading_exactly_one_wins(documents: Documen
         read = documents.read(tenant, DocumentId("document"))
         assert read is not None
         # All write the very same, as two workers do that claim within one millisecond.
-        claimed = replace(read, work=Work(read.work.epoch + 1, NOW))
+        claimed = replace(read, lease=Lease(read.lease.epoch + 1, NOW))
         assert _winners(lambda _, read=read, claimed=claimed: documents.write(tenant, Change(read, claimed))) == 1
 
 
@@ -174,10 +174,10 @@ def test_of_many_writers_of_a_new_item_exactly_one_wins(documents: DocumentTable
 @ATOMIC
 def test_of_many_transactions_over_the_same_items_at_most_one_wins(documents: DocumentTable, tenant: TenantId) -> None:
     """Two that meet may both be told of the conflict, but never may both write."""
-    record, build = document(tenant), Build(tenant, DocumentId("document"), Pair(1, 1))
+    record, build = document(tenant), Build(tenant, DocumentId("document"), BuildId(1, 1))
     won = _winners(lambda _: documents.write(tenant, Change(None, record), Change(None, build)))
     assert won <= 1
-    there = documents.read(tenant, record.id), documents.read_build(tenant, record.id, build.pair)
+    there = documents.read(tenant, record.id), documents.read_build(tenant, record.id, build.build_id)
     assert there == ((replace(record, revision=1), replace(build, revision=1)) if won else (None, None))
 
 
@@ -197,30 +197,30 @@ def _winners(write: Callable[[int], None], writers: int = 8) -> int:
 
 
 def test_several_changes_are_written_together(documents: DocumentTable, tenant: TenantId) -> None:
-    record, build = document(tenant), Build(tenant, DocumentId("document"), Pair(1, 1))
+    record, build = document(tenant), Build(tenant, DocumentId("document"), BuildId(1, 1))
     documents.write(tenant, Change(None, record), Change(None, build))
     record, build = replace(record, revision=1), replace(build, revision=1)
     assert documents.read(tenant, record.id) == record
-    assert documents.read_build(tenant, record.id, build.pair) == build
-    documents.write(tenant, Change(record, replace(record, wait=3)), Change(build, None))
-    assert documents.read(tenant, record.id) == replace(record, wait=3, revision=2)
-    assert documents.read_build(tenant, record.id, build.pair) is None
+    assert documents.read_build(tenant, record.id, build.build_id) == build
+    documents.write(tenant, Change(record, replace(record, resend_wait=3)), Change(build, None))
+    assert documents.read(tenant, record.id) == replace(record, resend_wait=3, revision=2)
+    assert documents.read_build(tenant, record.id, build.build_id) is None
 
 
 @pytest.mark.parametrize("stale", ["record", "build"])
 def test_where_one_change_is_refused_none_is_written(documents: DocumentTable, tenant: TenantId, stale: str) -> None:
     """I2: total and status `embedding` are one transaction."""
-    record, build = document(tenant), Build(tenant, DocumentId("document"), Pair(1, 1))
+    record, build = document(tenant), Build(tenant, DocumentId("document"), BuildId(1, 1))
     documents.write(tenant, Change(None, record), Change(None, build))
     record, build = replace(record, revision=1), replace(build, revision=1)
     moved: Change = (
-        Change(record, replace(record, wait=1)) if stale == "record" else Change(build, replace(build, total=1))
+        Change(record, replace(record, resend_wait=1)) if stale == "record" else Change(build, replace(build, total=1))
     )
     documents.write(tenant, moved)
-    before = documents.read(tenant, record.id), documents.read_build(tenant, record.id, build.pair)
+    before = documents.read(tenant, record.id), documents.read_build(tenant, record.id, build.build_id)
     with pytest.raises(Conflict):
-        documents.write(tenant, Change(record, replace(record, wait=7)), Change(build, replace(build, total=7)))
-    assert (documents.read(tenant, record.id), documents.read_build(tenant, record.id, build.pair)) == before
+        documents.write(tenant, Change(record, replace(record, resend_wait=7)), Change(build, replace(build, total=7)))
+    assert (documents.read(tenant, record.id), documents.read_build(tenant, record.id, build.build_id)) == before
 
 
 def test_no_change_is_no_write(documents: DocumentTable, tenant: TenantId) -> None:
@@ -241,14 +241,18 @@ def test_no_call_reaches_a_document_of_another_tenant(
     documents: DocumentTable, tenant: TenantId, stranger: TenantId
 ) -> None:
     """I10: the tenant is the first part of every key."""
-    written, build = document(tenant), Build(tenant, DocumentId("document"), Pair(1, 1))
+    written, build = document(tenant), Build(tenant, DocumentId("document"), BuildId(1, 1))
     documents.write(tenant, Change(None, written), Change(None, build))
     assert documents.read(stranger, written.id) is None
     assert documents.read_many(stranger, [written.id]) == {}
-    assert documents.read_build(stranger, written.id, build.pair) is None
+    assert documents.read_build(stranger, written.id, build.build_id) is None
     assert documents.newest(stranger, 10) == []
     read = replace(written, revision=1)
-    for change in (Change(read, replace(read, wait=1)), Change(read, None), Change(None, document(tenant, "other"))):
+    for change in (
+        Change(read, replace(read, resend_wait=1)),
+        Change(read, None),
+        Change(None, document(tenant, "other")),
+    ):
         with pytest.raises(ForeignKey):
             documents.write(stranger, change)
     assert documents.read(tenant, written.id) == read
@@ -264,7 +268,7 @@ def test_two_tenants_may_have_documents_of_the_same_id(
     mine, theirs = (documents.read(each, DocumentId("document")) for each in (tenant, stranger))
     assert mine is not None
     assert theirs is not None
-    assert (mine.wait, theirs.wait) == (1, 2)
+    assert (mine.resend_wait, theirs.resend_wait) == (1, 2)
 
 
 def test_more_records_than_one_batch_are_read_at_once(documents: DocumentTable, tenant: TenantId) -> None:
@@ -302,7 +306,7 @@ def test_a_tombstone_is_not_listed(documents: DocumentTable, tenant: TenantId) -
     _add(documents, document(tenant, "dying", status=Status.DELETING))
     dying = documents.read(tenant, DocumentId("dying"))
     assert dying is not None
-    documents.write(tenant, Change(dying, replace(dying, status=Status.DELETED, ends=NOW)))
+    documents.write(tenant, Change(dying, replace(dying, status=Status.DELETED, expires_at=NOW)))
     assert [id_ for _, id_ in documents.newest(tenant, 10)] == ["alive"]
     assert documents.read(tenant, DocumentId("dying")) is not None
 
@@ -323,7 +327,7 @@ def test_what_is_due_no_more_is_not_found(documents: DocumentTable, tenant: Tena
     _add(documents, document(tenant, due=past))
     read = documents.read(tenant, DocumentId("document"))
     assert read is not None
-    documents.write(tenant, Change(read, replace(read, due=None)))
+    documents.write(tenant, Change(read, replace(read, sweep_at=None)))
     assert [each for each in documents.due(past, 100) if each[0] == tenant] == []
 
 
@@ -378,7 +382,9 @@ def test_the_pace_of_the_provider_is_no_document(stack: Stack, tenant: TenantId)
     """It lies in the same table, and neither the doctor nor the sweep may take it for one."""
     table = DynamoDocumentTable(stack.clients.dynamodb, stack.provisioned.table)
     _add(table, document(tenant, due=NOW))
-    DynamoPaceTable(stack.clients.dynamodb, stack.provisioned.table).write(f"model-{tenant}", None, Pace(failures=3))
+    DynamoProviderBudgetTable(stack.clients.dynamodb, stack.provisioned.table).write(
+        f"model-{tenant}", None, ProviderBudget(failures=3)
+    )
     assert not [name for name in table.tenants() if name.startswith("~")]
     assert not [name for name, _ in table.due(NOW + timedelta(days=1), 1000) if name.startswith("~")]
     assert table.newest(TenantId("~provider"), 10) == []
@@ -448,7 +454,9 @@ def test_a_one_shard_document_stays_under_one_kilobyte() -> None:
     )
     there = records.published(tenant, id_, dropped)
     assert _size(packed(there)) < 1024
-    again = replace(there, status=Status.QUEUED, generation=there.generation + 1, receipt=None, due=NOW, lane=Lane.BULK)
+    again = replace(
+        there, status=Status.QUEUED, generation=there.generation + 1, receipt=None, sweep_at=NOW, lane=Lane.BULK
+    )
     assert _size(packed(again)) < 1024 + 200
 
 
@@ -476,10 +484,10 @@ def _size(item: Any) -> int:
     ("form", "kind", "besides"),
     [
         (DOCUMENT, Document, {"tenant", "id", "active"}),
-        (BUILD, Build, {"tenant", "document", "pair"}),
+        (BUILD, Build, {"tenant", "document", "build_id"}),
         (ORIGINAL, type(records.original()), set()),
         (RECEIPT, Receipt, set()),
-        (WORK, Work, set()),
+        (LEASE, Lease, set()),
     ],
 )
 def test_every_field_has_a_place_in_the_item(form: Any, kind: Any, besides: set[str]) -> None:
@@ -487,7 +495,7 @@ def test_every_field_has_a_place_in_the_item(form: Any, kind: Any, besides: set[
 
 
 def test_a_build_has_no_attribute_that_an_index_is_made_of() -> None:
-    build = Build(TenantId("t"), DocumentId("d"), Pair(1, 1), 5, 5, 5, 5, frozenset({1}), {2: Work(1)}, 5, 5, 5)
+    build = Build(TenantId("t"), DocumentId("d"), BuildId(1, 1), 5, 5, 5, 5, frozenset({1}), {2: Lease(1)}, 5, 5, 5)
     assert not packed(build).keys() & {"t", "l", "ds", "d"}
 
 

@@ -28,8 +28,8 @@ from penstock.domain.errors import EmbeddingMisconfigured, NotYet, Transient
 from penstock.domain.ids import TenantId
 from penstock.domain.provider_budget import BYTES_PER_TOKEN, FIRST_SILENCE, SILENT_AFTER, Amount
 from penstock.ports import Embedder
-from penstock.rate_limit.limiter import Turnstile
-from penstock.rate_limit.local_budget import OwnPace
+from penstock.rate_limit.limiter import RateLimiter
+from penstock.rate_limit.local_budget import LocalBudgetTable
 from tests.support.fakes.embedder import FakeEmbedder
 from tests.support.stubs.openai_server import Failure, OpenAIServer
 from tests.support.world import FakeClock
@@ -348,7 +348,7 @@ def test_what_the_headers_of_an_answer_say_is_left_is_heeded(openai: OpenAIEmbed
 
 def test_a_silent_provider_is_left_alone_and_then_asked_for_a_word(server: OpenAIServer) -> None:
     clock = FakeClock()
-    openai = OpenAIEmbedder("m", 64, texts=Turnstile(OwnPace(), "m", clock))
+    openai = OpenAIEmbedder("m", 64, texts=RateLimiter(LocalBudgetTable(), "m", clock))
     server.rule = lambda: Failure(503)
     kinds = []
     for _ in range(SILENT_AFTER + 5):
@@ -368,7 +368,7 @@ def test_a_silent_provider_is_left_alone_and_then_asked_for_a_word(server: OpenA
 def test_a_text_that_the_provider_dies_of_is_told_from_an_outage(server: OpenAIServer) -> None:
     """Its attempts are used up in the end: it would else wait for ever, and shut out all others meanwhile."""
     clock = FakeClock()
-    openai = OpenAIEmbedder("m", 64, texts=Turnstile(OwnPace(), "m", clock))
+    openai = OpenAIEmbedder("m", 64, texts=RateLimiter(LocalBudgetTable(), "m", clock))
     server.crash = lambda text: "deadly" in text
     attempts = 0
     for _ in range(40):
@@ -382,7 +382,7 @@ def test_a_text_that_the_provider_dies_of_is_told_from_an_outage(server: OpenAIS
 def test_a_batch_is_no_larger_than_a_minute_s_tokens(server: OpenAIServer) -> None:
     texts = [f"{number:02} " + "word " * 200 for number in range(100)]
     limit = Amount(100, 10_000)
-    openai = OpenAIEmbedder("m", 64, texts=Turnstile(OwnPace(), "m", FakeClock(), limit=limit))
+    openai = OpenAIEmbedder("m", 64, texts=RateLimiter(LocalBudgetTable(), "m", FakeClock(), limit=limit))
     vectors = openai.embed(ACME, texts)
     assert 1 < len(vectors) < 100
     assert sum(map(len, server.texts)) <= 10_000 * BYTES_PER_TOKEN

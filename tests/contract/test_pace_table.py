@@ -10,12 +10,12 @@ from uuid import uuid4
 import pytest
 
 from penstock.domain.errors import Conflict, NotYet
-from penstock.domain.provider_budget import Amount, Pace
-from penstock.ports import PaceTable
-from penstock.rate_limit.limiter import Turnstile
+from penstock.domain.provider_budget import Amount, ProviderBudget
+from penstock.ports import ProviderBudgetTable
+from penstock.rate_limit.limiter import RateLimiter
 from tests.support.world import FakeClock
 
-FULL = Pace(
+FULL = ProviderBudget(
     minute=29_000_000,
     spent=Amount(3, 4000.5),
     before=Amount(5, 6000),
@@ -34,16 +34,16 @@ def model() -> str:
     return f"text-embedding/{uuid4().hex}"
 
 
-def test_a_pace_is_read_as_it_was_written(paces: PaceTable, model: str) -> None:
+def test_a_pace_is_read_as_it_was_written(paces: ProviderBudgetTable, model: str) -> None:
     assert paces.read(model) is None
     written = paces.write(model, None, FULL)
     assert written == replace(FULL, revision=1)
     assert paces.read(model) == written
-    emptied = paces.write(model, written, Pace())
-    assert paces.read(model) == emptied == Pace(revision=2)
+    emptied = paces.write(model, written, ProviderBudget())
+    assert paces.read(model) == emptied == ProviderBudget(revision=2)
 
 
-def test_of_two_that_believe_in_the_same_pace_one_writes(paces: PaceTable, model: str) -> None:
+def test_of_two_that_believe_in_the_same_pace_one_writes(paces: ProviderBudgetTable, model: str) -> None:
     """I2: one conditional write, and the loser reads again."""
     paces.write(model, None, FULL)
     with pytest.raises(Conflict):
@@ -55,16 +55,16 @@ def test_of_two_that_believe_in_the_same_pace_one_writes(paces: PaceTable, model
     assert paces.read(model) == after
 
 
-def test_models_have_paces_of_their_own(paces: PaceTable, model: str) -> None:
+def test_models_have_paces_of_their_own(paces: ProviderBudgetTable, model: str) -> None:
     paces.write(model, None, FULL)
     assert paces.read(f"{model}-large") is None
 
 
-def test_processes_that_lease_at_once_keep_within_one_budget(paces: PaceTable, model: str) -> None:
+def test_processes_that_lease_at_once_keep_within_one_budget(paces: ProviderBudgetTable, model: str) -> None:
     clock = FakeClock()
-    turnstiles = [Turnstile(paces, model, clock, limit=Amount(200, 1_000_000)) for _ in range(6)]
+    turnstiles = [RateLimiter(paces, model, clock, limit=Amount(200, 1_000_000)) for _ in range(6)]
 
-    def calls(turnstile: Turnstile) -> int:
+    def calls(turnstile: RateLimiter) -> int:
         for number in range(1000):
             try:
                 turnstile.enter(Amount(1, 10))

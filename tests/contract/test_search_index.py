@@ -12,7 +12,7 @@ import pytest
 
 from penstock.adapters.sqlite.index import SqliteIndex
 from penstock.domain.chunk import Candidate, Chunk, Count, Entry, IndexQuery, Space, Vector
-from penstock.domain.document import Pair
+from penstock.domain.document import BuildId
 from penstock.domain.errors import EmbedderChanged
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.ports import SearchIndex
@@ -22,7 +22,7 @@ from tests.support.fakes.index import FakeSearchIndex
 SPACE = Space("letters", 32)
 ACME, GLOBEX = TenantId("acme"), TenantId("globex")
 DOC = DocumentId("doc")
-PAIR = Pair(1, 1)
+PAIR = BuildId(1, 1)
 NONSENSE = [
     '"',
     '"" OR',
@@ -74,7 +74,7 @@ def entry(
     text: str,
     ordinal: int = 0,
     document: str = DOC,
-    pair: Pair = PAIR,
+    build_id: BuildId = PAIR,
     *,
     vector: Vector | None = None,
     refused: bool = False,
@@ -83,7 +83,7 @@ def entry(
 ) -> Entry:
     return Entry(
         document=DocumentId(document),
-        pair=pair,
+        build_id=build_id,
         chunk=Chunk(
             ordinal,
             text,
@@ -213,61 +213,68 @@ def test_counts_are_of_exactly_one_pair(index: SearchIndex) -> None:
         index,
         entry("a", 0),
         entry("b", 1, refused=True),
-        entry("a", 0, pair=Pair(1, 2)),
-        entry("a", 0, pair=Pair(2, 1)),
+        entry("a", 0, build_id=BuildId(1, 2)),
+        entry("a", 0, build_id=BuildId(2, 1)),
         entry("a", 0, document="doc2"),
     )
     assert index.count(ACME, DOC, PAIR) == Count(2, 1)
 
 
 def test_all_there_is_is_told_by_document_and_pair(index: SearchIndex) -> None:
-    assert list(index.pairs(ACME)) == []
+    assert list(index.builds(ACME)) == []
     held = {
-        ("a", Pair(2, 1)): 1, ("a", Pair(10, 1)): 2, ("a-b", Pair(1, 1)): 1, ("B", Pair(1, 2)): 3, ("a", Pair(2, 3)): 1
-    }  # fmt: skip
-    for (document, pair), chunks in held.items():
-        put(index, *(entry(f"t{n}", n, document, pair, refused=n == 2) for n in range(chunks)))
+        ("a", BuildId(2, 1)): 1,
+        ("a", BuildId(10, 1)): 2,
+        ("a-b", BuildId(1, 1)): 1,
+        ("B", BuildId(1, 2)): 3,
+        ("a", BuildId(2, 3)): 1,
+    }
+    for (document, build_id), chunks in held.items():
+        put(index, *(entry(f"t{n}", n, document, build_id, refused=n == 2) for n in range(chunks)))
     put(index, entry("another's"), tenant=GLOBEX)
-    told = [((document, pair), count) for document, pair, count in index.pairs(ACME)]
+    told = [((document, build_id), count) for document, build_id, count in index.builds(ACME)]
     assert told == [(each, Count(held[each], min(held[each], 2))) for each in sorted(held)]
-    assert [(pair, count.chunks) for _, pair, count in index.pairs(ACME, DocumentId("a"))] == [
-        (Pair(2, 1), 1),
-        (Pair(2, 3), 1),
-        (Pair(10, 1), 2),
+    assert [(build_id, count.chunks) for _, build_id, count in index.builds(ACME, DocumentId("a"))] == [
+        (BuildId(2, 1), 1),
+        (BuildId(2, 3), 1),
+        (BuildId(10, 1), 2),
     ]
-    assert list(index.pairs(ACME, DocumentId("absent"))) == []
+    assert list(index.builds(ACME, DocumentId("absent"))) == []
 
 
 @pytest.mark.parametrize("one", [False, True])
 def test_a_long_list_of_pairs_comes_whole(index: SearchIndex, one: bool) -> None:
-    pairs = [("doc" if one else f"d{n:04}", Pair(n + 1 if one else 1, 1)) for n in range(1203)]
-    put(index, *(entry("word", 0, document, pair) for document, pair in pairs))
-    assert [(document, pair) for document, pair, _ in index.pairs(ACME, DOC if one else None)] == pairs
+    builds = [("doc" if one else f"d{n:04}", BuildId(n + 1 if one else 1, 1)) for n in range(1203)]
+    put(index, *(entry("word", 0, document, build_id) for document, build_id in builds))
+    assert [(document, build_id) for document, build_id, _ in index.builds(ACME, DOC if one else None)] == builds
 
 
 def test_chunks_without_a_vector_are_named_in_order(index: SearchIndex) -> None:
     put(index, *(entry(f"t{n}", n, refused=n in {12, 2, 7}) for n in range(15)))
-    put(index, entry("other", 0, pair=Pair(1, 2), refused=True))
+    put(index, entry("other", 0, build_id=BuildId(1, 2), refused=True))
     assert list(index.without_vector(ACME, DOC, PAIR, 10)) == [2, 7, 12]
     assert list(index.without_vector(ACME, DOC, PAIR, 2)) == [2, 7]
 
 
 def test_clear_removes_older_pairs_alone(index: SearchIndex) -> None:
-    pairs = [Pair(1, 1), Pair(1, 9), Pair(2, 1), Pair(2, 2), Pair(10, 1)]
-    put(index, *(entry(f"word {pair}", pair=pair) for pair in pairs), entry("word", document="doc2"))
-    assert index.clear(ACME, DOC, older_than=Pair(2, 2)) == 3
+    builds = [BuildId(1, 1), BuildId(1, 9), BuildId(2, 1), BuildId(2, 2), BuildId(10, 1)]
+    put(index, *(entry(f"word {build_id}", build_id=build_id) for build_id in builds), entry("word", document="doc2"))
+    assert index.clear(ACME, DOC, older_than=BuildId(2, 2)) == 3
     index.refresh(ACME)
-    assert {each.entry.pair for each in found(index, "word", documents=(DOC,)).values()} == {Pair(2, 2), Pair(10, 1)}
+    assert {each.entry.build_id for each in found(index, "word", documents=(DOC,)).values()} == {
+        BuildId(2, 2),
+        BuildId(10, 1),
+    }
     assert index.clear(ACME, DOC) == 2
     index.refresh(ACME)
     assert {each.entry.document for each in found(index, "word").values()} == {"doc2"}
 
 
 def test_clear_leaves_the_pair_that_it_is_told_to(index: SearchIndex) -> None:
-    pairs = [Pair(1, 1), Pair(2, 1), Pair(2, 3), Pair(3, 1)]
-    put(index, *(entry(f"word {pair}", pair=pair) for pair in pairs))
-    assert index.clear(ACME, DOC, older_than=Pair(3, 1), but=Pair(2, 1)) == 2
-    assert [index.count(ACME, DOC, pair).chunks for pair in pairs] == [0, 1, 0, 1]
+    builds = [BuildId(1, 1), BuildId(2, 1), BuildId(2, 3), BuildId(3, 1)]
+    put(index, *(entry(f"word {build_id}", build_id=build_id) for build_id in builds))
+    assert index.clear(ACME, DOC, older_than=BuildId(3, 1), but=BuildId(2, 1)) == 2
+    assert [index.count(ACME, DOC, build_id).chunks for build_id in builds] == [0, 1, 0, 1]
 
 
 def test_clear_includes_what_was_not_refreshed_yet(index: SearchIndex) -> None:
@@ -388,7 +395,7 @@ def test_exact_ties_are_resolved_by_id(index: SearchIndex, arm: str) -> None:
 def test_filters_apply_before_the_best_are_taken(index: SearchIndex, arm: str) -> None:
     put(index, *(entry("salmon salmon", n, "best", source="web", vector=direction(1)) for n in range(30)))
     put(index, entry("salmon and some other words", 0, "wanted", vector=direction(1, 1)))
-    put(index, entry("salmon and even more other words", 0, "third", pair=Pair(2, 1), vector=direction(1, 2)))
+    put(index, entry("salmon and even more other words", 0, "third", build_id=BuildId(2, 1), vector=direction(1, 2)))
     asked = {"text": "salmon"} if arm == "words" else {"vector": direction(1)}
 
     def documents(**filters: object) -> set[str]:
@@ -400,11 +407,11 @@ def test_filters_apply_before_the_best_are_taken(index: SearchIndex, arm: str) -
     assert documents(sources=("nowhere",)) == set()
     assert documents(documents=(DocumentId("wanted"),)) == {"wanted"}
     assert documents(documents=(DocumentId("wanted"), DocumentId("absent"))) == {"wanted"}
-    assert documents(without=frozenset({(DocumentId("best"), PAIR)})) == {"wanted", "third"}
-    assert documents(without=frozenset({(DocumentId("best"), Pair(2, 1))})) == {"best"}
-    both = frozenset({(DocumentId("best"), PAIR), (DocumentId("third"), Pair(2, 1))})
-    assert documents(without=both) == {"wanted"}
-    assert documents(without=both, sources=("web",)) == set()
+    assert documents(excluded=frozenset({(DocumentId("best"), PAIR)})) == {"wanted", "third"}
+    assert documents(excluded=frozenset({(DocumentId("best"), BuildId(2, 1))})) == {"best"}
+    both = frozenset({(DocumentId("best"), PAIR), (DocumentId("third"), BuildId(2, 1))})
+    assert documents(excluded=both) == {"wanted"}
+    assert documents(excluded=both, sources=("web",)) == set()
 
 
 @pytest.mark.parametrize("arm", ["words", "vectors"])
@@ -412,9 +419,9 @@ def test_metadata_and_dates_are_filters_too(index: SearchIndex, arm: str) -> Non
     """A generation's number is the time of its arrival."""
     put(
         index,
-        entry("salmon", 0, "a", Pair(1000, 1), metadata={"team": "pumps", "year": "1"}, vector=direction(1)),
-        entry("salmon and more", 0, "b", Pair(2000, 1), metadata={"team": "pumps"}, vector=direction(1, 1)),
-        entry("salmon and much more", 0, "c", Pair(3000, 1), metadata={"team": "year"}, vector=direction(1, 2)),
+        entry("salmon", 0, "a", BuildId(1000, 1), metadata={"team": "pumps", "year": "1"}, vector=direction(1)),
+        entry("salmon and more", 0, "b", BuildId(2000, 1), metadata={"team": "pumps"}, vector=direction(1, 1)),
+        entry("salmon and much more", 0, "c", BuildId(3000, 1), metadata={"team": "year"}, vector=direction(1, 2)),
     )
     asked = {"text": "salmon"} if arm == "words" else {"vector": direction(1)}
 
@@ -523,8 +530,8 @@ def test_threads_may_write_and_search_at_once(index: SearchIndex) -> None:
 
     def write(name: str) -> None:
         for generation in range(1, 6):
-            put(index, *(entry(f"water {name} {n}", n, name, Pair(generation, 1)) for n in range(20)))
-            index.clear(ACME, DocumentId(name), older_than=Pair(generation, 1))
+            put(index, *(entry(f"water {name} {n}", n, name, BuildId(generation, 1)) for n in range(20)))
+            index.clear(ACME, DocumentId(name), older_than=BuildId(generation, 1))
             index.refresh(ACME)
 
     def read(writing: Sequence[Future[None]]) -> None:
@@ -537,7 +544,7 @@ def test_threads_may_write_and_search_at_once(index: SearchIndex) -> None:
         writing = [threads.submit(write, name) for name in names]
         for work in [*writing, *(threads.submit(read, writing) for _ in range(3))]:
             work.result()
-    assert [index.count(ACME, DocumentId(name), Pair(5, 1)) for name in names] == [Count(20, 20)] * 3
+    assert [index.count(ACME, DocumentId(name), BuildId(5, 1)) for name in names] == [Count(20, 20)] * 3
     assert len(found(index, "water", vector=direction(1), depth=100)) == 60
 
 

@@ -44,7 +44,7 @@ class Inbox:
         found = received(self._stack, self._stack.provisioned.queues[queue_name(stage, lane)], tenant)
         return None if found is None else Message.of(stage, json.loads(json.loads(found["Body"])["body"])[1])
 
-    def buried(self, stage: Stage, tenant: TenantId) -> tuple[Message, str] | None:
+    def dead_letter_counts(self, stage: Stage, tenant: TenantId) -> tuple[Message, str] | None:
         if self._fake is not None:
             return next(iter(self._fake.letters), None)
         assert self._stack is not None
@@ -113,16 +113,16 @@ def test_a_dead_letter_has_its_reason(
 ) -> None:
     """I4."""
     queue, inbox = queue_and_inbox
-    queue.bury(_messages(tenant)[stage], reason)
-    assert inbox.buried(stage, tenant) == (_messages(tenant)[stage], reason)
+    queue.dead_letter(_messages(tenant)[stage], reason)
+    assert inbox.dead_letter_counts(stage, tenant) == (_messages(tenant)[stage], reason)
 
 
 def test_it_says_how_many_letters_wait(queue_and_inbox: tuple[TaskQueue, Inbox], tenant: TenantId) -> None:
     queue, inbox = queue_and_inbox
-    before = queue.buried()
-    queue.bury(_messages(tenant)[Stage.EMBED], "the file is damaged")
-    assert queue.buried() == {**before, Stage.EMBED: before[Stage.EMBED] + 1}
-    inbox.buried(Stage.EMBED, tenant)
+    before = queue.dead_letter_counts()
+    queue.dead_letter(_messages(tenant)[Stage.EMBED], "the file is damaged")
+    assert queue.dead_letter_counts() == {**before, Stage.EMBED: before[Stage.EMBED] + 1}
+    inbox.dead_letter_counts(Stage.EMBED, tenant)
 
 
 @pytest.mark.parametrize("delay", [timedelta(seconds=-1), timedelta(minutes=15, milliseconds=1)])
@@ -164,7 +164,7 @@ def test_the_tenant_is_the_message_group(stack: Stack, tenant: TenantId) -> None
 @ON_AWS
 @pytest.mark.parametrize("reason", ["", "\x00\x1b[31m\ud800", "x" * 300_000])
 def test_no_reason_keeps_a_message_from_its_grave(stack: Stack, tenant: TenantId, reason: str) -> None:
-    _queue(stack).bury(_messages(tenant)[Stage.EMBED], reason)
+    _queue(stack).dead_letter(_messages(tenant)[Stage.EMBED], reason)
     assert _eventually(lambda: received(stack, stack.provisioned.dead_letters["embed"], tenant)) is not None
 
 

@@ -58,7 +58,7 @@ def test_dynamodb_is_told_when_it_ends_and_an_item_of_another_version_is_refused
     DynamoUploadTable(client, table).store(_upload(tenant))
     key = {"pk": {"S": tenant}, "sk": {"S": "upload/0a1b"}}
     item = client.get_item(TableName=table, Key=key)["Item"]
-    assert int(item["ttl"]["N"]) == _upload(tenant).ends.timestamp()
+    assert int(item["ttl"]["N"]) == _upload(tenant).expires_at.timestamp()
     client.put_item(TableName=table, Item={**item, "new": {"S": "of a later version"}})
     with pytest.raises(UnknownItem):
         DynamoUploadTable(client, table).find(tenant, UploadId("0a1b"))

@@ -109,7 +109,7 @@ def test_our_worker_reads_a_ping(queue: SqsTaskQueue, ministack: Stack, urls: di
 def test_a_buried_message_can_be_sent_again_as_it_is(
     queue: SqsTaskQueue, ministack: Stack, urls: dict[str, str]
 ) -> None:
-    queue.bury(EMBED, "tried too often")
+    queue.dead_letter(EMBED, "tried too often")
     assert Message.of(Stage.EMBED, read(_received(ministack, urls["embed-dead"])).arguments) == EMBED
 
 

@@ -22,7 +22,7 @@ from penstock.domain.document import Document
 from penstock.domain.ids import DocumentId
 from penstock.domain.status import Status
 from penstock.domain.task import Lane
-from penstock.records.compare_and_set import revise
+from penstock.records.compare_and_set import update_record
 from penstock.services import Services
 from penstock.settings import Settings
 from penstock.wiring import services
@@ -175,7 +175,7 @@ class Deployment(Stack):
 
     def change(self, document: str, decide: Callable[[Document], Document]) -> None:
         """By hand, where a test cannot wait for time to pass."""
-        revise(self.services, TENANT, DocumentId(document), lambda found: decide(found) if found else None)
+        update_record(self.services, TENANT, DocumentId(document), lambda found: decide(found) if found else None)
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
         """What the function answers when it is called directly, as a schedule does."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.domain.chunk import IndexQuery, Space
-from penstock.domain.document import Pair
+from penstock.domain.document import BuildId
 from penstock.domain.ids import DocumentId
 from penstock.local.stack import TENANT
 from penstock.ports import SearchIndex
@@ -74,12 +74,12 @@ def kill_and_count(stack: RunningStack, server: OpenAIServer, pages: int) -> Cou
     assert stack.document(document)["status"] != "indexed", "it was too quick to be killed in mid-document"
     found = stack.final(document, seconds=SECONDS + 30)
     seconds = time.monotonic() - killed
-    active = Pair(found["active"]["generation"], found["active"]["build"])
+    active = BuildId(found["active"]["generation"], found["active"]["build"])
     index.refresh(TENANT)
     there = index.count(TENANT, document, active)
     on_each_page = IndexQuery({"tailrac": 1}, None, there.chunks, documents=(document,))
     entries = [each.entry for each in index.candidates(TENANT, on_each_page).found]
-    ordinals = {entry.chunk.ordinal for entry in entries if entry.pair == active}
+    ordinals = {entry.chunk.ordinal for entry in entries if entry.build_id == active}
     texts = Counter(server.texts)
     return Counts(
         seconds=seconds,
@@ -96,7 +96,7 @@ def kill_and_count(stack: RunningStack, server: OpenAIServer, pages: int) -> Cou
 def _indexed(stack: RunningStack, index: SearchIndex, document: DocumentId) -> int:
     assert (found := stack.document(document))["status"] != "failed", found["error"]
     index.refresh(TENANT)
-    return sum(count.chunks for _, _, count in index.pairs(TENANT, document))
+    return sum(count.chunks for _, _, count in index.builds(TENANT, document))
 
 
 def _index(stack: RunningStack) -> SearchIndex:

@@ -28,7 +28,7 @@ from penstock.operations.dead_letters import POISON, Letter, letters, redrive
 from penstock.pipeline.embed import embed
 from penstock.pipeline.run import STAGES
 from penstock.ports import SearchIndex
-from penstock.records.leases import Claim, give_back, take_embed, wait
+from penstock.records.leases import Claim, release_failed, take_embed, wait
 from tests.e2e.deployment import PLAN, PYTHON, STATE, Deployment, aws
 from tests.e2e.stack import ROOT, until
 from tests.support.documents import long_pdf, pdf
@@ -78,14 +78,14 @@ def handed_back(stack: Deployment, function: str, claims: Sequence[Claim]) -> It
 def ended(stack: Deployment, claims: Iterable[Claim]) -> None:
     """That worker fails; its documents fall due."""
     for claim in claims:
-        give_back(stack.services, claim, Failure("transient", "It could not."), timedelta(0))
+        release_failed(stack.services, claim, Failure("transient", "It could not."), timedelta(0))
     fall_due(stack, *{claim.document.id for claim in claims})
 
 
 def fall_due(stack: Deployment, *documents: str) -> None:
     """Time passes for these, and the schedule's turn comes."""
     for document in documents:
-        stack.change(document, lambda found: replace(found, due=stack.services.clock()))
+        stack.change(document, lambda found: replace(found, sweep_at=stack.services.clock()))
     stack.invoke("sweep", sample("sweep"))
 
 
@@ -182,7 +182,7 @@ def unpublished(stack: Deployment, document: str, content: bytes) -> Message:
             with suppress(Transient):
                 embed(lost, take_embed(lost, last))
     record = stack.record(document)
-    build = stack.services.documents.read_build(TENANT, record.id, record.pair)
+    build = stack.services.documents.read_build(TENANT, record.id, record.build_id)
     assert record.status is Status.EMBEDDING
     assert build is not None
     assert build.complete
@@ -235,7 +235,7 @@ def test_a_lost_deletion_is_asked_for_again_and_takes_all_generations_along(stac
     for area in ("files", "work", "receipts"):
         assert stack.versions(f"{area}/{TENANT}/{document}") == []
     past = stack.services.clock() - timedelta(days=1)
-    stack.change(document, lambda found: replace(found, ends=past, due=past))
+    stack.change(document, lambda found: replace(found, expires_at=past, sweep_at=past))
     stack.invoke("sweep", sample("sweep"))
     assert stack.services.documents.read(TENANT, DocumentId(document)) is None
 

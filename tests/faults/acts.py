@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 
 from penstock.adapters.aws.budget import PACE
-from penstock.domain.provider_budget import SILENT_AFTER, WHOLE, Pace
+from penstock.domain.provider_budget import SILENT_AFTER, WHOLE, ProviderBudget
 from penstock.domain.status import FINAL, Status
 from tests.e2e.stack import descendants
 from tests.faults.case import Run
@@ -371,7 +371,7 @@ def share_budget(run: Run) -> None:
     run.done.append(f"two workers with a budget of {BUDGET} requests a minute, used in {len(most)} minutes")
 
 
-def _pace_in(request: Request) -> Pace:
+def _pace_in(request: Request) -> ProviderBudget:
     item = json.loads(request.body)["Item"]
     return PACE.unpack({name: value for name, value in item.items() if name not in {"pk", "sk"}})
 

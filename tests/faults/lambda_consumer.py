@@ -17,7 +17,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.adapters.aws.clients import aws_clients
-from penstock.celery_app.metrics import measured
+from penstock.celery_app.metrics import with_metrics
 from penstock.domain.task import Stage
 from penstock.lambdas.stages import Consumer
 from penstock.local.sqs_record import record_of
@@ -41,8 +41,8 @@ def main(endpoint: str, names: list[str], visibility: int) -> None:
         settings,
         lambda: services(settings, clients=clients),
         clients.sqs,
-        measured(run),
-        hand_on=HAND_ON,
+        with_metrics(run),
+        checkpoint=HAND_ON,
         margin=MARGIN,
     )
     sqs = aws_clients(endpoint).sqs

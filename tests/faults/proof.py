@@ -22,7 +22,7 @@ from tests.support.world import World
 CLEARED = PUBLISHED | {Status.CANCELLED}
 """Ends after which nothing is left but what readers see. What a failed attempt paid for stays for a day."""
 Row = tuple[int, int, int, str]
-_LIMITS = Limits(chunk=400, overlap=40, shard=4)
+_LIMITS = Limits(chunk_chars=400, overlap_chars=40, shard_chunks=4)
 _SETTLED = timedelta(hours=2)
 """Later than the doctor takes for fresh."""
 
@@ -60,7 +60,7 @@ def ended(stack: Stack, document: DocumentId) -> Document:
 
     def look() -> Document | None:
         found = stack.services.documents.read(TENANT, document)
-        if found is None or found.status not in FINAL or (found.stray and found.status in CLEARED):
+        if found is None or found.status not in FINAL or (found.needs_cleanup and found.status in CLEARED):
             return None
         return found
 
@@ -94,10 +94,12 @@ def prove(
         assert record.failure, "a failed document says why"
     _no_lease(stack, record)
     rows = _rows(stack, document)
-    pairs = {(generation, build) for generation, build, *_ in rows}
-    shown = record.active.pair if record.active and record.status is not Status.DELETED else None
+    builds = {(generation, build) for generation, build, *_ in rows}
+    shown = record.active.build_id if record.active and record.status is not Status.DELETED else None
     if record.status in CLEARED | {Status.DELETED}:
-        assert pairs <= ({(shown.generation, shown.build)} if shown else set()), f"stale chunks: {pairs}, shown {shown}"
+        assert builds <= ({(shown.generation, shown.build)} if shown else set()), (
+            f"stale chunks: {builds}, shown {shown}"
+        )
     chunks = 0
     if shown is not None and record.active is not None:
         seen = tuple(row[2:] for row in rows if row[:2] == (shown.generation, shown.build))
@@ -116,7 +118,7 @@ def prove(
     twice = paid.total() - len(paid)
     assert twice <= batches * BATCH, f"{twice} texts paid for twice; in flight were at most {batches * BATCH}"
     code = record.failure.code if record.failure else ""
-    return Proven(record.status, code, chunks, paid.total(), twice, record.work.epoch)
+    return Proven(record.status, code, chunks, paid.total(), twice, record.lease.epoch)
 
 
 def _no_lease(stack: Stack, record: Document) -> None:
@@ -125,7 +127,7 @@ def _no_lease(stack: Stack, record: Document) -> None:
     def none() -> bool:
         found = stack.services.documents.read(TENANT, record.id)
         assert found is not None
-        ends = (found.work.until, last_shard_lease(stack.services, found))
+        ends = (found.lease.until, last_shard_lease(stack.services, found))
         return all(each is None or each <= now() for each in ends)
 
     until(f"no lease of {record.id} lives", none)

@@ -20,11 +20,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from penstock.adapters.aws.budget import DynamoPaceTable
+from penstock.adapters.aws.budget import DynamoProviderBudgetTable
 from penstock.adapters.aws.clients import Clients, aws_clients
 from penstock.documents.api_keys import create_key
 from penstock.domain.ids import TenantId
-from penstock.domain.provider_budget import Pace
+from penstock.domain.provider_budget import ProviderBudget
 from penstock.local.emulator import Emulator, emulator
 from penstock.local.port import free_port
 from penstock.local.process import die_with_parent, end
@@ -155,7 +155,7 @@ class Stack:
     """Of each API, by its program's name."""
     apis: dict[str, httpx.Client]
     """What speaks to each."""
-    pace: Callable[[], Pace]
+    pace: Callable[[], ProviderBudget]
     """What all who share the provider know of it."""
     programs: dict[str, Program] = field(default_factory=dict)
     held: RLock = field(default_factory=RLock)
@@ -287,7 +287,7 @@ def running(
             settings_of_all = Settings()
             wired = services(settings_of_all, clients=clients)
         key = create_key(wired, TENANT, "faults")
-        paces = DynamoPaceTable(clients.dynamodb, made.table)
+        paces = DynamoProviderBudgetTable(clients.dynamodb, made.table)
         model = settings_of_all.openai_model
         apis = {name: parts.enter_context(_client(port, key)) for name, port in ports.items()}
         stack = Stack(
@@ -303,7 +303,7 @@ def running(
             wired,
             ports,
             apis,
-            lambda: paces.read(model) or Pace(),
+            lambda: paces.read(model) or ProviderBudget(),
         )
         for name in programs:
             stack.begin(name)

@@ -58,7 +58,9 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[dic
         path.write_bytes(content)
     monkeypatch.chdir(tmp_path)
     reader = ChildReader(ReadLimits(seconds=60))
-    door = Door(World(reader=reader, limits=Limits(chunk=4000, overlap=400)), settings(max_file_bytes=5_000_000))
+    door = Door(
+        World(reader=reader, limits=Limits(chunk_chars=4000, overlap_chars=400)), settings(max_file_bytes=5_000_000)
+    )
     with served(door) as url:
         environment = {"PENSTOCK_URL": url, "PENSTOCK_API_KEY": door.key, "COLUMNS": "200"}
         run = CliRunner()

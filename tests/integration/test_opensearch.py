@@ -16,7 +16,7 @@ from penstock.adapters.opensearch.arms import EXACT
 from penstock.adapters.opensearch.index import OpenSearchIndex
 from penstock.adapters.opensearch.server import Body, Server
 from penstock.domain.chunk import Chunk, Count, Entry, IndexQuery, Space, Vector
-from penstock.domain.document import Pair
+from penstock.domain.document import BuildId
 from penstock.domain.errors import Misconfigured, Refused, Transient
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.operations.doctor import Kind, examine
@@ -28,7 +28,7 @@ from tests.support.search_server import OwnServer
 from tests.support.world import TENANT, World, prose
 
 ACME, GLOBEX = TenantId("acme"), TenantId("globex")
-DOC, PAIR = DocumentId("doc"), Pair(1, 1)
+DOC, PAIR = DocumentId("doc"), BuildId(1, 1)
 SPACE = Space("letters", 16)
 
 
@@ -91,8 +91,8 @@ def test_no_request_can_reach_chunks_without_its_tenant(index: OpenSearchIndex, 
     index.without_vector(ACME, DOC, PAIR, 5)
     index.known_vectors(ACME, [SPACE.text_hash("x")])
     index.candidates(ACME, IndexQuery({"water": 1}, unit(1), 5, documents=(DOC,)))
-    assert list(index.pairs(ACME, DOC)) == [(DOC, PAIR, Count(3, 3))]
-    index.clear(ACME, DOC, older_than=Pair(2, 1), but=Pair(1, 9))
+    assert list(index.builds(ACME, DOC)) == [(DOC, PAIR, Count(3, 3))]
+    index.clear(ACME, DOC, older_than=BuildId(2, 1), but=BuildId(1, 9))
     index.check()
     seen = set()
     for method, path, body, params in server.asked:
@@ -198,7 +198,7 @@ def test_a_long_document_with_ten_changed_paragraphs_pays_for_few_chunks(server:
     world = World(
         embedder=embedder,
         index=OpenSearchIndex(server, embedder.space, alias=alias),  # type: ignore[arg-type]
-        limits=Limits(chunk=1000, overlap=100, shard=128),
+        limits=Limits(chunk_chars=1000, overlap_chars=100, shard_chunks=128),
     )
     paragraphs = Prose(5).text(820_000).split("\n\n")
     world.upload("\n\n".join(paragraphs), id="long")

@@ -15,7 +15,7 @@ import pytest
 
 from penstock.adapters.sqlite.index import SqliteIndex
 from penstock.domain.chunk import Chunk, Count, Entry, IndexQuery, Space, Vector
-from penstock.domain.document import Pair
+from penstock.domain.document import BuildId
 from penstock.domain.ids import DocumentId, TenantId
 
 SPACE = Space("letters", 8)
@@ -28,7 +28,7 @@ def entries(document: str, generation: int, number: int) -> list[Entry]:
     return [
         Entry(
             document=DocumentId(document),
-            pair=Pair(generation, 1),
+            build_id=BuildId(generation, 1),
             chunk=Chunk(ordinal, f"water {document} {generation} {ordinal}", 1, 1),
             hash=SPACE.text_hash(f"{document} {generation} {ordinal}"),
             vector=NORTH,
@@ -43,7 +43,7 @@ def entries(document: str, generation: int, number: int) -> list[Entry]:
 def found(index: SqliteIndex) -> list[tuple[str, int]]:
     """Document and generation of all that is found by words, and by vectors alike."""
     by_words, by_vectors = (
-        sorted((c.entry.document, c.entry.pair.generation) for c in index.candidates(ACME, query).found)
+        sorted((c.entry.document, c.entry.build_id.generation) for c in index.candidates(ACME, query).found)
         for query in (IndexQuery({"water": 1}, None, 1000), IndexQuery({}, NORTH, 1000))
     )
     assert by_words == by_vectors
@@ -100,7 +100,7 @@ def replace(folder: Path, told: Connection) -> None:
     index = SqliteIndex(folder, SPACE)
     while generation := told.recv():
         index.put(ACME, entries("doc", generation, 5))
-        index.clear(ACME, DocumentId("doc"), older_than=Pair(generation, 1))
+        index.clear(ACME, DocumentId("doc"), older_than=BuildId(generation, 1))
         told.send("done")
 
 
@@ -163,8 +163,8 @@ def test_a_killed_writer_leaves_whole_puts_and_an_index_that_works(tmp_path: Pat
     while here.poll():
         done = here.recv()
     for generation in range(1, done + 1):
-        assert index.count(ACME, DocumentId("doc"), Pair(generation, 1)) == Count(100, 100)
-    assert index.count(ACME, DocumentId("doc"), Pair(done + 1, 1)) in {Count(0, 0), Count(100, 100)}
+        assert index.count(ACME, DocumentId("doc"), BuildId(generation, 1)) == Count(100, 100)
+    assert index.count(ACME, DocumentId("doc"), BuildId(done + 1, 1)) in {Count(0, 0), Count(100, 100)}
     index.put(ACME, entries("next", 1, 5))
     answer = index.candidates(ACME, IndexQuery({"next": 1}, None, 1000))
     assert [each.entry.document for each in answer.found] == ["next"] * 5

@@ -24,7 +24,7 @@ from penstock.documents.receive import Upload, receive_upload
 from penstock.documents.remove import request_removal
 from penstock.domain.document import Document
 from penstock.domain.ids import DocumentId, TenantId
-from penstock.domain.lease import Work
+from penstock.domain.lease import Lease
 from penstock.domain.status import FINAL, Status
 from penstock.domain.task import Lane, Stage
 from penstock.lambdas.stages import HAND_ON
@@ -128,7 +128,7 @@ def timeless(record: Document) -> Document:
     receipt = record.receipt and replace(record.receipt, seconds=0)
     active = record.active and replace(
         record.active,
-        pair=replace(record.active.pair, generation=0),
+        build_id=replace(record.active.build_id, generation=0),
         receipt=replace(record.active.receipt, seconds=0),
         original=replace(record.active.original, version=""),
     )
@@ -136,8 +136,8 @@ def timeless(record: Document) -> Document:
         record,
         generation=0,
         accepted=record.accepted.min,
-        due=None,
-        ends=None,
+        sweep_at=None,
+        expires_at=None,
         receipt=receipt,
         failure=record.failure and replace(record.failure, at=None),
         active=active,
@@ -278,7 +278,7 @@ def test_each_stage_leaves_the_same_in_both_runtimes(
         "removed": Status.DELETED,
     }
     expected, found = by_worker.records(), stack.records()
-    epochs = {ident: record.work.epoch for ident, record in found.items()}
+    epochs = {ident: record.lease.epoch for ident, record in found.items()}
     assert (epochs["several-shards"] > 3) is (seconds < 900)
     assert _but_epochs(found) == _but_epochs(expected)
     assert by_worker.index()
@@ -288,6 +288,6 @@ def test_each_stage_leaves_the_same_in_both_runtimes(
 def _but_epochs(records: dict[str, Document]) -> dict[str, Document]:
     """A hand-on is a lease more: the work that was done is the same."""
     return {
-        ident: replace(record, work=Work(attempts=record.work.attempts, until=record.work.until))
+        ident: replace(record, lease=Lease(attempts=record.lease.attempts, until=record.lease.until))
         for ident, record in records.items()
     }

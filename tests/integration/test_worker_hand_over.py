@@ -66,7 +66,7 @@ def until(what: str, holds: object, seconds: float = 60) -> None:
 
 def written(stack: Stack) -> int:
     record = stack.record(BOOK)
-    build = stack.services().documents.read_build(TENANT, BOOK, record.pair)
+    build = stack.services().documents.read_build(TENANT, BOOK, record.build_id)
     return build.written if build else 0
 
 
@@ -97,13 +97,13 @@ def test_a_worker_that_is_stopped_hands_its_document_on_and_no_attempt_is_counte
             worker.terminate()
             assert worker.wait(30) == 0
         record = stack.record(BOOK)
-        assert (record.status, record.handed_on) == (Status.EXTRACTING, True)
-        assert (record.work.epoch, record.work.until, record.work.attempts) == (stop, None, 0)
+        assert (record.status, record.checkpointed) == (Status.EXTRACTING, True)
+        assert (record.lease.epoch, record.lease.until, record.lease.attempts) == (stop, None, 0)
     with running(stack, **long):
         until("it is final", lambda: stack.record(BOOK).status is Status.INDEXED, 120)
         until("the queues are empty", lambda: not stack.waiting())
     record = stack.record(BOOK)
-    assert (record.build, record.work.epoch, record.work.attempts) == (1, 3, 0)
+    assert (record.build, record.lease.epoch, record.lease.attempts) == (1, 3, 0)
     receipt = is_whole(stack, record)
     assert receipt.embedded == receipt.chunks
 
@@ -118,9 +118,9 @@ def test_a_worker_that_is_killed_costs_one_attempt_and_a_build_of_its_own(
         until("some shards are written", lambda: written(stack) > 2)
         worker.send_signal(signal.SIGKILL)
         worker.wait()
-    assert stack.record(BOOK).work.until is not None
+    assert stack.record(BOOK).lease.until is not None
     with running(stack, **SHORT_LEASE):
         until("it is final", lambda: stack.record(BOOK).status is Status.INDEXED, 120)
     record = stack.record(BOOK)
-    assert (record.build, record.work.epoch, record.work.attempts) == (2, 2, 1)
+    assert (record.build, record.lease.epoch, record.lease.attempts) == (2, 2, 1)
     is_whole(stack, record)

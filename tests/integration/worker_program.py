@@ -16,8 +16,8 @@ from pathlib import Path
 from penstock.celery_app.app import make_app
 from penstock.celery_app.options import WorkerOptions
 from penstock.domain.errors import Interrupted
-from penstock.pipeline.run import Done, HandBack
-from penstock.services import Halt, never
+from penstock.pipeline.run import Done, Redeliver
+from penstock.services import StopRequest, no_stop_request
 from penstock.settings import Settings
 from penstock.worker.process import start
 from penstock.worker.shutdown import bounded
@@ -28,7 +28,7 @@ class Journal:
     """What ran, in the order in which it did, across processes. It stands in the place of the services."""
 
     path: Path
-    halt: Callable[[], Halt | None] = never
+    stop_request: Callable[[], StopRequest | None] = no_stop_request
 
     @property
     def pings(self) -> Journal:
@@ -57,19 +57,19 @@ def run(journal, message, keep):
     if verb == "sleep":
         time.sleep(float(argument))
     elif verb == "steps" and first:  # it looks whether to go on, again and again
-        while (halt := journal.halt()) is None:
+        while (stop_request := journal.stop_request()) is None:
             time.sleep(0.02)
-        journal.write("halted" if halt.limit is None else "limited", message.document)
-        return HandBack(timedelta(0), "halted")
+        journal.write("halted" if stop_request.limit is None else "limited", message.document)
+        return Redeliver(timedelta(0), "halted")
     elif verb == "deaf" and first:  # nothing but an interruption, or a kill, ends it
         try:
             with keep(journal, None):
                 time.sleep(600)
         except Interrupted:
             journal.write("interrupted", message.document)
-            return HandBack(timedelta(0), "interrupted")
+            return Redeliver(timedelta(0), "interrupted")
     elif verb == "back" and first:
-        return HandBack(timedelta(seconds=float(argument)), "asked to")
+        return Redeliver(timedelta(seconds=float(argument)), "asked to")
     elif verb == "die" and first:
         os.kill(os.getpid(), signal.SIGKILL)
     elif verb == "raise" and first:

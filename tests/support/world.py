@@ -14,11 +14,11 @@ from penstock.documents.receive import ObjectEvent, Received, Upload, receive_ob
 from penstock.documents.remove import request_removal
 from penstock.documents.retry import request_retry
 from penstock.domain.chunk import Count, Entry
-from penstock.domain.document import Document, Pair
+from penstock.domain.document import BuildId, Document
 from penstock.domain.ids import DocumentId, TenantId, document_id
 from penstock.domain.task import Lane, Message, TaskId
 from penstock.operations.sweep import sweep
-from penstock.pipeline.run import Done, HandBack, Outcome, run
+from penstock.pipeline.run import Done, Outcome, Redeliver, run
 from penstock.ports import Change
 from penstock.records.leases import Claim
 from penstock.search.query import Answer, Question, search
@@ -89,9 +89,9 @@ class TroubledIndex(FakeSearchIndex):
         self._stumble()
         super().refresh(tenant)
 
-    def count(self, tenant: TenantId, document: DocumentId, pair: Pair) -> Count:
+    def count(self, tenant: TenantId, document: DocumentId, build_id: BuildId) -> Count:
         self._stumble()
-        return super().count(tenant, document, pair)
+        return super().count(tenant, document, build_id)
 
     def _stumble(self) -> None:
         if self.fail:
@@ -110,7 +110,9 @@ class World:
     uploads: FakeUploadTable = field(default_factory=FakeUploadTable)
     index: TroubledIndex = field(default_factory=TroubledIndex)
     reader: FakeReader = field(default_factory=lambda: FakeReader(paged=True))
-    limits: Limits = field(default_factory=lambda: Limits(chunk=400, overlap=40, shard=2, attempts=3))
+    limits: Limits = field(
+        default_factory=lambda: Limits(chunk_chars=400, overlap_chars=40, shard_chunks=2, attempts=3)
+    )
 
     def __post_init__(self) -> None:
         self.objects.clock = self.clock
@@ -189,7 +191,7 @@ class World:
                 return outcomes
             outcome = self.run(message)
             outcomes.append(outcome)
-            if isinstance(outcome, HandBack):
+            if isinstance(outcome, Redeliver):
                 self.clock.pass_time(outcome.delay)
                 self.queue.send(message, Lane.STANDARD)
         raise AssertionError(f"the queue does not come to rest: {outcomes[-5:]}")
@@ -203,12 +205,12 @@ class World:
     def search(self, text: str, *, k: int = 10, tenant: TenantId = TENANT) -> Answer:
         return search(self.services, tenant, Question(text, k))
 
-    def pairs(self, document: DocumentId, tenant: TenantId = TENANT) -> dict[Pair, int]:
+    def builds(self, document: DocumentId, tenant: TenantId = TENANT) -> dict[BuildId, int]:
         """How many chunks the index holds of each pair, seen by readers or not."""
-        counts: dict[Pair, int] = {}
+        counts: dict[BuildId, int] = {}
         for entry in self.index.entries(tenant):
             if entry.document == document:
-                counts[entry.pair] = counts.get(entry.pair, 0) + 1
+                counts[entry.build_id] = counts.get(entry.build_id, 0) + 1
         return counts
 
     def lose_chunk(self, tenant: TenantId = TENANT) -> None:
@@ -222,4 +224,4 @@ class World:
         return self
 
 
-__all__ = ["TENANT", "Done", "FakeClock", "HandBack", "World", "prose"]
+__all__ = ["TENANT", "Done", "FakeClock", "Redeliver", "World", "prose"]

@@ -13,7 +13,7 @@ from penstock.adapters.opensearch.login import Login
 from penstock.domain.task import QUEUES, Stage
 from penstock.lambdas.stages import MARGIN
 from penstock.settings import Settings
-from penstock.wiring import login_of
+from penstock.wiring import index_login
 from tests.support.paths import ROOT
 from tests.support.plan import WRITTEN, Plan, listed, statements
 
@@ -400,7 +400,7 @@ def test_functions_and_workers_sign_what_they_ask_of_the_domain(
             "opensearch",
             there.get("SearchEndpoint", "https://Domain.DomainEndpoint"),
         )
-        assert login_of(read) == Login(signed=True)
+        assert index_login(read) == Login(signed=True)
 
 
 def test_the_index_is_for_those_who_have_its_client() -> None:

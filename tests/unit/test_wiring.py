@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from penstock.adapters.aws.budget import DynamoPaceTable
+from penstock.adapters.aws.budget import DynamoProviderBudgetTable
 from penstock.adapters.embedders.openai import REQUEST_TOKENS, OpenAIEmbedder
 from penstock.adapters.opensearch.index import OpenSearchIndex
 from penstock.adapters.opensearch.login import Login
 from penstock.domain.errors import BadSetting, Misconfigured
 from penstock.domain.provider_budget import UNLIMITED, Amount
-from penstock.rate_limit.limiter import Turnstile
-from penstock.rate_limit.local_budget import OwnPace
+from penstock.rate_limit.limiter import RateLimiter
+from penstock.rate_limit.local_budget import LocalBudgetTable
 from penstock.settings import Settings
-from penstock.wiring import login_of, services
+from penstock.wiring import index_login, services
 
 NEEDED = {
     "bucket": "b",
@@ -50,7 +50,7 @@ def test_a_stored_key_makes_the_embedder_openai_and_is_not_read_before_it_is_nee
     assert embedder.space.model == "m"
 
 
-def turnstile(**settings: object) -> Turnstile:
+def turnstile(**settings: object) -> RateLimiter:
     embedder = services(Settings(**NEEDED, embedder="openai", **settings)).embedder
     assert isinstance(embedder, OpenAIEmbedder)
     return embedder.texts
@@ -59,7 +59,7 @@ def turnstile(**settings: object) -> Turnstile:
 def test_without_a_budget_the_provider_s_pace_is_kept_in_the_process() -> None:
     """And nothing is written."""
     alone = turnstile()
-    assert (type(alone.table), alone.limit) == (OwnPace, UNLIMITED)
+    assert (type(alone.table), alone.limit) == (LocalBudgetTable, UNLIMITED)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_without_a_budget_the_provider_s_pace_is_kept_in_the_process() -> None:
 )
 def test_a_budget_is_shared_through_the_table(settings: dict[str, int], limit: Amount) -> None:
     shared = turnstile(**settings)
-    assert (type(shared.table), shared.limit) == (DynamoPaceTable, limit)
+    assert (type(shared.table), shared.limit) == (DynamoProviderBudgetTable, limit)
 
 
 def test_an_empty_budget_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +105,7 @@ def test_a_managed_domain_is_asked_by_signed_requests_and_others_as_they_want_it
 ) -> None:
     """Nothing connects, and no credentials are looked for."""
     read = Settings(**NEEDED, index="opensearch", **settings)
-    assert login_of(read) == login
+    assert index_login(read) == login
     assert isinstance(services(read).index, OpenSearchIndex)
 
 
@@ -171,4 +171,4 @@ def test_an_adapter_that_there_is_not_is_refused_with_those_that_there_are(setti
 
 def test_numbers_of_the_settings_reach_the_verbs(tmp_path: Path) -> None:
     limits = services(Settings(**NEEDED, chunk_chars=500, shard_chunks=3, lease_seconds=7, attempts=2)).limits
-    assert (limits.chunk, limits.shard, limits.lease.total_seconds(), limits.attempts) == (500, 3, 7, 2)
+    assert (limits.chunk_chars, limits.shard_chunks, limits.lease.total_seconds(), limits.attempts) == (500, 3, 7, 2)

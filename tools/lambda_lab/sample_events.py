@@ -100,13 +100,13 @@ def _extract(services: Services, document: DocumentId) -> None:
 
 def _one_shard_left(services: Services) -> None:
     """Of the weir, so that the event completes it; of the sluice too, but somebody works on that one."""
-    small = replace(services, limits=replace(services.limits, chunk=400, overlap=40, shard=8))
+    small = replace(services, limits=replace(services.limits, chunk_chars=400, overlap_chars=40, shard_chunks=8))
     for document in (_WEIR, _SLUICE):
         receive(small, document)
         _extract(small, document)
         record = services.documents.read(TENANT, document)
         assert record is not None
-        build = services.documents.read_build(TENANT, document, record.pair)
+        build = services.documents.read_build(TENANT, document, record.build_id)
         assert build is not None
         assert build.total is not None
         for shard in range(1, build.total):

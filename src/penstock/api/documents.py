@@ -281,7 +281,7 @@ def _known_id(text: str) -> DocumentId:
 
 def _original(record: Document, generation: int | None) -> Original | None:
     active = record.active
-    if active is not None and generation in {None, active.pair.generation}:
+    if active is not None and generation in {None, active.build_id.generation}:
         return active.original
     return record.original if generation in {None, record.generation} else None
 

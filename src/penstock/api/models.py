@@ -79,9 +79,12 @@ class Active(BaseModel):
     def of(cls, document: Document) -> Self | None:
         if document.visible is None or document.active is None:
             return None
-        pair, edition = document.visible, document.active
+        build_id, edition = document.visible, document.active
         return cls(
-            generation=pair.generation, build=pair.build, name=edition.original.name, chunks=edition.receipt.chunks
+            generation=build_id.generation,
+            build=build_id.build,
+            name=edition.original.name,
+            chunks=edition.receipt.chunks,
         )
 
 

@@ -126,7 +126,7 @@ def announce_upload(
         document_id=upload.document,
         url=form.url,
         fields=dict(form.fields),
-        expires_at=upload.expires,
+        expires_at=upload.post_until,
         task_id=str(upload.task),
         status_url=url,
     )

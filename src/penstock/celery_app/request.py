@@ -13,7 +13,7 @@ _TO_DIE = 60
 """Seconds after its hard limit within which a process is gone."""
 
 
-class HandedBack(Reject):
+class RedeliverAfter(Reject):
     """The task wants its message back after a delay. It crosses the pool as an exception, because a result cannot say
     so, and the pool process has no hold of the message. A Reject, so that a stock worker would not delete it either."""
 
@@ -23,7 +23,7 @@ class HandedBack(Reject):
         self.delay = delay
         self.why = why
 
-    def __reduce__(self) -> tuple[type[HandedBack], tuple[float, str]]:
+    def __reduce__(self) -> tuple[type[RedeliverAfter], tuple[float, str]]:
         return type(self), (self.delay, self.why)
 
 
@@ -39,9 +39,9 @@ class Request(request.Request):
         error = exc_info.exception
         if isinstance(error, ExceptionWithTraceback):
             error = error.exc
-        if not isinstance(error, HandedBack):
+        if not isinstance(error, RedeliverAfter):
             super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
             return
         task_ready(self)
         self.acknowledged = True
-        self.message.channel.hand_back(self.message.delivery_tag, error.delay)
+        self.message.channel.return_message(self.message.delivery_tag, error.delay)

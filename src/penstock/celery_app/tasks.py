@@ -12,14 +12,14 @@ from celery import Celery
 
 from penstock.adapters.celery.wire_format import PING_TASK, STAGE_TASKS, SWEEP_TASK
 from penstock.celery_app.lease_renewal import renewing
-from penstock.celery_app.request import HandedBack, Request
+from penstock.celery_app.request import RedeliverAfter, Request
 from penstock.domain.errors import Transient
 from penstock.domain.ids import tenant_id
 from penstock.domain.task import Message, Stage
 from penstock.operations.sweep import sweep
-from penstock.pipeline.run import HandBack, Keep, Run
+from penstock.pipeline.run import KeepLease, Redeliver, Run
 from penstock.services import Services
-from penstock.telemetry.context import about
+from penstock.telemetry.context import log_context
 
 logger = logging.getLogger(__name__)
 
@@ -51,10 +51,10 @@ def register(app: Celery, services: Callable[[], Services], run: Run, time_limit
     app.task(name=PING_TASK, Request=Request, shared=False, time_limit=_PING_LIMIT)(_ping_task(services))
 
 
-def _stage_task(stage: Stage, services: Callable[[], Services], run: Run, keep: Keep) -> Callable[..., None]:
+def _stage_task(stage: Stage, services: Callable[[], Services], run: Run, keep: KeepLease) -> Callable[..., None]:
     def work(**arguments: object) -> None:
         message = Message.of(stage, arguments)
-        with about(stage=stage.value, **message.arguments()):
+        with log_context(stage=stage.value, **message.arguments()):
             work_on(message)
 
     def work_on(message: Message) -> None:
@@ -63,9 +63,9 @@ def _stage_task(stage: Stage, services: Callable[[], Services], run: Run, keep: 
         name = f"{stage} {message.tenant}/{message.document} {message.generation}"
         if message.shard is not None:
             name += f" shard {message.shard}"
-        if isinstance(outcome, HandBack):
+        if isinstance(outcome, Redeliver):
             logger.info("%s: again in %.0f s: %s", name, outcome.delay.total_seconds(), outcome.why)
-            raise HandedBack(outcome.delay.total_seconds(), outcome.why)
+            raise RedeliverAfter(outcome.delay.total_seconds(), outcome.why)
         logger.info("%s: done in %.2f s", name, monotonic() - began)
 
     return work

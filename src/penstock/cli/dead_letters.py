@@ -52,7 +52,7 @@ def list_letters(
 
     services = operators_services()
     found = list(islice(letters(services, kept=kept, queue=queue, reason=reason, tenant=tenant), limit))
-    waiting = {name.value: count for name, count in services.queue.buried().items() if count}
+    waiting = {name.value: count for name, count in services.queue.dead_letter_counts().items() if count}
     if as_json:
         print_json({"letters": [_told(each) for each in found], "not_settled_yet": waiting})
         return

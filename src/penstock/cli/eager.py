@@ -28,7 +28,7 @@ from penstock.documents.receive import Upload, receive_upload
 from penstock.domain.errors import BadRequest, PenstockError, TooLarge, Transient
 from penstock.domain.ids import TenantId, document_id, tenant_id
 from penstock.domain.task import Lane, Message, Stage
-from penstock.pipeline.run import HandBack, run
+from penstock.pipeline.run import Redeliver, run
 from penstock.services import Services
 from penstock.settings import Settings
 from penstock.wiring import services
@@ -44,10 +44,10 @@ class EagerQueue:
     def send(self, message: Message, lane: Lane, *, delay: timedelta = timedelta(0)) -> None:  # noqa: ARG002
         heapq.heappush(self._waiting, (time.monotonic() + delay.total_seconds(), next(self._numbers), message))
 
-    def bury(self, message: Message, reason: str) -> None:
+    def dead_letter(self, message: Message, reason: str) -> None:
         """The record says what failed, and this process ends with it."""
 
-    def buried(self) -> Mapping[Stage, int]:
+    def dead_letter_counts(self) -> Mapping[Stage, int]:
         """None are kept."""
         return {}
 
@@ -63,7 +63,7 @@ class EagerQueue:
             due, _, message = heapq.heappop(self._waiting)
             time.sleep(max(0.0, due - time.monotonic()))
             outcome = run(services, message, renewing)
-            if isinstance(outcome, HandBack):
+            if isinstance(outcome, Redeliver):
                 self.send(message, Lane.STANDARD, delay=outcome.delay)
 
 

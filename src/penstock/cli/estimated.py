@@ -90,7 +90,9 @@ def _estimate(settings: Settings, path: Path, model: str) -> Estimate:
     except TypeNotAccepted as error:
         return Estimate(path.stat().st_size, problem=error)
     reader = ChildReader(settings.read_limits())
-    limits = Limits(chunk=settings.chunk_chars, overlap=settings.overlap_chars, shard=settings.shard_chunks)
+    limits = Limits(
+        chunk_chars=settings.chunk_chars, overlap_chars=settings.overlap_chars, shard_chunks=settings.shard_chunks
+    )
     return estimate(reader, path, limits, _fits(model))
 
 

@@ -58,9 +58,9 @@ def await_upload(
         content_type=announced.content_type,
         source=source,
         announced=now,
-        expires=expires,
+        post_until=expires,
         # An event may wait in its queue, and whoever polls may come late: as long as a tombstone is kept.
-        ends=expires + services.limits.tombstone,
+        expires_at=expires + services.limits.keep_tombstone,
         lane=lane,
         metadata=dict(metadata),
         sha256=announced.sha256,

@@ -21,8 +21,8 @@ from penstock.domain.ids import DocumentId, TenantId, derived_id
 from penstock.domain.status import Status
 from penstock.ports import Listed, Member
 from penstock.reading.text.characters import one_line
-from penstock.records.compare_and_set import revise
-from penstock.records.leases import Claim, HandedOn, held, put_down
+from penstock.records.compare_and_set import update_record
+from penstock.records.leases import Checkpointed, Claim, held, release
 from penstock.services import Services
 
 _PREFIX = 16
@@ -54,7 +54,7 @@ def member_name(archive: str, path: Sequence[str]) -> str:
 
 
 @dataclass(slots=True)
-class Taking:
+class MemberReceiver:
     """An extract that takes an archive apart."""
 
     services: Services
@@ -74,8 +74,8 @@ class Taking:
             Transient: a service did not answer, or what was there before is still being removed.
         """
         services, record = self.services, self.claim.document
-        if member.size > services.limits.file:
-            raise TooLarge(limit=services.limits.file)
+        if member.size > services.limits.file_bytes:
+            raise TooLarge(limit=services.limits.file_bytes)
         self._look_at_the_time()
         self._note()
         document = member_id(record.tenant, record.id, member.path)
@@ -121,16 +121,16 @@ class Taking:
     @property
     def _holds(self) -> bool:
         """Whether the record says that there are members."""
-        return self._noted or self.claim.document.holds
+        return self._noted or self.claim.document.has_members
 
     def _look_at_the_time(self) -> None:
-        halt = self.services.halt()
-        if halt is None:
+        stop_request = self.services.stop_request()
+        if stop_request is None:
             return
-        if halt.limit is not None and not self._new:
-            raise OutOfTime(limit=halt.limit, kind="zip", way_out=halt.way_out)
-        put_down(self.services, self.claim)
-        raise HandedOn
+        if stop_request.limit is not None and not self._new:
+            raise OutOfTime(limit=stop_request.limit, kind="zip", way_out=stop_request.way_out)
+        release(self.services, self.claim)
+        raise Checkpointed
 
     def _note(self) -> None:
         """That there are members, before there are: a removal looks for them then."""
@@ -138,20 +138,20 @@ class Taking:
             return
 
         def decide(record: Document | None) -> Document:
-            return replace(held(record, self.claim), holds=True)
+            return replace(held(record, self.claim), has_members=True)
 
-        revise(self.services, self.claim.tenant, self.claim.document.id, decide)
+        update_record(self.services, self.claim.tenant, self.claim.document.id, decide)
         self._noted = True
 
 
-def remove_all(services: Services, claim: Claim) -> None:
+def remove_with_members(services: Services, claim: Claim) -> None:
     """The delete stage. What came in an archive goes first: the archive is told as deleted when all of it is.
 
     Raises:
         MembersLeft: not yet.
         LeftBehind, Fenced, Transient: as for `remove`.
     """
-    if claim.document.holds and (left := remove_members(services, claim.document, strays=True)):
+    if claim.document.has_members and (left := remove_members(services, claim.document, strays=True)):
         raise MembersLeft(count=left, retry_after=min(_SOON + left / _BATCH, _LATE))
     remove(services, claim)
 

@@ -11,8 +11,8 @@ from penstock.domain.ids import DocumentId, TenantId
 from penstock.domain.status import FINAL, Status
 from penstock.domain.task import Message, Operation, TaskId
 from penstock.records.cleanup import clear_files, clear_stale
-from penstock.records.compare_and_set import revise, revise_known, standing
-from penstock.records.leases import Claim, last_shard_lease, let_go
+from penstock.records.compare_and_set import existing_record, update_known_record, update_record
+from penstock.records.leases import Claim, last_shard_lease, release_if_held
 from penstock.services import Services
 
 
@@ -29,23 +29,23 @@ def request_cancel(services: Services, tenant: TenantId, document: DocumentId) -
     now = services.clock()
 
     def decide(record: Document | None) -> Document:
-        record = standing(record, document)
+        record = existing_record(record, document)
         if record.cancel or record.status is Status.CANCELLED:
             return record
         if record.status in FINAL:
             raise NothingToCancel(document=document, status=record.status)
         if record.status is Status.QUEUED:
             return _cancelled(services, record)
-        return replace(record, cancel=True, due=now)
+        return replace(record, cancel=True, sweep_at=now)
 
-    _, record = revise(services, tenant, document, decide)
+    _, record = update_record(services, tenant, document, decide)
     assert record is not None, "a cancel deletes nothing"
     if record.cancel and _held_until(services, record) is None:
         _end(services, record)
     return TaskId(Operation.INGEST, record.generation, record.id)
 
 
-def stand_down(services: Services, message: Message, claim: Claim | None = None) -> None:
+def stop_cancelled(services: Services, message: Message, claim: Claim | None = None) -> None:
     """What a worker does that finds its work cancelled: let go of it. The last one to do so ends the attempt.
 
     Raises:
@@ -53,7 +53,7 @@ def stand_down(services: Services, message: Message, claim: Claim | None = None)
         Transient: a service did not answer; the sweep ends it.
     """
     if claim is not None:
-        let_go(services, claim)
+        release_if_held(services, claim)
     record = services.documents.read(TenantId(message.tenant), DocumentId(message.document))
     if record is not None and record.generation == message.generation and record.cancel:
         finish_cancel(services, record)
@@ -63,11 +63,11 @@ def finish_cancel(services: Services, record: Document) -> None:
     """Remove what a cancelled attempt wrote, and end it; unless somebody still holds it: then not before that is over.
 
     Raises:
-        Fenced, Transient: as for `stand_down`.
+        Fenced, Transient: as for `stop_cancelled`.
     """
     until = _held_until(services, record)
     if until is not None:
-        revise_known(services, record.tenant, record.id, record, lambda found: _due(found, record, until))
+        update_known_record(services, record.tenant, record.id, record, lambda found: _due(found, record, until))
         return
     clear_stale(services, record)
     clear_files(services, record)
@@ -75,40 +75,40 @@ def finish_cancel(services: Services, record: Document) -> None:
 
 
 def _due(found: Document | None, record: Document, until: datetime) -> Document:
-    if found is None or found.pair != record.pair or not found.cancel:
+    if found is None or found.build_id != record.build_id or not found.cancel:
         raise Fenced
-    return found if found.due == until else replace(found, due=until)
+    return found if found.sweep_at == until else replace(found, sweep_at=until)
 
 
 def _end(services: Services, record: Document) -> None:
     """Nobody holds it, and nobody can take it while its cancel is asked for."""
 
     def decide(found: Document | None) -> Document:
-        if found is None or found.pair != record.pair or not found.cancel:
+        if found is None or found.build_id != record.build_id or not found.cancel:
             raise Fenced
         return _cancelled(services, found)
 
     try:
-        revise_known(services, record.tenant, record.id, record, decide)
+        update_known_record(services, record.tenant, record.id, record, decide)
     except Fenced:
         return  # another has ended it, or a later wish came first
 
 
 def _cancelled(services: Services, record: Document) -> Document:
     """Whoever stalls may write on for a lease: what it wrote goes then, once more."""
-    stray = record.stray or record.build != 0
+    stray = record.needs_cleanup or record.build != 0
     return record.moved(
         Status.CANCELLED,
         cancel=False,
-        work=replace(record.work, until=None, rest=None),
+        lease=replace(record.lease, until=None, not_before=None),
         pages_read=0,
         pages=0,
-        stray=stray,
-        due=services.clock() + services.limits.lease if stray else None,
+        needs_cleanup=stray,
+        sweep_at=services.clock() + services.limits.lease if stray else None,
     )
 
 
 def _held_until(services: Services, record: Document) -> datetime | None:
     """When the last lease on the newest build ends; None where none is alive."""
-    now, ends = services.clock(), (record.work.until, last_shard_lease(services, record))
+    now, ends = services.clock(), (record.lease.until, last_shard_lease(services, record))
     return max((each for each in ends if each is not None and each > now), default=None)

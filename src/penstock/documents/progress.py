@@ -151,15 +151,15 @@ def task(services: Services, tenant: TenantId, id: TaskId) -> TaskView:  # noqa:
 def _upload(services: Services, tenant: TenantId, id: TaskId) -> TaskView:  # noqa: A002
     """Once the file has come, how its ingest stands. One that comes late is taken all the same: S3 accepted it."""
     upload, now = services.uploads.find(tenant, UploadId(id.document)), services.clock()
-    if upload is None or upload.task != id or upload.ends <= now:
+    if upload is None or upload.task != id or upload.expires_at <= now:
         raise NotFound(what="task", id=str(id))
     if upload.generation is not None:
         ingest = task(services, tenant, TaskId(Operation.INGEST, upload.generation, upload.document))
         return replace(ingest, id=id, upload=upload)
     view = TaskView(id, TaskState.PENDING, None, Progress(0, None, "pages"), upload=upload)
-    if now < upload.expires + _ON_ITS_WAY:
+    if now < upload.post_until + _ON_ITS_WAY:
         return view
-    missing = UploadMissing(until=upload.expires.isoformat(timespec="seconds"))
+    missing = UploadMissing(until=upload.post_until.isoformat(timespec="seconds"))
     return replace(
         view, state=TaskState.FAILURE, failure=Failure(missing.code, str(missing)), next_steps=_ANNOUNCE_AGAIN
     )
@@ -180,7 +180,7 @@ def _ingest(document: Document, build: Build | None, id: TaskId, now: datetime) 
 def _under_way(document: Document, build: Build | None, view: TaskView, now: datetime) -> TaskView:
     if document.cancel:
         return replace(view, state=TaskState.STARTED, reason="cancelling")
-    held = any(work.alive(now) for work in (document.work, *(build.work.values() if build else ())))
+    held = any(lease.is_alive(now) for lease in (document.lease, *(build.leases.values() if build else ())))
     if document.failure is not None and not held:
         return replace(view, state=TaskState.RETRY)
     if document.status is Status.QUEUED:
@@ -191,7 +191,7 @@ def _under_way(document: Document, build: Build | None, view: TaskView, now: dat
 def _overtaken(document: Document, id: TaskId) -> TaskView:  # noqa: A002
     """An ingest whose generation is no longer the newest, or whose document is going: it succeeded, or never will."""
     active = document.active
-    if active is not None and active.pair.generation == id.generation:
+    if active is not None and active.build_id.generation == id.generation:
         return TaskView(id, TaskState.SUCCESS, document.status, _all_of(active.receipt), receipt=active.receipt)
     reason = "superseded" if id.generation < document.generation else "deleted"
     return TaskView(id, TaskState.REVOKED, document.status, Progress(0, None, "pages"), reason=reason)
@@ -202,8 +202,8 @@ def _removal(document: Document, id: TaskId, now: datetime) -> TaskView:  # noqa
     if going and document.status not in _GOING:
         raise NotFound(what="task", id=str(id))
     if going and document.status is Status.DELETING:
-        state = TaskState.STARTED if document.work.alive(now) else TaskState.PENDING
-        if document.work.attempts and state is TaskState.PENDING:
+        state = TaskState.STARTED if document.lease.is_alive(now) else TaskState.PENDING
+        if document.lease.attempts and state is TaskState.PENDING:
             state = TaskState.RETRY
         return TaskView(id, state, document.status, Progress(0, 1, "documents"), failure=document.failure)
     # A number is never used twice: where a later generation is, the removal of this one has come to its end.
@@ -232,7 +232,7 @@ def _unit(receipt: Receipt | None) -> str:
 def _build_of(services: Services, document: Document) -> Build | None:
     if document.status in PUBLISHED or document.status in _GOING or not document.build:
         return None
-    return services.documents.read_build(document.tenant, document.id, document.pair)
+    return services.documents.read_build(document.tenant, document.id, document.build_id)
 
 
 def _next_steps(document: Document) -> tuple[str, ...]:

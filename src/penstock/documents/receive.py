@@ -16,8 +16,8 @@ from penstock.domain.status import Status
 from penstock.domain.task import Lane, Operation, TaskId
 from penstock.domain.upload import AwaitedUpload, UploadId
 from penstock.ports import Stored
-from penstock.records.compare_and_set import revise_known
-from penstock.records.requeue import ask, requeued
+from penstock.records.compare_and_set import update_known_record
+from penstock.records.requeue import requeued, send_extract
 from penstock.services import Limits, Services
 
 log = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ def _awaited(services: Services, event: ObjectEvent) -> tuple[TenantId, AwaitedU
         raise BadRequest(why=f"{event.key!r} is no key of an upload: ask POST /v1/uploads for one.")
     tenant = tenant_id(parts[1])
     upload = services.uploads.find(tenant, UploadId(parts[2]))
-    return tenant, None if upload is None or upload.ends <= services.clock() else upload
+    return tenant, None if upload is None or upload.expires_at <= services.clock() else upload
 
 
 def _receive_upload_of(services: Services, upload: AwaitedUpload, event: ObjectEvent) -> Received | None:
@@ -259,7 +259,7 @@ def receive_document(services: Services, arrival: Arrival, known: Document | Non
             return _seen_again(record, arrival.original)
         return _replaced(record, arrival, now, services.limits)
 
-    before, after = revise_known(services, arrival.tenant, arrival.document, known, decide)
+    before, after = update_known_record(services, arrival.tenant, arrival.document, known, decide)
     assert after is not None, "a receive never deletes the record"
     asked = before is None or before.status is not Status.QUEUED or before.generation != after.generation
     if after.status in {Status.DELETING, Status.DELETED}:
@@ -267,7 +267,7 @@ def receive_document(services: Services, arrival: Arrival, known: Document | Non
         services.objects.remove(arrival.tenant, arrival.original.key, arrival.original.version)
     if after.status is not Status.QUEUED or not asked:
         return Received(after, already_here=True)
-    ask(services, after)
+    send_extract(services, after)
     return Received(after, already_here=False)
 
 
@@ -283,8 +283,8 @@ def _first(arrival: Arrival, now: datetime, limits: Limits) -> Document:
         lane=arrival.lane,
         metadata=dict(arrival.metadata or {}),
         container=arrival.container,
-        due=now + limits.resend,
-        wait=int(limits.resend.total_seconds()),
+        sweep_at=now + limits.resend_after,
+        resend_wait=int(limits.resend_after.total_seconds()),
     )
 
 

@@ -8,16 +8,16 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 
-from penstock.domain.document import Document, Original, Pair, earlier, milliseconds
+from penstock.domain.document import BuildId, Document, Original, earlier, milliseconds
 from penstock.domain.errors import Fenced, LeftBehind, NotFound, Transient
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.domain.receipt import Removal
 from penstock.domain.status import Status
 from penstock.domain.task import Message, Operation, Stage, TaskId
 from penstock.ports import Change, Listed
-from penstock.records.compare_and_set import revise, revise_known
+from penstock.records.compare_and_set import update_known_record, update_record
 from penstock.records.leases import Claim, held
-from penstock.records.work_files import ROOMS, attempts_in, discard, pair_of_key
+from penstock.records.work_files import FOLDERS, attempts_in, build_id_of_key, discard
 from penstock.services import Services
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def receive_removal(services: Services, tenant: TenantId, document: DocumentId, 
 def _revised(
     services: Services, tenant: TenantId, document: DocumentId, decide: Callable[[Document | None], Document]
 ) -> Document:
-    before, after = revise(services, tenant, document, decide)
+    before, after = update_record(services, tenant, document, decide)
     assert after is not None, "a removal leaves a tombstone"
     if after.status is Status.DELETING and before is not None and before.status is not Status.DELETING:
         try:
@@ -94,9 +94,9 @@ def _deleting(services: Services, record: Document, original: Original) -> Docum
     return record.moved(
         Status.DELETING,
         original=original,
-        due=services.clock() + services.limits.resend,
-        wait=int(services.limits.resend.total_seconds()),
-        work=replace(record.work, attempts=0, rest=None),
+        sweep_at=services.clock() + services.limits.resend_after,
+        resend_wait=int(services.limits.resend_after.total_seconds()),
+        lease=replace(record.lease, attempts=0, not_before=None),
         failure=None,
         history=(),
         cancel=False,
@@ -106,8 +106,10 @@ def _deleting(services: Services, record: Document, original: Original) -> Docum
 def _tombstone(
     services: Services, tenant: TenantId, document: DocumentId, removed: Original, now: datetime
 ) -> Document:
-    ends = now + services.limits.tombstone
-    return Document(tenant, document, milliseconds(now), Status.DELETED, now, removed, source="", ends=ends, due=ends)
+    ends = now + services.limits.keep_tombstone
+    return Document(
+        tenant, document, milliseconds(now), Status.DELETED, now, removed, source="", expires_at=ends, sweep_at=ends
+    )
 
 
 def remove(services: Services, claim: Claim) -> None:
@@ -128,11 +130,11 @@ def remove(services: Services, claim: Claim) -> None:
     services.index.clear(tenant, record.id, older_than=_end(record))
     for original in _originals(record):
         services.objects.remove(tenant, original.key, original.version)
-    for room in ROOMS:
-        for pair, place in attempts_in(services, record, room):
-            if pair < _end(record):
+    for room in FOLDERS:
+        for build_id, place in attempts_in(services, record, room):
+            if build_id < _end(record):
                 discard(services, tenant, place)
-    build = services.documents.read_build(tenant, record.id, record.pair)
+    build = services.documents.read_build(tenant, record.id, record.build_id)
     if build is not None:
         services.documents.write(tenant, Change(build, None))
     left = _found(services, record)
@@ -141,9 +143,9 @@ def remove(services: Services, claim: Claim) -> None:
     _entomb(services, noted)
 
 
-def _end(record: Document) -> Pair:
+def _end(record: Document) -> BuildId:
     """Newer than every pair of this generation."""
-    return Pair(record.generation + 1, 0)
+    return BuildId(record.generation + 1, 0)
 
 
 def _originals(record: Document) -> set[Original]:
@@ -153,8 +155,8 @@ def _originals(record: Document) -> set[Original]:
 def _found(services: Services, record: Document) -> Removal:
     """What there is of this generation and of older ones."""
     services.index.refresh(record.tenant)
-    pairs = services.index.pairs(record.tenant, record.id)
-    chunks = sum(count.chunks for _, pair, count in pairs if pair < _end(record))
+    builds = services.index.builds(record.tenant, record.id)
+    chunks = sum(count.chunks for _, build_id, count in builds if build_id < _end(record))
     objects, versions, last = 0, 0, ""
     for each in chain(_versions(services, record), _files(services, record)):
         objects += each.key != last
@@ -177,10 +179,10 @@ def _versions(services: Services, record: Document) -> Iterator[Listed]:
 
 
 def _files(services: Services, record: Document) -> Iterator[Listed]:
-    for room in ROOMS:
+    for room in FOLDERS:
         for each in services.objects.listed(record.tenant, f"{room}/{record.tenant}/{record.id}/"):
-            pair = pair_of_key(each.key)
-            if pair is not None and pair < _end(record) and not each.marker:
+            build_id = build_id_of_key(each.key)
+            if build_id is not None and build_id < _end(record) and not each.marker:
                 yield each
 
 
@@ -192,7 +194,7 @@ def _noted(services: Services, claim: Claim, found: Removal) -> Claim:
         removal = found if record.removal is None else record.removal.with_more(found)
         return record if removal == record.removal else replace(record, removal=removal)
 
-    _, after = revise_known(services, claim.tenant, claim.document.id, claim.document, decide)
+    _, after = update_known_record(services, claim.tenant, claim.document.id, claim.document, decide)
     assert after is not None, "noting deletes nothing"
     return replace(claim, document=after)
 
@@ -207,7 +209,7 @@ def remove_missing(services: Services, claim: Claim) -> None:
 
     def decide(record: Document | None) -> Document:
         record = held(record, claim)
-        return _deleting(services, replace(record, work=record.work.returned(claim.epoch)), record.original)
+        return _deleting(services, replace(record, lease=record.lease.released(claim.epoch)), record.original)
 
     _revised(services, claim.tenant, claim.document.id, decide)
 
@@ -217,7 +219,7 @@ def _entomb(services: Services, claim: Claim) -> None:
 
     def decide(record: Document | None) -> Document:
         record = held(record, claim)
-        ends = now + services.limits.tombstone
+        ends = now + services.limits.keep_tombstone
         trace = Original(record.original.key, "", "", 0, "", sequencer=record.original.sequencer)
         return record.moved(
             Status.DELETED,
@@ -226,11 +228,11 @@ def _entomb(services: Services, claim: Claim) -> None:
             receipt=None,
             failure=None,
             metadata={},
-            work=record.work.returned(claim.epoch),
-            stray=False,
+            lease=record.lease.released(claim.epoch),
+            needs_cleanup=False,
             cancel=False,
-            ends=ends,
-            due=ends,
+            expires_at=ends,
+            sweep_at=ends,
         )
 
-    revise_known(services, claim.tenant, claim.document.id, claim.document, decide)
+    update_known_record(services, claim.tenant, claim.document.id, claim.document, decide)

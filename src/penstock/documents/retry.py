@@ -9,8 +9,8 @@ from penstock.domain.errors import NothingToRetry
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.domain.status import Status
 from penstock.domain.task import Operation, TaskId
-from penstock.records.compare_and_set import revise, standing
-from penstock.records.requeue import ask, requeued
+from penstock.records.compare_and_set import existing_record, update_record
+from penstock.records.requeue import requeued, send_extract
 from penstock.services import Services
 
 _GOES_ON = frozenset({Status.QUEUED, Status.EXTRACTING, Status.EMBEDDING})
@@ -34,15 +34,15 @@ def request_retry(
     now = services.clock()
 
     def decide(record: Document | None) -> Document:
-        record = standing(record, document)
+        record = existing_record(record, document)
         if record.status in _GOES_ON and not record.cancel:
             return record
         if not record.cancel and record.status not in of:
             raise NothingToRetry(document=document, status=record.status)
         return requeued(record, now, services.limits)
 
-    before, after = revise(services, tenant, document, decide)
+    before, after = update_record(services, tenant, document, decide)
     assert after is not None, "a retry deletes nothing"
     if after is not before:
-        ask(services, after)
+        send_extract(services, after)
     return TaskId(Operation.INGEST, after.generation, after.id)

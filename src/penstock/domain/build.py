@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Self
 
 from penstock.domain.chunk import Cut
-from penstock.domain.document import Pair
+from penstock.domain.document import BuildId
 from penstock.domain.ids import DocumentId, TenantId
-from penstock.domain.lease import Work
+from penstock.domain.lease import Lease
 from penstock.domain.receipt import Receipt
 
 
@@ -21,7 +21,7 @@ class Build:
 
     tenant: TenantId
     document: DocumentId
-    pair: Pair
+    build_id: BuildId
     total: int | None = None
     """How many shards there are; unknown until extract has written the last."""
     written: int = 0
@@ -29,7 +29,7 @@ class Build:
     pages: int = 0
     """Of the whole file, as its format says; 0 where it does not say."""
     done: frozenset[int] = frozenset()
-    work: Mapping[int, Work] = field(default_factory=dict)
+    leases: Mapping[int, Lease] = field(default_factory=dict)
     """Of the shards that were claimed and are not done."""
     chunks: int = 0
     embedded: int = 0
@@ -39,7 +39,7 @@ class Build:
     """What extract knows of the receipt: whole once the total is known."""
     resume: Cut | None = None
     """Where extract goes on, once its time has run out."""
-    ends: datetime | None = None
+    expires_at: datetime | None = None
     """When it may go, should nobody have removed it."""
     revision: int = 0
 
@@ -52,19 +52,19 @@ class Build:
         """Shards that were written and are not done, in order."""
         return [shard for shard in range(self.written) if shard not in self.done]
 
-    def work_on(self, shard: int) -> Work:
+    def lease_of(self, shard: int) -> Lease:
         """A shard's epochs count on from the revision, which moves with every lease: so they grow even over a shard
         that was done and is done again, and nothing need be kept of finished ones."""
-        return self.work.get(shard, Work(epoch=self.revision))
+        return self.leases.get(shard, Lease(epoch=self.revision))
 
-    def with_work(self, shard: int, work: Work) -> Self:
-        return replace(self, work={**self.work, shard: work})
+    def with_lease(self, shard: int, lease: Lease) -> Self:
+        return replace(self, leases={**self.leases, shard: lease})
 
-    def once_more(self) -> Self:
+    def reopen(self) -> Self:
         """All shards open again, each with the attempts that this cost."""
         reopened = self.reopened + 1
-        again = {shard: Work(epoch=self.revision, attempts=reopened) for shard in range(self.written)}
-        return replace(self, reopened=reopened, done=frozenset(), chunks=0, work=again)
+        again = {shard: Lease(epoch=self.revision, attempts=reopened) for shard in range(self.written)}
+        return replace(self, reopened=reopened, done=frozenset(), chunks=0, leases=again)
 
     def finished(self, shard: int, epoch: int, *, chunks: int, embedded: int) -> Self:
         """This build with the shard done.
@@ -72,11 +72,11 @@ class Build:
         Raises:
             Fenced: `epoch` no longer holds the shard.
         """
-        self.work_on(shard).held(epoch)
+        self.lease_of(shard).held_by(epoch)
         return replace(
             self,
             done=self.done | {shard},
-            work={other: work for other, work in self.work.items() if other != shard},
+            leases={other: lease for other, lease in self.leases.items() if other != shard},
             chunks=self.chunks + chunks,
             embedded=self.embedded + embedded,
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NewType, TypeAlias
 
-from penstock.domain.document import Pair
+from penstock.domain.document import BuildId
 from penstock.domain.ids import DocumentId
 
 if TYPE_CHECKING:  # takes 0.2 s to import, and only who makes vectors or compares them needs it
@@ -93,7 +93,7 @@ class Entry:
     """A chunk as the index holds it. Its id derives from identity (I3), so that a redelivery overwrites itself."""
 
     document: DocumentId
-    pair: Pair
+    build_id: BuildId
     chunk: Chunk
     hash: TextHash
     vector: Vector | None
@@ -106,7 +106,7 @@ class Entry:
 
     @property
     def id(self) -> str:
-        return f"{self.document}:{self.pair.generation}:{self.pair.build}:{self.chunk.ordinal}"
+        return f"{self.document}:{self.build_id.generation}:{self.build_id.build}:{self.chunk.ordinal}"
 
 
 def labels(metadata: Mapping[str, str]) -> list[str]:
@@ -147,7 +147,7 @@ class IndexQuery:
     """Only generations before this."""
     phrases: tuple[str, ...] = ()
     """Only what holds all of these, as `words.exact_words` joined by blanks."""
-    without: frozenset[tuple[DocumentId, Pair]] = frozenset()
+    excluded: frozenset[tuple[DocumentId, BuildId]] = frozenset()
     """Pairs known not to be active."""
 
 

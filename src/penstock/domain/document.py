@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from typing import Self
 
 from penstock.domain.ids import DocumentId, TenantId
-from penstock.domain.lease import Work
+from penstock.domain.lease import Lease
 from penstock.domain.receipt import Failure, Receipt, Removal
 from penstock.domain.status import Status, check_move
 from penstock.domain.task import Lane
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Pair:
+class BuildId:
     """A generation, and one build of it: one cutting into chunks. Readers see the chunks of exactly one pair."""
 
     generation: int
@@ -49,7 +49,7 @@ _SHORT = 200
 class Edition:
     """What readers see of a document: the active pair, the bytes it was cut from, and its receipt."""
 
-    pair: Pair
+    build_id: BuildId
     original: Original
     receipt: Receipt
     source: str
@@ -60,7 +60,7 @@ class Document:
     """The record. Changed by `Change` alone: one conditional write, naming the generation and revision it believes in.
 
     The revision is the finer fence: it moves with every write, so a decision taken on an older reading is refused
-    and taken again on what is there now, where `Work.held` and the generation decide who lost (I2).
+    and taken again on what is there now, where `Lease.held` and the generation decide who lost (I2).
     """
 
     tenant: TenantId
@@ -74,13 +74,13 @@ class Document:
     metadata: Mapping[str, str] = field(default_factory=dict)
     container: DocumentId | None = None
     """The archive that it came in, where it did: without that one, it is hidden."""
-    holds: bool = False
+    has_members: bool = False
     """Documents were made of its files: see members.py."""
     build: int = 0
     """The epoch of the extract that cut the newest generation; 0 before the first claim."""
-    work: Work = field(default_factory=Work)
+    lease: Lease = field(default_factory=Lease)
     """Of extract and of delete: epochs grow over both, so that builds of one document never repeat."""
-    handed_on: bool = False
+    checkpointed: bool = False
     """Extract stopped, as its time ran out, and goes on under the same build (its item says where)."""
     active: Edition | None = None
     pages_read: int = 0
@@ -96,27 +96,27 @@ class Document:
     cancel: bool = False
     """Asked for while somebody holds the work: seen at the next checkpoint. Nothing is claimed or published then."""
     removal: Removal | None = None
-    stray: bool = False
+    needs_cleanup: bool = False
     """There were earlier builds: their chunks, and what a stalled writer may still write, are cleared once more."""
-    quiet: datetime | None = None
+    quiet_until: datetime | None = None
     """When no lease can be alive any more that a newer generation took the work from."""
-    due: datetime | None = None
+    sweep_at: datetime | None = None
     """When the sweep shall look at this record."""
-    wait: int = 0
+    resend_wait: int = 0
     """Seconds the sweep waits after its next resend; doubled each time."""
-    ends: datetime | None = None
+    expires_at: datetime | None = None
     """When a tombstone may go."""
     revision: int = 0
 
     @property
-    def pair(self) -> Pair:
+    def build_id(self) -> BuildId:
         """The pair that the newest attempt writes."""
-        return Pair(self.generation, self.build)
+        return BuildId(self.generation, self.build)
 
     @property
-    def visible(self) -> Pair | None:
+    def visible(self) -> BuildId | None:
         """The pair that readers see now."""
-        return None if self.hidden or self.active is None else self.active.pair
+        return None if self.hidden or self.active is None else self.active.build_id
 
     @property
     def hidden(self) -> bool:

@@ -10,38 +10,38 @@ from penstock.domain.errors import Fenced, Leased
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Lease:
     """The right to work on one stage of one shard, and how often that was tried. A later lease has a higher epoch;
     a write that names an older one is refused."""
 
     epoch: int = 0
     until: datetime | None = None
     attempts: int = 0
-    rest: datetime | None = None
+    not_before: datetime | None = None
     """After a try that failed or has to wait: not before this. A copy of the message has to wait like the message
     itself (I4)."""
-    waits: int = 0
+    deferrals: int = 0
     """How often it was told to come later since a try failed last."""
     paid: int = 0
     """Texts that were sent to the embedder by tries of this attempt that were put down."""
 
-    def alive(self, now: datetime) -> bool:
+    def is_alive(self, now: datetime) -> bool:
         return self.until is not None and now < self.until
 
-    def taken(self, now: datetime, length: timedelta) -> Self:
+    def acquired(self, now: datetime, length: timedelta) -> Self:
         """The next lease. One that ended without a word counts as an attempt.
 
         Raises:
             Leased: another's lease is still alive, or it is to rest.
         """
-        if self.until is not None and self.alive(now):
+        if self.until is not None and self.is_alive(now):
             raise Leased(until=self.until)
-        if self.rest is not None and now < self.rest:
-            raise Leased(until=self.rest)
+        if self.not_before is not None and now < self.not_before:
+            raise Leased(until=self.not_before)
         lost = self.until is not None
-        return replace(self, epoch=self.epoch + 1, until=now + length, attempts=self.attempts + lost, rest=None)
+        return replace(self, epoch=self.epoch + 1, until=now + length, attempts=self.attempts + lost, not_before=None)
 
-    def held(self, epoch: int) -> Self:
+    def held_by(self, epoch: int) -> Self:
         """This same work, if `epoch` is still the one that holds it.
 
         Raises:
@@ -52,16 +52,16 @@ class Work:
         return self
 
     def renewed(self, epoch: int, until: datetime) -> Self:
-        return replace(self.held(epoch), until=until)
+        return replace(self.held_by(epoch), until=until)
 
-    def returned(self, epoch: int) -> Self:
+    def released(self, epoch: int) -> Self:
         """Its work is done, or handed back on purpose: no attempt."""
-        return replace(self.held(epoch), until=None)
+        return replace(self.held_by(epoch), until=None)
 
     def failed(self, epoch: int, rest: datetime) -> Self:
         """A try failed; the next not before `rest`."""
-        return replace(self.held(epoch), until=None, attempts=self.attempts + 1, rest=rest, waits=0)
+        return replace(self.held_by(epoch), until=None, attempts=self.attempts + 1, not_before=rest, deferrals=0)
 
-    def waiting(self, epoch: int, rest: datetime) -> Self:
+    def deferred(self, epoch: int, rest: datetime) -> Self:
         """It has to wait; that is no attempt."""
-        return replace(self.held(epoch), until=None, rest=rest, waits=self.waits + 1)
+        return replace(self.held_by(epoch), until=None, not_before=rest, deferrals=self.deferrals + 1)

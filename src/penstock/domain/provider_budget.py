@@ -72,7 +72,7 @@ UNLIMITED = Amount(math.inf, math.inf)
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class ProviderBudget:
     """What all who share it know of their provider. Every change is a pure function of what was known before.
 
     A minute has a budget. Where the provider refuses more (429), what may be sent from then on in a minute is half of

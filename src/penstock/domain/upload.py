@@ -31,9 +31,9 @@ class AwaitedUpload:
     content_type: str
     source: str
     announced: datetime
-    expires: datetime
+    post_until: datetime
     """Until when S3 takes the file."""
-    ends: datetime
+    expires_at: datetime
     """When nothing is known of it any more."""
     lane: Lane = Lane.STANDARD
     metadata: Mapping[str, str] = field(default_factory=dict)

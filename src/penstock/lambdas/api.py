@@ -14,7 +14,7 @@ from mangum import Mangum
 from penstock.api.app import create_app
 from penstock.lambdas.batch import Event, LambdaContext
 from penstock.settings import Settings
-from penstock.telemetry.context import about
+from penstock.telemetry.context import log_context
 from penstock.telemetry.logs_and_metrics import log_json, measure
 from penstock.wiring import services
 
@@ -31,7 +31,7 @@ def gateway() -> Mangum:
 
 
 def handler(event: Event, context: LambdaContext) -> dict[str, Any]:
-    with about(request=context.aws_request_id):
+    with log_context(request=context.aws_request_id):
         began = monotonic()
         # Mangum's own types are narrower than Lambda's.
         answer = gateway()(dict(event), context)  # type: ignore[arg-type]

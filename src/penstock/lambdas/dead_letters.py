@@ -20,7 +20,7 @@ from penstock.lambdas.batch import Event, Failures, LambdaContext, Record, each_
 from penstock.operations.dead_letters import POISON, Letter, file_letter, settle
 from penstock.services import Services
 from penstock.settings import Settings
-from penstock.telemetry.context import about
+from penstock.telemetry.context import log_context
 from penstock.telemetry.logs_and_metrics import log_json
 from penstock.wiring import services
 
@@ -78,7 +78,7 @@ def _settle(services: Services, record: Record) -> None:
         return  # nobody waits for a ping any more, and the next sweep comes by itself
     message = Message.of(STAGE_TASKS[envelope.task], envelope.arguments)
     reason = record.get("messageAttributes", {}).get("reason", {}).get("stringValue", _UNTOLD)
-    with about(stage=message.stage.value, **message.arguments()):
+    with log_context(stage=message.stage.value, **message.arguments()):
         fate = settle(services, message, reason, sent=_sent(record))
         log.warning("dead letter %s: %s", fate, reason)
         _file(services, record, reason, fate, message.arguments())

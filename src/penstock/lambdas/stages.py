@@ -19,20 +19,20 @@ from celery.worker.request import Request
 from kombu.message import Message as Delivery
 
 from penstock.adapters.aws.clients import aws_clients
-from penstock.adapters.celery.wire_format import LONGEST, Envelope, Poison, dead_letter, read, sayable
+from penstock.adapters.celery.wire_format import LONGEST, Envelope, Poison, dead_letter_request, printable, read
 from penstock.celery_app.app import make_app
-from penstock.celery_app.metrics import measured
-from penstock.celery_app.request import HandedBack
+from penstock.celery_app.metrics import with_metrics
+from penstock.celery_app.request import RedeliverAfter
 from penstock.domain.errors import Misconfigured
 from penstock.domain.task import QUEUES, Message
 from penstock.lambdas.batch import Event, Failures, LambdaContext, Record, each_record
-from penstock.pipeline.run import Keep, Outcome, Run, run
+from penstock.pipeline.run import KeepLease, Outcome, Run, run
 from penstock.reading.sandbox.confine import undumpable
 from penstock.records.backoff import backoff
 from penstock.records.leases import Claim
-from penstock.services import Halt, Limits, Services
+from penstock.services import Limits, Services, StopRequest
 from penstock.settings import Settings
-from penstock.telemetry.context import about
+from penstock.telemetry.context import log_context
 from penstock.telemetry.logs_and_metrics import log_json
 from penstock.wiring import services
 
@@ -47,7 +47,9 @@ MARGIN = timedelta(seconds=30)
 """A lease ends so long after the invocation does, whose writes are all out by then."""
 _TOO_LATE = timedelta(seconds=10)
 """With less time than this left, no message of the batch is begun."""
-_LIMIT = Halt("one run of a Lambda function may", "Let workers without that limit read it (deploy with Workers=ecs)")
+_LIMIT = StopRequest(
+    "one run of a Lambda function may", "Let workers without that limit read it (deploy with Workers=ecs)"
+)
 
 
 @per_container
@@ -57,7 +59,7 @@ def consumer() -> Consumer:
     settings = Settings()
     clients = aws_clients(publish_retries=settings.publish_retries)
     made = services(settings, clients=clients)
-    return Consumer(settings, lambda: made, clients.sqs, measured(run))
+    return Consumer(settings, lambda: made, clients.sqs, with_metrics(run))
 
 
 def handler(event: Event, context: LambdaContext) -> Failures:
@@ -68,7 +70,7 @@ class Consumer:
     """Runs the messages of a batch, one after the other.
 
     The lease of a claim lasts as long as the invocation may, so nothing need renew it; and what was not finished by
-    then is handed on (see `Services.halt`).
+    then is handed on (see `Services.stop_request`).
     """
 
     def __init__(
@@ -78,13 +80,13 @@ class Consumer:
         sqs: SQSClient,
         run: Run = run,
         *,
-        hand_on: timedelta = HAND_ON,
+        checkpoint: timedelta = HAND_ON,
         margin: timedelta = MARGIN,
     ) -> None:
         self._app = make_app(settings, services, run=self._bounded)
         self._sqs = sqs
         self._run = run
-        self._hand_on = hand_on
+        self._hand_on = checkpoint
         self._margin = margin
         # An event names its queue by an ARN, which ends as the queue's URL does.
         self._stages = {url.rsplit("/", 1)[-1]: (name, url) for name, url in settings.queues.items() if name in QUEUES}
@@ -93,14 +95,18 @@ class Consumer:
 
     def __call__(self, event: Event, context: LambdaContext) -> Failures:
         self._context = context
-        with about(request=context.aws_request_id):
+        with log_context(request=context.aws_request_id):
             return each_record(event, self._done)
 
-    def _bounded(self, services: Services, message: Message, keep: Keep) -> Outcome:  # noqa: ARG002 - nothing to renew
-        bounded = replace(services, limits=replace(services.limits, lease=self._left() + self._margin), halt=self._halt)
+    def _bounded(self, services: Services, message: Message, keep: KeepLease) -> Outcome:  # noqa: ARG002 - nothing to renew
+        bounded = replace(
+            services,
+            limits=replace(services.limits, lease=self._left() + self._margin),
+            stop_request=self._stop_request,
+        )
         return self._run(bounded, message, _kept)
 
-    def _halt(self) -> Halt | None:
+    def _stop_request(self) -> StopRequest | None:
         return _LIMIT if self._left() <= self._hand_on else None
 
     def _left(self) -> timedelta:
@@ -137,7 +143,7 @@ class Consumer:
             return None
         error = getattr(result, "exception", None)
         error = getattr(error, "exc", error)  # billiard wraps it together with its trace
-        if isinstance(error, HandedBack):
+        if isinstance(error, RedeliverAfter):
             return error.delay
         received = int(record.get("attributes", {}).get("ApproximateReceiveCount", 1))
         return backoff(Limits(), received).total_seconds()
@@ -155,10 +161,10 @@ class Consumer:
 
     def _buried(self, queue: str, record: Record, reason: str) -> bool:
         """To the dead-letter queue as it came, with the reason. Where that fails it comes again, and is tried again."""
-        log.error("message %s of %s is dead: %s", record["messageId"], queue, sayable(reason))
+        log.error("message %s of %s is dead: %s", record["messageId"], queue, printable(reason))
         try:
             dead = self._dead_letters[queue.partition("-")[0]]
-            self._sqs.send_message(**dead_letter(dead, record["body"], reason))
+            self._sqs.send_message(**dead_letter_request(dead, record["body"], reason))
         except (BotoCoreError, ClientError) as failure:
             log.warning("it could not be moved: %s", failure)
             return False

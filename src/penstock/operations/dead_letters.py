@@ -22,7 +22,7 @@ from penstock.domain.ids import DocumentId, TenantId
 from penstock.domain.receipt import Failure
 from penstock.domain.status import Status
 from penstock.domain.task import Message, Stage
-from penstock.records.leases import Claim, StageDone, fail, take_embed, take_extract, wait
+from penstock.records.leases import Claim, StageDone, defer, fail, take_embed, take_extract
 from penstock.services import Services
 
 OPERATOR = TenantId("_")
@@ -195,7 +195,7 @@ def settle(services: Services, message: Message, reason: str, *, sent: datetime 
         return Settled.FAILED
     try:
         claim = _TAKE[message.stage](services, message)
-        if claim.waits:
+        if claim.deferrals:
             return _waits_on(services, claim)
         error = GivenUp(reason=reason)
         fail(services, claim, Failure(error.code, str(error), attempt=claim.attempts + 1, at=services.clock()))
@@ -208,7 +208,7 @@ def _waits_on(services: Services, claim: Claim) -> Settled:
     """Its queue gave it up for being received so often; it only waited, and waiting is never judged dead."""
     delay = services.limits.longest_backoff
     services.queue.send(claim.message, claim.document.lane, delay=delay)
-    wait(services, claim, delay)
+    defer(services, claim, delay)
     return Settled.ASKED_AGAIN
 
 

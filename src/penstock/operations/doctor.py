@@ -20,15 +20,15 @@ from penstock.documents.receive import ObjectEvent, receive_object
 from penstock.documents.remove import request_removal
 from penstock.documents.retry import request_retry
 from penstock.domain.chunk import Count
-from penstock.domain.document import Document, Original, Pair, milliseconds, moment
+from penstock.domain.document import BuildId, Document, Original, milliseconds, moment
 from penstock.domain.ids import DocumentId, TenantId, derived_id, is_tenant_id
 from penstock.domain.status import FINAL, PUBLISHED, Status
 from penstock.operations.external_sort import RUN, sorted_on_disk
 from penstock.operations.sweep import see_to
 from penstock.ports import Listed
 from penstock.records.cleanup import clear_stale
-from penstock.records.compare_and_set import revise
-from penstock.records.work_files import ROOMS, discard, pair_of_key, place_of_key
+from penstock.records.compare_and_set import update_record
+from penstock.records.work_files import FOLDERS, build_id_of_key, discard, location_of_key
 from penstock.services import Services
 
 _SETTLING = timedelta(hours=1)
@@ -77,7 +77,7 @@ class _Facts:
 
     id: DocumentId
     objects: list[Listed] = field(default_factory=list)
-    pairs: list[tuple[Pair, Count]] = field(default_factory=list)
+    builds: list[tuple[BuildId, Count]] = field(default_factory=list)
 
     def files(self, room: str) -> list[Listed]:
         return [each for each in self.objects if each.key.startswith(f"{room}/")]
@@ -120,13 +120,13 @@ def examine(services: Services, tenant: TenantId, *, run: int = RUN) -> Iterator
 
 def _lines(services: Services, tenant: TenantId) -> Iterator[str]:
     """Each fact as a line that begins with its document's id."""
-    for room in ("files", "drop", *ROOMS):
+    for room in ("files", "drop", *FOLDERS):
         for each in services.objects.listed(tenant, f"{room}/{tenant}/"):
             whose = derived_id(tenant, each.key) if room == "drop" else each.key.split("/")[2]
             fact = (each.key, each.version, each.etag, milliseconds(each.stored), each.latest, each.marker)
             yield f"{whose}\t{orjson.dumps(fact).decode()}"
-    for document, pair, held in services.index.pairs(tenant):
-        fact_of_pair = (pair.generation, pair.build, held.chunks, held.vectors)
+    for document, build_id, held in services.index.builds(tenant):
+        fact_of_pair = (build_id.generation, build_id.build, held.chunks, held.vectors)
         yield f"{document}\t{orjson.dumps(fact_of_pair).decode()}"
     before = None
     while places := services.documents.newest(tenant, _PAGE, before):
@@ -142,7 +142,7 @@ def _by_document(lines: Iterable[str]) -> Iterator[_Facts]:
                 case [str(key), version, etag, stored, latest, marker]:
                     facts.objects.append(Listed(key, version, 0, etag, moment(stored), latest, marker))
                 case [generation, build, chunks, vectors]:
-                    facts.pairs.append((Pair(generation, build), Count(chunks, vectors)))
+                    facts.builds.append((BuildId(generation, build), Count(chunks, vectors)))
         yield facts
 
 
@@ -164,9 +164,9 @@ def _facts_now(services: Services, tenant: TenantId, facts: _Facts, record: Docu
     keys = {each.key for each in (*facts.files("files"), *facts.files("drop"))}
     keys |= {original.key for original in _originals(record)}
     exact = chain.from_iterable(_versions(services, tenant, key) for key in sorted(keys))
-    rooms = chain.from_iterable(services.objects.listed(tenant, f"{room}/{tenant}/{facts.id}/") for room in ROOMS)
-    pairs = ((pair, held) for _, pair, held in services.index.pairs(tenant, facts.id))
-    return _Facts(facts.id, list(islice(chain(exact, rooms), _MOST)), list(islice(pairs, _MOST)))
+    rooms = chain.from_iterable(services.objects.listed(tenant, f"{room}/{tenant}/{facts.id}/") for room in FOLDERS)
+    builds = ((build_id, held) for _, build_id, held in services.index.builds(tenant, facts.id))
+    return _Facts(facts.id, list(islice(chain(exact, rooms), _MOST)), list(islice(builds, _MOST)))
 
 
 def _versions(services: Services, tenant: TenantId, key: str) -> Iterator[Listed]:
@@ -245,24 +245,24 @@ class _Case:
             else:
                 yield from self._orphan(each)
         yield from self._left(lambda *_: True)
-        if self.facts.pairs:
-            chunks = sum(held.chunks for _, held in self.facts.pairs)
-            newest = max(pair for pair, _ in self.facts.pairs)
+        if self.facts.builds:
+            chunks = sum(held.chunks for _, held in self.facts.builds)
+            newest = max(build_id for build_id, _ in self.facts.builds)
             yield self._finding(
                 Kind.CHUNKS_LEFT,
                 f"{chunks} chunks of a document that is not there",
                 "clear them from the index",
-                lambda: self._clear_of_nobody(Pair(newest.generation, newest.build + 1)),
+                lambda: self._clear_of_nobody(BuildId(newest.generation, newest.build + 1)),
             )
 
-    def _clear_of_nobody(self, end: Pair) -> None:
+    def _clear_of_nobody(self, end: BuildId) -> None:
         self.services.index.clear(self.tenant, self.facts.id, older_than=end)
 
     def _is_older(self, each: Listed) -> bool:
         """Whether it lay there when its document was deleted."""
-        if self.record is None or self.record.ends is None:
+        if self.record is None or self.record.expires_at is None:
             return False
-        return each.stored <= self.record.ends - self.services.limits.tombstone
+        return each.stored <= self.record.expires_at - self.services.limits.keep_tombstone
 
     def _orphan(self, latest: Listed) -> Iterator[Finding]:
         """What is newer than the version that was seen stays: somebody may be adding it just now."""
@@ -290,12 +290,12 @@ class _Case:
     # Of one that is there
 
     def _is_overdue(self, record: Document) -> bool:
-        if record.due is None:
+        if record.sweep_at is None:
             return record.status not in FINAL
-        return record.due + _OVERDUE <= self._now
+        return record.sweep_at + _OVERDUE <= self._now
 
     def _overdue(self, record: Document) -> Iterator[Finding]:
-        since = "never" if record.due is None else f"since {record.due.isoformat(timespec='seconds')}"
+        since = "never" if record.sweep_at is None else f"since {record.sweep_at.isoformat(timespec='seconds')}"
         yield self._finding(
             Kind.OVERDUE,
             f"it is {record.status}, and the sweep should have looked at it, which it has not ({since} due)",
@@ -305,10 +305,10 @@ class _Case:
 
     def _see_to(self) -> None:
         def due(found: Document | None) -> Document | None:
-            overdue = found is not None and found.due is None and found.status not in FINAL
-            return replace(found, due=self._now) if found is not None and overdue else found
+            overdue = found is not None and found.sweep_at is None and found.status not in FINAL
+            return replace(found, sweep_at=self._now) if found is not None and overdue else found
 
-        revise(self.services, self.tenant, self.facts.id, due)
+        update_record(self.services, self.tenant, self.facts.id, due)
         see_to(self.services, self.tenant, self.facts.id)
 
     def _archive_gone(self, record: Document) -> Finding:
@@ -357,25 +357,25 @@ class _Case:
 
     def _waits(self, record: Document) -> bool:
         """Whether what is left is to be cleared: by the sweep, or once the attempt has ended."""
-        return record.stray and not self._is_overdue(record)
+        return record.needs_cleanup and not self._is_overdue(record)
 
     def _chunks(self, record: Document) -> Iterator[Finding]:
-        shown = record.active.pair if record.active else None
-        newest = Pair(record.generation, record.build + (not record.in_work))
-        stale = [(pair, held) for pair, held in self.facts.pairs if pair != shown and pair < newest]
+        shown = record.active.build_id if record.active else None
+        newest = BuildId(record.generation, record.build + (not record.in_work))
+        stale = [(build_id, held) for build_id, held in self.facts.builds if build_id != shown and build_id < newest]
         if not stale or self._waits(record):
             return
         yield self._finding(
             Kind.CHUNKS_LEFT,
-            f"{sum(held.chunks for _, held in stale)} chunks of {', '.join(str(pair) for pair, _ in stale[:5])}, "
+            f"{sum(held.chunks for _, held in stale)} chunks of {', '.join(str(each) for each, _ in stale[:5])}, "
             "which is neither what readers see nor in work",
             "clear them from the index",
             lambda: self._clear(record, shown),
         )
 
-    def _clear(self, record: Document, shown: Pair | None) -> None:
+    def _clear(self, record: Document, shown: BuildId | None) -> None:
         if record.in_work:
-            self.services.index.clear(self.tenant, record.id, older_than=record.pair, but=shown)
+            self.services.index.clear(self.tenant, record.id, older_than=record.build_id, but=shown)
         else:
             clear_stale(self.services, record)
 
@@ -383,37 +383,37 @@ class _Case:
         if record.active is None:
             return
         said = Count(record.active.receipt.chunks, record.active.receipt.vectors)
-        held = next((held for pair, held in self.facts.pairs if pair == record.active.pair), Count(0, 0))
+        held = next((held for build_id, held in self.facts.builds if build_id == record.active.build_id), Count(0, 0))
         if held == said:
             return
         begins = record.status in PUBLISHED
         yield self._finding(
             Kind.COUNTS_DIFFER,
-            f"the index holds {held.chunks} chunks and {held.vectors} vectors of {record.active.pair}, and its receipt "
-            f"says {said.chunks} and {said.vectors}"
+            f"the index holds {held.chunks} chunks and {held.vectors} vectors of {record.active.build_id}, and its "
+            f"receipt says {said.chunks} and {said.vectors}"
             + ("" if begins else f"; it is {record.status}: see to that first"),
             "index it again" if begins else None,
             lambda: request_retry(self.services, self.tenant, record.id, of=PUBLISHED) if begins else None,
         )
 
     def _files(self, record: Document) -> Iterator[Finding]:
-        shown = record.active.pair if record.active else None
+        shown = record.active.build_id if record.active else None
 
-        def left(room: str, pair: Pair) -> bool:
-            wanted = (pair == record.pair and record.in_work) or (room == "receipts" and pair == shown)
-            return pair <= record.pair and not wanted
+        def left(room: str, build_id: BuildId) -> bool:
+            wanted = (build_id == record.build_id and record.in_work) or (room == "receipts" and build_id == shown)
+            return build_id <= record.build_id and not wanted
 
         if not self._waits(record):
             yield from self._left(left)
 
-    def _left(self, left: Callable[[str, Pair], bool]) -> Iterator[Finding]:
+    def _left(self, left: Callable[[str, BuildId], bool]) -> Iterator[Finding]:
         """Work files and receipts, a finding for each place."""
         places: dict[str, None] = {}
-        for room in ROOMS:
+        for room in FOLDERS:
             for each in self.facts.files(room):
-                pair = pair_of_key(each.key)
-                if pair is not None and left(room, pair) and self._settled(each):
-                    places.setdefault(place_of_key(each.key))
+                build_id = build_id_of_key(each.key)
+                if build_id is not None and left(room, build_id) and self._settled(each):
+                    places.setdefault(location_of_key(each.key))
         for place in places:
             yield self._finding(
                 Kind.FILES_LEFT,

@@ -46,7 +46,9 @@ def estimate(reader: Reader, path: Path, limits: Limits, fits: Callable[[str], b
     chunks = texts = 0
     try:
         with reader.read(path, name=path.name, declared=None) as reading:
-            for chunk in split(counted.pages_of(reading), largest=limits.chunk, overlap=limits.overlap, fits=fits):
+            for chunk in split(
+                counted.pages_of(reading), largest=limits.chunk_chars, overlap=limits.overlap_chars, fits=fits
+            ):
                 chunks += 1
                 texts += len(chunk.text.encode("utf-8", "replace"))
             kind = reading.kind
@@ -58,7 +60,7 @@ def estimate(reader: Reader, path: Path, limits: Limits, fits: Callable[[str], b
         counted.pages,
         chunks,
         tokens=-(-texts // BYTES_PER_TOKEN),
-        shards=max(1, -(-chunks // limits.shard)),
+        shards=max(1, -(-chunks // limits.shard_chunks)),
         seconds=time.perf_counter() - began,
     )
 

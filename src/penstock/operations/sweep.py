@@ -7,14 +7,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from penstock.documents.cancel import finish_cancel
-from penstock.domain.document import Document, Pair
+from penstock.domain.document import BuildId, Document
 from penstock.domain.errors import Fenced, PenstockError
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.domain.status import FINAL, Status
 from penstock.domain.task import Message, Stage
-from penstock.pipeline.next_stage import carry_on
+from penstock.pipeline.next_stage import continue_build
 from penstock.records.cleanup import clear_files, clear_stale
-from penstock.records.compare_and_set import revise, revise_known
+from penstock.records.compare_and_set import update_known_record, update_record
 from penstock.records.leases import last_shard_lease
 from penstock.services import Services
 
@@ -42,13 +42,13 @@ def sweep(services: Services, *, limit: int = 100) -> int:
 
 def _postpone(services: Services, tenant: TenantId, document: DocumentId) -> None:
     """Let others come first: what fails again and again must not be all that is ever looked at."""
-    due = services.clock() + services.limits.resend
+    due = services.clock() + services.limits.resend_after
 
     def decide(record: Document | None) -> Document | None:
-        return record if record is None or record.due is None else replace(record, due=due)
+        return record if record is None or record.sweep_at is None else replace(record, sweep_at=due)
 
     try:
-        revise(services, tenant, document, decide)
+        update_record(services, tenant, document, decide)
     except PenstockError as error:
         log.warning("not postponed: %s", error, extra={"tenant": tenant, "document": document})
 
@@ -61,11 +61,11 @@ def see_to(services: Services, tenant: TenantId, document: DocumentId) -> None:
         Transient: a service did not answer; it stays due.
     """
     record = services.documents.read(tenant, document)
-    if record is None or record.due is None or record.due > services.clock():
+    if record is None or record.sweep_at is None or record.sweep_at > services.clock():
         return
     if record.status is Status.DELETED:
-        services.index.clear(tenant, document, older_than=Pair(record.generation + 1, 0))
-        revise_known(services, tenant, document, record, lambda found: None if found == record else found)
+        services.index.clear(tenant, document, older_than=BuildId(record.generation + 1, 0))
+        update_known_record(services, tenant, document, record, lambda found: None if found == record else found)
     elif record.status in FINAL:
         _clear_again(services, record)
     elif record.cancel:
@@ -80,9 +80,9 @@ def _clear_again(services: Services, record: Document) -> None:
     clear_files(services, record)
 
     def decide(found: Document | None) -> Document | None:
-        return found if found != record else replace(record, stray=False, due=None)
+        return found if found != record else replace(record, needs_cleanup=False, sweep_at=None)
 
-    revise_known(services, record.tenant, record.id, record, decide)
+    update_known_record(services, record.tenant, record.id, record, decide)
 
 
 def _resend(services: Services, record: Document) -> None:
@@ -94,17 +94,17 @@ def _resend(services: Services, record: Document) -> None:
     def decide(found: Document | None) -> Document | None:
         if found is None or found.generation != record.generation or found.status is not record.status:
             raise Fenced
-        if found.due != record.due:
+        if found.sweep_at != record.sweep_at:
             raise Fenced  # another sweep saw to it
         if until is not None and until > now:
-            return replace(found, due=until)
-        return replace(found, due=now + timedelta(seconds=found.wait), wait=found.wait * 2)
+            return replace(found, sweep_at=until)
+        return replace(found, sweep_at=now + timedelta(seconds=found.resend_wait), resend_wait=found.resend_wait * 2)
 
-    _, after = revise_known(services, record.tenant, record.id, record, decide)
+    _, after = update_known_record(services, record.tenant, record.id, record, decide)
     if after is None or (until is not None and until > now):
         return
     if record.status is Status.EMBEDDING:
-        carry_on(services, after)
+        continue_build(services, after)
         return
     stage = Stage.DELETE if record.status is Status.DELETING else Stage.EXTRACT
     services.queue.send(Message(stage, record.tenant, record.id, record.generation), record.lane)
@@ -112,4 +112,4 @@ def _resend(services: Services, record: Document) -> None:
 
 def _leased_until(services: Services, record: Document) -> datetime | None:
     shards = last_shard_lease(services, record) if record.status is Status.EMBEDDING else None
-    return max((until for until in (record.work.until, shards) if until is not None), default=None)
+    return max((until for until in (record.lease.until, shards) if until is not None), default=None)

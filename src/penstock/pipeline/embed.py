@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from penstock.domain.chunk import Chunk, Entry, TextHash, Vector
 from penstock.domain.errors import Interrupted, Transient
 from penstock.pipeline.publish import publish_build
-from penstock.records.leases import Claim, HandedOn, add_paid, check, finish_shard, put_down
+from penstock.records.leases import Checkpointed, Claim, add_paid, check, finish_shard, release
 from penstock.records.work_files import load_shard
 from penstock.services import Services
 
@@ -25,7 +25,7 @@ def embed(services: Services, claim: Claim) -> None:
     paid = Paid()
     try:
         embed_chunks(services, claim, chunks, paid, paged=paged)
-    except (Transient, HandedOn, Interrupted):
+    except (Transient, Checkpointed, Interrupted):
         add_paid(services, claim, paid.texts)
         raise
     build = finish_shard(services, claim, chunks=len(chunks), embedded=paid.texts)
@@ -60,7 +60,7 @@ def embed_chunks(services: Services, claim: Claim, chunks: Sequence[Chunk], paid
         entries = [
             Entry(
                 document=record.id,
-                pair=claim.pair,
+                build_id=claim.build_id,
                 chunk=chunk,
                 hash=text_hash,
                 vector=vectors[text_hash],
@@ -75,7 +75,7 @@ def embed_chunks(services: Services, claim: Claim, chunks: Sequence[Chunk], paid
         if entries:
             services.index.put(tenant, entries)
 
-    if claim.again or record.stray:
+    if claim.held_before or record.needs_cleanup:
         services.index.refresh(tenant)  # what the runs before this one paid for
     known = services.index.known_vectors(tenant, list(texts))
     put(known)
@@ -83,9 +83,9 @@ def embed_chunks(services: Services, claim: Claim, chunks: Sequence[Chunk], paid
     while unknown:
         if paid.texts:
             check(services, claim)
-            if services.halt() is not None:
-                put_down(services, claim)
-                raise HandedOn
+            if services.stop_request() is not None:
+                release(services, claim)
+                raise Checkpointed
         fresh = services.embedder.embed(tenant, [texts[text_hash] for text_hash in unknown])
         paid.texts += len(fresh)
         put(dict(zip(unknown, fresh, strict=False)))

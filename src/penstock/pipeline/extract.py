@@ -12,7 +12,7 @@ from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from penstock.documents.archive_members import Taking
+from penstock.documents.archive_members import MemberReceiver
 from penstock.documents.remove import remove_missing
 from penstock.domain.build import Build
 from penstock.domain.chunk import Chunk, Cut, Page
@@ -28,24 +28,24 @@ from penstock.domain.errors import (
     Transient,
     Unreadable,
 )
-from penstock.domain.lease import Work
+from penstock.domain.lease import Lease
 from penstock.domain.page_ranges import numbers, ranges
 from penstock.domain.receipt import Receipt
 from penstock.domain.status import Status
 from penstock.pipeline.embed import Paid, embed_chunks
-from penstock.pipeline.publish import keep_edition, publish_build, publish_held, still_whole
+from penstock.pipeline.publish import is_index_complete, keep_edition, publish_build, publish_claimed
 from penstock.pipeline.split import cuts
 from penstock.ports import Member, Reading
 from penstock.reading.text.characters import label
 from penstock.records.backoff import backoff
-from penstock.records.compare_and_set import revise_both
-from penstock.records.leases import Claim, HandedOn, add_paid, hand_on, held, tell
+from penstock.records.compare_and_set import update_record_and_build
+from penstock.records.leases import Checkpointed, Claim, add_paid, checkpoint, held, report_progress
 from penstock.records.work_files import embed_message, save_shard
 from penstock.services import Services
 
 log = logging.getLogger(__name__)
 
-_TELL_EVERY = timedelta(seconds=0.4)
+_REPORT_EVERY = timedelta(seconds=0.4)
 _WARNINGS = 10
 
 
@@ -58,11 +58,11 @@ def extract(services: Services, claim: Claim) -> None:
         HandedOn: the time was over; the next to claim it goes on.
         Transient: a service did not answer.
     """
-    if claim.document.original.size > services.limits.file:
-        raise TooLarge(limit=services.limits.file)
+    if claim.document.original.size > services.limits.file_bytes:
+        raise TooLarge(limit=services.limits.file_bytes)
     try:
         with _on_disk(services, claim.document) as (path, sha256):
-            if _is_shown(claim.document, sha256) and still_whole(services, claim.document):
+            if _is_shown(claim.document, sha256) and is_index_complete(services, claim.document):
                 keep_edition(services, claim, sha256=sha256)
             else:
                 _read_and_cut(services, claim, path, sha256)
@@ -76,7 +76,7 @@ def _read_and_cut(services: Services, claim: Claim, path: Path, sha256: str) -> 
     original, limits = claim.document.original, services.limits
     before = _handed_on(services, claim)
     after = before.resume if before else None
-    taking = Taking(services, claim)
+    taking = MemberReceiver(services, claim)
 
     def take(member: Member) -> None:
         tally.take(member, taking)
@@ -89,14 +89,18 @@ def _read_and_cut(services: Services, claim: Claim, path: Path, sha256: str) -> 
         tenant=claim.tenant,
         take=take,
     ) as reading:
-        tally = _Tally(reading, _Teller(services, claim), known=before.draft if before else None)
+        tally = _Tally(reading, _ProgressReporter(services, claim), known=before.draft if before else None)
         found = cuts(
-            iter(tally), largest=limits.chunk, overlap=limits.overlap, fits=services.embedder.fits, after=after
+            iter(tally),
+            largest=limits.chunk_chars,
+            overlap=limits.overlap_chars,
+            fits=services.embedder.fits,
+            after=after,
         )
-        first, following = list(islice(found, limits.shard)), list(islice(found, 1))
+        first, following = list(islice(found, limits.shard_chunks)), list(islice(found, 1))
         several = bool(before or following)
         if several:
-            tally.teller = None  # from the second shard on, the build tells
+            tally.reporter = None  # from the second shard on, the build tells
             written = before.written if before else 0
             total = _send_shards(services, claim, tally, chain(first, following, found), written)
     receipt = tally.receipt()
@@ -109,9 +113,9 @@ def _read_and_cut(services: Services, claim: Claim, path: Path, sha256: str) -> 
 
 def _handed_on(services: Services, claim: Claim) -> Build | None:
     """The build that this claim goes on with; None where it begins."""
-    if not claim.goes_on:
+    if not claim.resumes:
         return None
-    build = services.documents.read_build(claim.tenant, claim.document.id, claim.pair)
+    build = services.documents.read_build(claim.tenant, claim.document.id, claim.build_id)
     if build is None:
         raise Fenced
     return build
@@ -122,18 +126,18 @@ def _finish_here(services: Services, claim: Claim, chunks: list[Chunk], receipt:
     paid = Paid()
     try:
         embed_chunks(services, claim, chunks, paid, paged=receipt.paged)
-        embedded = claim.document.work.paid + paid.texts
-        publish_held(services, claim, replace(receipt, chunks=len(chunks), embedded=embedded), sha256=sha256)
-    except (HandedOn, Interrupted):
+        embedded = claim.document.lease.paid + paid.texts
+        publish_claimed(services, claim, replace(receipt, chunks=len(chunks), embedded=embedded), sha256=sha256)
+    except (Checkpointed, Interrupted):
         add_paid(services, claim, paid.texts)
         raise
     except Transient as error:
         delay = backoff(services.limits, 1, error.retry_after)
         waits = isinstance(error, NotYet)
-        rested = Work(attempts=int(not waits), waits=int(waits), rest=services.clock() + delay)
+        rested = Lease(attempts=int(not waits), deferrals=int(waits), not_before=services.clock() + delay)
         save_shard(services, claim.document, 0, chunks, paged=receipt.paged)
         build = _new_build(services, claim.document, receipt.pages, receipt.pages)
-        build = replace(build, total=1, draft=receipt, work={0: rested}, embedded=paid.texts)
+        build = replace(build, total=1, draft=receipt, leases={0: rested}, embedded=paid.texts)
         _begin_embedding(services, claim, build, sha256)
         services.queue.send(embed_message(claim.document, 0), claim.document.lane, delay=delay)
 
@@ -148,18 +152,18 @@ def _send_shards(
         OutOfTime: the time is over, and the file cannot be read on from here.
     """
     document = claim.document
-    while shard := list(islice(found, services.limits.shard)):
+    while shard := list(islice(found, services.limits.shard_chunks)):
         chunks = [chunk for chunk, _ in shard]
         save_shard(services, document, written, chunks, paged=tally.reading.paged)
         _count_written(services, claim, written + 1, chunks[-1].last_page, tally.reading.pages)
         services.queue.send(embed_message(document, written), document.lane)
         written += 1
-        halt = services.halt()
-        if halt is not None and tally.reading.seeks:
-            hand_on(services, claim, shard[-1][1], tally.receipt())
-            raise HandedOn
-        if halt is not None and halt.limit is not None:
-            raise OutOfTime(limit=halt.limit, kind=tally.reading.kind, way_out=halt.way_out)
+        stop_request = services.stop_request()
+        if stop_request is not None and tally.reading.seeks:
+            checkpoint(services, claim, shard[-1][1], tally.receipt())
+            raise Checkpointed
+        if stop_request is not None and stop_request.limit is not None:
+            raise OutOfTime(limit=stop_request.limit, kind=tally.reading.kind, way_out=stop_request.way_out)
     return written
 
 
@@ -175,7 +179,7 @@ def _count_written(services: Services, claim: Claim, written: int, read: int, pa
         build = build or _new_build(services, record, read, pages)
         return record, replace(build, written=written, pages_read=read)
 
-    revise_both(services, claim.tenant, claim.document.id, claim.pair, decide)
+    update_record_and_build(services, claim.tenant, claim.document.id, claim.build_id, decide)
 
 
 def _declare(services: Services, claim: Claim, total: int, receipt: Receipt, sha256: str) -> None:
@@ -194,7 +198,7 @@ def _begin_embedding(services: Services, claim: Claim, final: Build, sha256: str
         moved = record.moved(
             Status.EMBEDDING,
             original=replace(record.original, sha256=sha256),
-            work=record.work.returned(claim.epoch),
+            lease=record.lease.released(claim.epoch),
         )
         if build is None:
             return moved, final
@@ -202,12 +206,14 @@ def _begin_embedding(services: Services, claim: Claim, final: Build, sha256: str
             build, total=final.total, draft=final.draft, pages=final.pages, pages_read=final.pages_read
         )
 
-    return revise_both(services, claim.tenant, claim.document.id, claim.pair, decide)
+    return update_record_and_build(services, claim.tenant, claim.document.id, claim.build_id, decide)
 
 
 def _new_build(services: Services, document: Document, read: int, pages: int) -> Build:
     ends = services.clock() + services.limits.keep_build
-    return Build(document.tenant, document.id, document.pair, written=1, pages_read=read, pages=pages, ends=ends)
+    return Build(
+        document.tenant, document.id, document.build_id, written=1, pages_read=read, pages=pages, expires_at=ends
+    )
 
 
 def _is_shown(document: Document, sha256: str) -> bool:
@@ -216,7 +222,7 @@ def _is_shown(document: Document, sha256: str) -> bool:
     shown, newest = document.active, document.original
     return (
         shown is not None
-        and not document.holds
+        and not document.has_members
         and (shown.original.sha256, shown.original.name, shown.source)
         == (
             sha256,
@@ -241,19 +247,19 @@ def _on_disk(services: Services, document: Document) -> Iterator[tuple[Path, str
         yield path, digest.hexdigest()
 
 
-class _Teller:
+class _ProgressReporter:
     """Tells how far the reading is, seldom enough that a file which is read at once costs no write."""
 
     def __init__(self, services: Services, claim: Claim) -> None:
         self._services, self._claim = services, claim
         self._told = services.clock()
 
-    def tell(self, pages_read: int, pages: int) -> None:
+    def report_progress(self, pages_read: int, pages: int) -> None:
         now = self._services.clock()
-        if now - self._told >= _TELL_EVERY:
+        if now - self._told >= _REPORT_EVERY:
             self._told = now
             try:
-                tell(self._services, self._claim, pages_read, pages)
+                report_progress(self._services, self._claim, pages_read, pages)
             except Transient as error:
                 log.warning("progress not told: %s", error)
 
@@ -263,7 +269,7 @@ class _Tally:
     """Counts the pages on their way from the reader to the splitter."""
 
     reading: Reading
-    teller: _Teller | None
+    reporter: _ProgressReporter | None
     known: InitVar[Receipt | None] = None
     """What was counted before the reading was handed on."""
     pages: int = 0
@@ -283,16 +289,16 @@ class _Tally:
             if page.number > self.pages:  # else it was counted before the reading was handed on
                 self._count(page)
             yield page
-            if self.teller is not None:
-                self.teller.tell(self.pages, self.reading.pages)
+            if self.reporter is not None:
+                self.reporter.report_progress(self.pages, self.reading.pages)
 
-    def take(self, member: Member, taking: Taking) -> None:
+    def take(self, member: Member, taking: MemberReceiver) -> None:
         """
         Raises:
-            Fenced, HandedOn, OutOfTime, Transient: as for `Taking.take`.
+            Fenced, HandedOn, OutOfTime, Transient: as for `MemberReceiver.take`.
         """
-        if self.teller is not None:
-            self.teller.tell(self.pages, self.reading.pages)
+        if self.reporter is not None:
+            self.reporter.report_progress(self.pages, self.reading.pages)
         self.pages += 1
         try:
             taking.take(member)

@@ -16,8 +16,8 @@ from penstock.domain.errors import Cancelled, CountsDiffer, Fenced, Transient
 from penstock.domain.page_ranges import ranges, shortened
 from penstock.domain.receipt import Receipt
 from penstock.domain.status import Status
-from penstock.records.cleanup import clear_stale, tidy
-from penstock.records.compare_and_set import revise_build, revise_known
+from penstock.records.cleanup import clear_stale, remove_work_files
+from penstock.records.compare_and_set import update_build, update_known_record
 from penstock.records.leases import Claim, held
 from penstock.records.work_files import send_shards
 from penstock.services import Services
@@ -28,7 +28,7 @@ _LISTED = 500  # characters of page ranges in the record, which stays under 4 KB
 _REFUSED = 1000
 
 
-def publish_held(services: Services, claim: Claim, receipt: Receipt, *, sha256: str) -> Document:
+def publish_claimed(services: Services, claim: Claim, receipt: Receipt, *, sha256: str) -> Document:
     """Publish what the holder of an extract claim has indexed in the same invocation.
 
     Raises:
@@ -39,8 +39,8 @@ def publish_held(services: Services, claim: Claim, receipt: Receipt, *, sha256: 
 
     def still(record: Document | None) -> Document:
         record = held(record, claim)
-        work = record.work.returned(claim.epoch)
-        return replace(record, work=work, original=replace(record.original, sha256=sha256))
+        work = record.lease.released(claim.epoch)
+        return replace(record, lease=work, original=replace(record.original, sha256=sha256))
 
     return _publish(services, claim.document, receipt, still)
 
@@ -50,33 +50,33 @@ def publish_build(services: Services, record: Document, build: Build) -> None:
     Where the index holds less than was sent, all shards are done again; their vectors are known by then.
 
     Raises:
-        Fenced, Transient: as for `publish_held`.
+        Fenced, Transient: as for `publish_claimed`.
     """
     assert build.draft is not None, "the draft is set together with the total"
 
     def still(found: Document | None) -> Document:
-        if found is None or found.pair != build.pair or found.status is not Status.EMBEDDING:
+        if found is None or found.build_id != build.build_id or found.status is not Status.EMBEDDING:
             raise Fenced
         if found.cancel:
             raise Cancelled
         return found
 
     record = still(services.documents.read(record.tenant, record.id))
-    receipt = replace(build.draft, chunks=build.chunks, embedded=record.work.paid + build.embedded)
+    receipt = replace(build.draft, chunks=build.chunks, embedded=record.lease.paid + build.embedded)
     try:
         _publish(services, record, receipt, still)
     except CountsDiffer as error:
         log.warning("build done again: %s", error, extra={"tenant": record.tenant, "document": record.id})
-        again = revise_build(services, record.tenant, record.id, build.pair, lambda found: _once_more(found, build))
+        again = update_build(services, record.tenant, record.id, build.build_id, lambda found: _once_more(found, build))
         send_shards(services, record, again)
         return
-    tidy(services, record, build)
+    remove_work_files(services, record, build)
 
 
 def _once_more(found: Build, seen: Build) -> Build:
     if not found.complete or found.reopened != seen.reopened:
         raise Fenced  # another publisher found the same, and opened it
-    return found.once_more()
+    return found.reopen()
 
 
 def keep_edition(services: Services, claim: Claim, *, sha256: str) -> Document:
@@ -91,15 +91,15 @@ def keep_edition(services: Services, claim: Claim, *, sha256: str) -> Document:
         return record.moved(
             receipt.verdict,
             original=original,
-            active=Edition(record.active.pair, original, receipt, record.source),
+            active=Edition(record.active.build_id, original, receipt, record.source),
             receipt=receipt,
-            work=record.work.returned(claim.epoch),
+            lease=record.lease.released(claim.epoch),
             failure=None,
             history=(),
-            due=_again(services) if record.stray else None,
+            sweep_at=_again(services) if record.needs_cleanup else None,
         )
 
-    _, after = revise_known(services, claim.tenant, claim.document.id, claim.document, decide)
+    _, after = update_known_record(services, claim.tenant, claim.document.id, claim.document, decide)
     assert after is not None, "keeping an edition deletes nothing"
     _clear_now(services, after)
     return after
@@ -111,14 +111,14 @@ def _publish(
     receipt: Receipt,
     still: Callable[[Document | None], Document],
 ) -> Document:
-    tenant, pair, now = record.tenant, record.pair, services.clock()
+    tenant, build_id, now = record.tenant, record.build_id, services.clock()
     services.index.refresh(tenant)
-    found = services.index.count(tenant, record.id, pair)
+    found = services.index.count(tenant, record.id, build_id)
     if found.chunks != receipt.chunks:
         raise CountsDiffer(expected=receipt.chunks, found=found.chunks)
     refused = ""
     if found.vectors != found.chunks:
-        refused = ranges(services.index.without_vector(tenant, record.id, pair, _REFUSED))
+        refused = ranges(services.index.without_vector(tenant, record.id, build_id, _REFUSED))
     receipt = replace(
         receipt,
         vectors=found.vectors,
@@ -129,27 +129,27 @@ def _publish(
 
     def decide(found: Document | None) -> Document:
         found = still(found)
-        stray = found.stray or found.active is not None
+        stray = found.needs_cleanup or found.active is not None
         return found.moved(
             receipt.verdict,
-            active=Edition(pair, found.original, receipt, found.source),
+            active=Edition(build_id, found.original, receipt, found.source),
             receipt=receipt,
             pages_read=0,
             pages=0,
             failure=None,
             history=(),
-            stray=stray,
-            due=_again(services) if stray else None,
+            needs_cleanup=stray,
+            sweep_at=_again(services) if stray else None,
         )
 
-    _, after = revise_known(services, tenant, record.id, record, decide)
+    _, after = update_known_record(services, tenant, record.id, record, decide)
     assert after is not None, "publishing deletes nothing"
     _clear_now(services, after)
     return after
 
 
 def _clear_now(services: Services, record: Document) -> None:
-    if not record.stray:
+    if not record.needs_cleanup:
         return
     try:
         clear_stale(services, record)
@@ -158,11 +158,11 @@ def _clear_now(services: Services, record: Document) -> None:
         log.warning("other pairs not cleared yet", extra={"tenant": record.tenant, "document": record.id})
 
 
-def still_whole(services: Services, record: Document) -> bool:
+def is_index_complete(services: Services, record: Document) -> bool:
     """Whether the index still holds what the receipt of the active pair says."""
     if record.active is None:
         return False
-    found = services.index.count(record.tenant, record.id, record.active.pair)
+    found = services.index.count(record.tenant, record.id, record.active.build_id)
     return (found.chunks, found.vectors) == (record.active.receipt.chunks, record.active.receipt.vectors)
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
 
-from penstock.documents.archive_members import remove_all
-from penstock.documents.cancel import stand_down
+from penstock.documents.archive_members import remove_with_members
+from penstock.documents.cancel import stop_cancelled
 from penstock.domain.errors import (
     AttemptsUsedUp,
     Cancelled,
@@ -25,22 +25,22 @@ from penstock.domain.receipt import Failure
 from penstock.domain.task import Message, Stage
 from penstock.pipeline.embed import embed
 from penstock.pipeline.extract import extract
-from penstock.pipeline.next_stage import send_onward
+from penstock.pipeline.next_stage import send_next_stage
 from penstock.records.backoff import backoff
 from penstock.records.leases import (
+    Checkpointed,
     Claim,
-    HandedOn,
     StageDone,
+    defer,
     fail,
-    give_back,
-    put_down,
+    release,
+    release_failed,
     take_delete,
     take_embed,
     take_extract,
-    wait,
 )
 from penstock.services import Services
-from penstock.telemetry.context import also
+from penstock.telemetry.context import add_log_context
 
 log = logging.getLogger(__name__)
 
@@ -51,19 +51,19 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class HandBack:
+class Redeliver:
     """Make the message visible again after `delay`: the queue alone redelivers (I4)."""
 
     delay: timedelta
     why: str
 
 
-Outcome = Done | HandBack
+Outcome = Done | Redeliver
 
-Keep = Callable[[Services, Claim], AbstractContextManager[None]]
+KeepLease = Callable[[Services, Claim], AbstractContextManager[None]]
 """Renews the claim's lease while the work runs."""
 
-Run = Callable[[Services, Message, Keep], Outcome]
+Run = Callable[[Services, Message, KeepLease], Outcome]
 """`run`, or what stands in its place."""
 
 
@@ -79,12 +79,12 @@ STAGES: Mapping[Stage, StageRule] = MappingProxyType(
     {
         Stage.EXTRACT: StageRule(take_extract, extract),
         Stage.EMBED: StageRule(take_embed, embed),
-        Stage.DELETE: StageRule(take_delete, remove_all),
+        Stage.DELETE: StageRule(take_delete, remove_with_members),
     }
 )
 
 
-def run(services: Services, message: Message, keep: Keep) -> Outcome:
+def run(services: Services, message: Message, keep: KeepLease) -> Outcome:
     """Never raises: what goes wrong is recorded with the document, and decides when the message comes again."""
     taken = _take(services, message)
     return _work(services, taken, keep) if isinstance(taken, Claim) else taken
@@ -95,12 +95,12 @@ def _take(services: Services, message: Message) -> Claim | Outcome:
         try:
             return STAGES[message.stage].take(services, message)
         except StageDone:
-            send_onward(services, message)
+            send_next_stage(services, message)
     except Leased as held:
         # I7: not an error and no attempt; the message comes back when the lease ends. By another's clock: were that an
         # hour ahead, it would be away for an hour, so after a lease's length it is looked at again.
         delay = min(max(held.until - services.clock(), timedelta(0)), services.limits.lease)
-        return HandBack(delay, str(held))
+        return Redeliver(delay, str(held))
     except Cancelled:
         return _cancelled(services, message)
     except Fenced:
@@ -110,15 +110,15 @@ def _take(services: Services, message: Message) -> Claim | Outcome:
     return Done()
 
 
-def _work(services: Services, claim: Claim, keep: Keep) -> Outcome:
-    also(attempt=claim.attempts + 1)
+def _work(services: Services, claim: Claim, keep: KeepLease) -> Outcome:
+    add_log_context(attempt=claim.attempts + 1)
     if _used_up(services, claim, claim.attempts):
         cause = "its worker was lost, or stopped answering"
         return _failed(services, claim, AttemptsUsedUp(attempts=claim.attempts, cause=cause))
     return _tried(services, claim, keep)
 
 
-def _tried(services: Services, claim: Claim, keep: Keep) -> Outcome:
+def _tried(services: Services, claim: Claim, keep: KeepLease) -> Outcome:
     try:
         with keep(services, claim):
             STAGES[claim.message.stage].work(services, claim)
@@ -126,10 +126,10 @@ def _tried(services: Services, claim: Claim, keep: Keep) -> Outcome:
         return _cancelled(services, claim.message, claim)
     except Fenced:
         log.info("stopped: another came first", extra=claim.message.arguments())
-    except HandedOn as stopped:
-        return HandBack(timedelta(0), str(stopped))
+    except Checkpointed as stopped:
+        return Redeliver(timedelta(0), str(stopped))
     except Interrupted:
-        return _put_down(services, claim)
+        return _released(services, claim)
     except NotYet as later:
         return _waits(services, claim, later)
     except Exception as error:  # noqa: BLE001 - I5: its type decides
@@ -140,12 +140,12 @@ def _tried(services: Services, claim: Claim, keep: Keep) -> Outcome:
 def _waits(services: Services, claim: Claim, later: NotYet) -> Outcome:
     """No attempt (I4). The longer it has waited, the wider it is spread: many wait for the same moment, and its queue
     may receive it so often only."""
-    delay = timedelta(seconds=later.seconds) + backoff(services.limits, claim.waits + 1)
+    delay = timedelta(seconds=later.seconds) + backoff(services.limits, claim.deferrals + 1)
     try:
-        wait(services, claim, delay, _failure(services, claim, later))
+        defer(services, claim, delay, _failure(services, claim, later))
     except Exception as error:  # noqa: BLE001 - I5: whatever it is, the message comes again
         return _unclaimed(services, claim.message, error)
-    return HandBack(delay, str(later))
+    return Redeliver(delay, str(later))
 
 
 def _failed(services: Services, claim: Claim, error: Exception) -> Outcome:
@@ -158,15 +158,15 @@ def _failed(services: Services, claim: Claim, error: Exception) -> Outcome:
         if not for_good:
             attempts = claim.attempts + 1
             delay = backoff(services.limits, attempts, getattr(error, "retry_after", None))
-            give_back(services, claim, _failure(services, claim, error), delay)
+            release_failed(services, claim, _failure(services, claim, error), delay)
             if not _used_up(services, claim, attempts):
                 log.warning("attempt %d failed, next in %s: %s", attempts, delay, error, extra=message.arguments())
-                return HandBack(delay, str(error))
+                return Redeliver(delay, str(error))
             error = AttemptsUsedUp(attempts=attempts, cause=str(error))
         fail(services, claim, _failure(services, claim, error))
         log.warning("failed: %s", error, extra=message.arguments())
         if isinstance(error, AttemptsUsedUp):
-            services.queue.bury(message, str(error))
+            services.queue.dead_letter(message, str(error))
     except Cancelled:
         return _cancelled(services, message, claim)
     except Fenced:
@@ -180,22 +180,22 @@ def _failed(services: Services, claim: Claim, error: Exception) -> Outcome:
     return Done()
 
 
-def _put_down(services: Services, claim: Claim) -> HandBack:
+def _released(services: Services, claim: Claim) -> Redeliver:
     """I4: what is handed back on purpose is no attempt, and the next worker need not wait for its lease to end."""
     try:
-        put_down(services, claim)
+        release(services, claim)
     except Fenced:
         log.info("nothing to put down: it was done, or another came first", extra=claim.message.arguments())
     except Exception as error:  # noqa: BLE001 - the lease ends by itself, and whoever claims next counts this attempt
         return _unclaimed(services, claim.message, error)
-    return HandBack(timedelta(0), "the worker ends")
+    return Redeliver(timedelta(0), "the worker ends")
 
 
 def _cancelled(services: Services, message: Message, claim: Claim | None = None) -> Outcome:
     """Whatever goes wrong here, the cancel is asked for, and the sweep brings it to its end."""
     log.info("stopped: it is cancelled", extra=message.arguments())
     try:
-        stand_down(services, message, claim)
+        stop_cancelled(services, message, claim)
     except Fenced:
         pass  # another has ended it
     except Exception as error:
@@ -208,10 +208,10 @@ def _used_up(services: Services, claim: Claim, attempts: int) -> bool:
     return attempts >= services.limits.attempts and claim.message.stage is not Stage.DELETE
 
 
-def _unclaimed(services: Services, message: Message, error: Exception) -> HandBack:
+def _unclaimed(services: Services, message: Message, error: Exception) -> Redeliver:
     """Without a record to ask for its attempts, wait about as long as a service takes to come back."""
     log.warning("could not go on: %s", error, exc_info=not isinstance(error, PenstockError), extra=message.arguments())
-    return HandBack(backoff(services.limits, 5, getattr(error, "retry_after", None)), str(error))
+    return Redeliver(backoff(services.limits, 5, getattr(error, "retry_after", None)), str(error))
 
 
 def _failure(services: Services, claim: Claim, error: Exception) -> Failure:

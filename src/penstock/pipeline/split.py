@@ -283,8 +283,8 @@ class _Window:
         """The last position within [low, high] that parts no letter from its marks and no line end; else `high`."""
         for position in range(high, low - 1, -1):
             here = position - self._base
-            pair = self._text[here - 1 : here + 1]
-            if pair != "\r\n" and not unicodedata.combining(pair[-1:] or " "):
+            build_id = self._text[here - 1 : here + 1]
+            if build_id != "\r\n" and not unicodedata.combining(build_id[-1:] or " "):
                 return position
         return high
 

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from penstock.domain.errors import Conflict, NotYet, PenstockError, Transient
-from penstock.domain.provider_budget import UNLIMITED, Amount, Pace, minute_of
-from penstock.ports import Clock, PaceTable
+from penstock.domain.provider_budget import UNLIMITED, Amount, ProviderBudget, minute_of
+from penstock.ports import Clock, ProviderBudgetTable
 
 log = logging.getLogger(__name__)
 
@@ -20,14 +20,14 @@ T = TypeVar("T")
 _TRIES = 50  # each lost race means that another process got its block
 
 
-class Turnstile:
+class RateLimiter:
     """Asks the table for a block of the minute's budget, and lets calls through until it is used up: one write for many
     calls, while they are small. What a process has heard of the others it knows from its last block; what it finds out
     itself it tells at once."""
 
     def __init__(
         self,
-        table: PaceTable,
+        table: ProviderBudgetTable,
         model: str,
         clock: Clock,
         *,
@@ -42,7 +42,7 @@ class Turnstile:
         self._calls, self._slows = calls, slows
         self._free = threading.BoundedSemaphore(calls)
         self._lock = threading.Lock()
-        self._known: Pace | None = None
+        self._known: ProviderBudget | None = None
         self._left, self._minute = Amount(), 0
         self._opens: datetime | None = None
 
@@ -115,20 +115,20 @@ class Turnstile:
                 return NotYet(why=why, retry_after=pace.rest(now))
             return Transient(why=why, retry_after=pause)
 
-    def _tell(self, change: Callable[[Pace], Pace]) -> Pace:
+    def _tell(self, change: Callable[[ProviderBudget], ProviderBudget]) -> ProviderBudget:
         """What was found out, for all to know. The table's own failure must not stand before what is to be told."""
         try:
             return self._revised(lambda pace: (change(pace), None))[0]
         except PenstockError as error:
             log.warning("the pace of %s is not told: %s", self._model, error)
-            return change(self._known or Pace())
+            return change(self._known or ProviderBudget())
 
-    def _revised(self, decide: Callable[[Pace], tuple[Pace, T]]) -> tuple[Pace, T]:
+    def _revised(self, decide: Callable[[ProviderBudget], tuple[ProviderBudget, T]]) -> tuple[ProviderBudget, T]:
         """What is known and what was decided on it; from the start again, where another process was faster. What this
         one knew last costs no read, and where that is enough to say no, no write."""
         before = self._known or self.table.read(self._model)
         for _ in range(_TRIES):
-            held = before or Pace()
+            held = before or ProviderBudget()
             after, result = decide(held)
             if after is held:
                 self._known = held

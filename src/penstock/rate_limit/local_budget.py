@@ -6,20 +6,20 @@ import threading
 from dataclasses import replace
 
 from penstock.domain.errors import Conflict
-from penstock.domain.provider_budget import Pace
+from penstock.domain.provider_budget import ProviderBudget
 
 
-class OwnPace:
+class LocalBudgetTable:
     """The pace as this process alone knows it: where there is no budget to share, it costs no request."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: dict[str, Pace] = {}
+        self._known: dict[str, ProviderBudget] = {}
 
-    def read(self, model: str) -> Pace | None:
+    def read(self, model: str) -> ProviderBudget | None:
         return self._known.get(model)
 
-    def write(self, model: str, before: Pace | None, after: Pace) -> Pace:
+    def write(self, model: str, before: ProviderBudget | None, after: ProviderBudget) -> ProviderBudget:
         with self._lock:
             held = self._known.get(model)
             if (held and held.revision) != (before and before.revision):

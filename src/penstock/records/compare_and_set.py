@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from penstock.domain.build import Build
-from penstock.domain.document import Document, Pair
+from penstock.domain.document import BuildId, Document
 from penstock.domain.errors import BeingDeleted, Conflict, Deleted, Fenced, NotFound, Transient
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.domain.status import Status
@@ -19,7 +19,7 @@ T = TypeVar("T", Document, Build)
 _TRIES = 50  # each lost race means that another writer got on; only a livelock would need more
 
 
-def revise(
+def update_record(
     services: Services,
     tenant: TenantId,
     document: DocumentId,
@@ -32,10 +32,10 @@ def revise(
         Transient: others were always faster.
         whatever `decide` raises: nothing was written then.
     """
-    return revise_known(services, tenant, document, services.documents.read(tenant, document), decide)
+    return update_known_record(services, tenant, document, services.documents.read(tenant, document), decide)
 
 
-def revise_known(
+def update_known_record(
     services: Services,
     tenant: TenantId,
     document: DocumentId,
@@ -58,7 +58,7 @@ def revise_known(
     raise Transient(why="the record is written to by too many at once")
 
 
-def standing(record: Document | None, document: DocumentId) -> Document:
+def existing_record(record: Document | None, document: DocumentId) -> Document:
     """The record, where it is of a document that stays.
 
     Raises:
@@ -73,8 +73,8 @@ def standing(record: Document | None, document: DocumentId) -> Document:
     return record
 
 
-def revise_build(
-    services: Services, tenant: TenantId, document: DocumentId, pair: Pair, decide: Callable[[Build], Build]
+def update_build(
+    services: Services, tenant: TenantId, document: DocumentId, build_id: BuildId, decide: Callable[[Build], Build]
 ) -> Build:
     """The build item after `decide`.
 
@@ -83,7 +83,7 @@ def revise_build(
         Transient: others were always faster.
     """
     for _ in range(_TRIES):
-        before = services.documents.read_build(tenant, document, pair)
+        before = services.documents.read_build(tenant, document, build_id)
         if before is None:
             raise Fenced
         after = decide(before)
@@ -102,11 +102,11 @@ def next_revision(before: Document | Build | None) -> int:
     return 1 if before is None else before.revision + 1
 
 
-def revise_both(
+def update_record_and_build(
     services: Services,
     tenant: TenantId,
     document: DocumentId,
-    pair: Pair,
+    build_id: BuildId,
     decide: Callable[[Document | None, Build | None], tuple[Document, Build]],
 ) -> tuple[Document, Build]:
     """Record and build after `decide`: in one transaction, if it changes both. What it returns as it was given is not
@@ -117,7 +117,7 @@ def revise_both(
         whatever `decide` raises: nothing was written then.
     """
     for _ in range(_TRIES):
-        record, build = services.documents.read_both(tenant, document, pair)
+        record, build = services.documents.read_both(tenant, document, build_id)
         record_after, build_after = decide(record, build)
         decided = (record, record_after), (build, build_after)
         try:

@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 
 from penstock.domain.build import Build
 from penstock.domain.chunk import Cut
-from penstock.domain.document import Document, Pair
+from penstock.domain.document import BuildId, Document
 from penstock.domain.errors import Cancelled, Fenced, Leased, PenstockError
 from penstock.domain.ids import DocumentId, TenantId
-from penstock.domain.lease import Work
+from penstock.domain.lease import Lease
 from penstock.domain.receipt import Failure, Receipt
 from penstock.domain.status import FINAL, PUBLISHED, Status
 from penstock.domain.task import Message, Stage
-from penstock.records.compare_and_set import revise, revise_both, revise_build
+from penstock.records.compare_and_set import update_build, update_record, update_record_and_build
 from penstock.services import Services
 
 
@@ -26,7 +26,7 @@ class StageDone(PenstockError):
     code = "stage_done"
 
 
-class HandedOn(PenstockError):
+class Checkpointed(PenstockError):
     """The time of this run is over; the next goes on where it stopped."""
 
     code = "handed_on"
@@ -41,9 +41,9 @@ class Claim:
     epoch: int
     attempts: int
     """Tries that failed before this one."""
-    again: bool = False
+    held_before: bool = False
     """Whether somebody held this shard before, and may have left in the index what was paid for."""
-    waits: int = 0
+    deferrals: int = 0
     """How often it had to wait since."""
 
     @property
@@ -51,11 +51,11 @@ class Claim:
         return self.document.tenant
 
     @property
-    def pair(self) -> Pair:
-        return self.document.pair
+    def build_id(self) -> BuildId:
+        return self.document.build_id
 
     @property
-    def goes_on(self) -> bool:
+    def resumes(self) -> bool:
         """Whether an extract continues the build of one before it, which handed on."""
         return self.document.build != self.epoch
 
@@ -77,13 +77,13 @@ def take_extract(services: Services, message: Message) -> Claim:
             raise StageDone
         if record.status not in {Status.QUEUED, Status.EXTRACTING}:
             raise Fenced
-        work = record.work.taken(services.clock(), services.limits.lease)
+        lease = record.lease.acquired(services.clock(), services.limits.lease)
         # Whoever stops without a word may be stalled and write on: a build of its own keeps its writes apart.
-        goes_on = record.handed_on and record.status is Status.EXTRACTING
-        build = record.build if goes_on else work.epoch
-        stray = record.stray or record.build not in {0, build}
+        resumes = record.checkpointed and record.status is Status.EXTRACTING
+        build = record.build if resumes else lease.epoch
+        stray = record.needs_cleanup or record.build not in {0, build}
         return record.moved(
-            Status.EXTRACTING, work=work, build=build, handed_on=False, stray=stray, pages_read=0, pages=0
+            Status.EXTRACTING, lease=lease, build=build, checkpointed=False, needs_cleanup=stray, pages_read=0, pages=0
         )
 
     return _claimed(services, message, decide)
@@ -100,10 +100,10 @@ def take_delete(services: Services, message: Message) -> Claim:
         record = _of_generation(record, message)
         if record.status is not Status.DELETING:
             raise Fenced
-        for until in (record.quiet, last_shard_lease(services, record)):
+        for until in (record.quiet_until, last_shard_lease(services, record)):
             if until is not None and services.clock() < until:
                 raise Leased(until=until)
-        return record.moved(Status.DELETING, work=record.work.taken(services.clock(), services.limits.lease))
+        return record.moved(Status.DELETING, lease=record.lease.acquired(services.clock(), services.limits.lease))
 
     return _claimed(services, message, decide)
 
@@ -119,18 +119,23 @@ def take_embed(services: Services, message: Message) -> Claim:
 
     def decide(record: Document | None, build: Build | None) -> tuple[Document, Build]:
         nonlocal again
-        if record is not None and build is not None and record.pair == build.pair and record.status in PUBLISHED:
+        if (
+            record is not None
+            and build is not None
+            and record.build_id == build.build_id
+            and record.status in PUBLISHED
+        ):
             raise StageDone
         record, build = _of_build(record, build, message)
         if shard in build.done:
             raise StageDone
-        again = shard in build.work
-        work = build.work_on(shard)
-        return record, build.with_work(shard, work.taken(services.clock(), services.limits.lease))
+        again = shard in build.leases
+        lease = build.lease_of(shard)
+        return record, build.with_lease(shard, lease.acquired(services.clock(), services.limits.lease))
 
-    document, build = revise_both(services, *_place(message), decide)
-    work = build.work[shard]
-    return Claim(message, document, work.epoch, work.attempts, again, work.waits)
+    document, build = update_record_and_build(services, *_place(message), decide)
+    lease = build.leases[shard]
+    return Claim(message, document, lease.epoch, lease.attempts, again, lease.deferrals)
 
 
 def renew(services: Services, claim: Claim) -> None:
@@ -143,7 +148,7 @@ def renew(services: Services, claim: Claim) -> None:
     if claim.message.stage is Stage.EMBED:
         check(services, claim)  # a shard that nobody waits for is not held on to
     until = services.clock() + services.limits.lease
-    _rework(services, claim, lambda work: work.renewed(claim.epoch, until))
+    _rework(services, claim, lambda lease: lease.renewed(claim.epoch, until))
 
 
 def check(services: Services, claim: Claim) -> None:
@@ -154,12 +159,12 @@ def check(services: Services, claim: Claim) -> None:
     """
     if claim.message.stage is Stage.EMBED:
         _, build = _of_build(*services.documents.read_both(*_place(claim.message)), claim.message)
-        build.work_on(_shard(claim.message)).held(claim.epoch)
+        build.lease_of(_shard(claim.message)).held_by(claim.epoch)
     else:
         held(services.documents.read(claim.tenant, claim.document.id), claim)
 
 
-def tell(services: Services, claim: Claim, pages_read: int, pages: int) -> None:
+def report_progress(services: Services, claim: Claim, pages_read: int, pages: int) -> None:
     """How far the reading is, for whoever waits.
 
     Raises:
@@ -169,7 +174,7 @@ def tell(services: Services, claim: Claim, pages_read: int, pages: int) -> None:
     def decide(record: Document | None) -> Document:
         return replace(held(record, claim), pages_read=pages_read, pages=pages)
 
-    revise(services, claim.tenant, claim.document.id, decide)
+    update_record(services, claim.tenant, claim.document.id, decide)
 
 
 def held(record: Document | None, claim: Claim) -> Document:
@@ -183,29 +188,29 @@ def held(record: Document | None, claim: Claim) -> Document:
         raise Fenced
     if record.cancel:
         raise Cancelled
-    record.work.held(claim.epoch)
+    record.lease.held_by(claim.epoch)
     return record
 
 
-def give_back(services: Services, claim: Claim, failure: Failure, rest: timedelta) -> None:
+def release_failed(services: Services, claim: Claim, failure: Failure, rest: timedelta) -> None:
     """End the lease after a try that failed; the next not before `rest` is over.
 
     Raises:
         Fenced: the lease was lost, or ended, before.
     """
     until = services.clock() + rest
-    _rework(services, claim, lambda work: work.failed(claim.epoch, until))
+    _rework(services, claim, lambda lease: lease.failed(claim.epoch, until))
     note(services, claim, failure)
 
 
-def wait(services: Services, claim: Claim, rest: timedelta, why: Failure | None = None) -> None:
+def defer(services: Services, claim: Claim, rest: timedelta, why: Failure | None = None) -> None:
     """End the lease of what cannot go on before `rest` is over. No try has failed.
 
     Raises:
         Fenced: the lease was lost, or ended, before.
     """
     until = services.clock() + rest
-    _rework(services, claim, lambda work: work.waiting(claim.epoch, until))
+    _rework(services, claim, lambda lease: lease.deferred(claim.epoch, until))
     if why is not None:
         note(services, claim, why)
 
@@ -219,25 +224,25 @@ def add_paid(services: Services, claim: Claim, texts: int) -> None:
     if not texts:
         return
     if claim.message.stage is Stage.EMBED:
-        revise_build(
+        update_build(
             services,
             claim.tenant,
             claim.document.id,
-            claim.pair,
+            claim.build_id,
             lambda build: replace(build, embedded=build.embedded + texts),
         )
         return
 
     def decide(record: Document | None) -> Document:
         record = _of_generation(record, claim.message)
-        if record.pair != claim.pair or not record.in_work:
+        if record.build_id != claim.build_id or not record.in_work:
             raise Fenced
-        return replace(record, work=replace(record.work, paid=record.work.paid + texts))
+        return replace(record, lease=replace(record.lease, paid=record.lease.paid + texts))
 
-    revise(services, claim.tenant, claim.document.id, decide)
+    update_record(services, claim.tenant, claim.document.id, decide)
 
 
-def hand_on(services: Services, claim: Claim, resume: Cut, draft: Receipt) -> None:
+def checkpoint(services: Services, claim: Claim, resume: Cut, draft: Receipt) -> None:
     """End the lease of an extract whose time ran out, and leave word for the next where to go on. No try has failed.
 
     Raises:
@@ -248,19 +253,19 @@ def hand_on(services: Services, claim: Claim, resume: Cut, draft: Receipt) -> No
         record = held(record, claim)
         if build is None:
             raise Fenced
-        work = record.work.returned(claim.epoch)
-        return replace(record, work=work, handed_on=True), replace(build, resume=resume, draft=draft)
+        lease = record.lease.released(claim.epoch)
+        return replace(record, lease=lease, checkpointed=True), replace(build, resume=resume, draft=draft)
 
-    revise_both(services, claim.tenant, claim.document.id, claim.pair, decide)
+    update_record_and_build(services, claim.tenant, claim.document.id, claim.build_id, decide)
 
 
-def put_down(services: Services, claim: Claim) -> None:
+def release(services: Services, claim: Claim) -> None:
     """End the lease on purpose, with the work undone. No try has failed.
 
     Raises:
         Fenced: the lease was lost, or ended, before.
     """
-    _rework(services, claim, lambda work: work.returned(claim.epoch))
+    _rework(services, claim, lambda lease: lease.released(claim.epoch))
 
 
 def finish_shard(services: Services, claim: Claim, *, chunks: int, embedded: int) -> Build:
@@ -277,7 +282,7 @@ def finish_shard(services: Services, claim: Claim, *, chunks: int, embedded: int
     def decide(build: Build) -> Build:
         return build.finished(shard, claim.epoch, chunks=chunks, embedded=embedded)
 
-    return revise_build(services, claim.tenant, claim.document.id, claim.pair, decide)
+    return update_build(services, claim.tenant, claim.document.id, claim.build_id, decide)
 
 
 def fail(services: Services, claim: Claim, failure: Failure) -> None:
@@ -291,51 +296,53 @@ def fail(services: Services, claim: Claim, failure: Failure) -> None:
 
     def failed(record: Document | None) -> Document:
         record = _of_generation(record, claim.message)
-        if record.pair != claim.pair or not record.in_work:
+        if record.build_id != claim.build_id or not record.in_work:
             raise Fenced
         if record.cancel:
             raise Cancelled
-        return record.moved(Status.FAILED, failure=failure, work=replace(record.work, until=None), stray=True, due=due)
+        return record.moved(
+            Status.FAILED, failure=failure, lease=replace(record.lease, until=None), needs_cleanup=True, sweep_at=due
+        )
 
     def extract_failed(record: Document | None) -> Document:
-        if record is None or record.work.epoch != claim.epoch:
+        if record is None or record.lease.epoch != claim.epoch:
             raise Fenced
         return failed(record)
 
     def shard_failed(record: Document | None, build: Build | None) -> tuple[Document, Build]:
         shard = _shard(claim.message)
-        if build is None or build.work_on(shard).epoch != claim.epoch:
+        if build is None or build.lease_of(shard).epoch != claim.epoch:
             raise Fenced
         # The build is written too, and not only read: one who took the shard meanwhile keeps this from coming true.
-        return failed(record), build.with_work(shard, replace(build.work_on(shard), until=None))
+        return failed(record), build.with_lease(shard, replace(build.lease_of(shard), until=None))
 
     if claim.message.stage is Stage.EXTRACT:
-        revise(services, claim.tenant, claim.document.id, extract_failed)
+        update_record(services, claim.tenant, claim.document.id, extract_failed)
     else:
-        revise_both(services, claim.tenant, claim.document.id, claim.pair, shard_failed)
+        update_record_and_build(services, claim.tenant, claim.document.id, claim.build_id, shard_failed)
 
 
-def let_go(services: Services, claim: Claim) -> None:
+def release_if_held(services: Services, claim: Claim) -> None:
     """End the lease, if it still is this claim's, whatever else has become of the document. No try has failed."""
     if claim.message.stage is not Stage.EMBED:
 
         def decide(record: Document | None) -> Document | None:
-            if record is None or (record.generation, record.work.epoch) != (claim.message.generation, claim.epoch):
+            if record is None or (record.generation, record.lease.epoch) != (claim.message.generation, claim.epoch):
                 return record
-            return record if record.work.until is None else replace(record, work=record.work.returned(claim.epoch))
+            return record if record.lease.until is None else replace(record, lease=record.lease.released(claim.epoch))
 
-        revise(services, claim.tenant, claim.document.id, decide)
+        update_record(services, claim.tenant, claim.document.id, decide)
         return
     shard = _shard(claim.message)
 
     def decide_build(build: Build) -> Build:
-        work = build.work_on(shard)
-        if work.epoch != claim.epoch or work.until is None:
+        lease = build.lease_of(shard)
+        if lease.epoch != claim.epoch or lease.until is None:
             return build
-        return build.with_work(shard, work.returned(claim.epoch))
+        return build.with_lease(shard, lease.released(claim.epoch))
 
     with suppress(Fenced):  # there is no such build any more
-        revise_build(services, claim.tenant, claim.document.id, claim.pair, decide_build)
+        update_build(services, claim.tenant, claim.document.id, claim.build_id, decide_build)
 
 
 def note(services: Services, claim: Claim, failure: Failure) -> None:
@@ -343,42 +350,42 @@ def note(services: Services, claim: Claim, failure: Failure) -> None:
 
     def decide(record: Document | None) -> Document:
         record = _of_generation(record, claim.message)
-        if record.status in FINAL or record.pair != claim.pair or failure.same(record.failure):
+        if record.status in FINAL or record.build_id != claim.build_id or failure.same(record.failure):
             return record
         return replace(record, failure=failure)
 
-    revise(services, claim.tenant, claim.document.id, decide)
+    update_record(services, claim.tenant, claim.document.id, decide)
 
 
 def last_shard_lease(services: Services, record: Document) -> datetime | None:
     """When the last lease of the newest build's shards ends; None where there is none."""
-    build = services.documents.read_build(record.tenant, record.id, record.pair)
-    return max((work.until for work in build.work.values() if work.until), default=None) if build else None
+    build = services.documents.read_build(record.tenant, record.id, record.build_id)
+    return max((lease.until for lease in build.leases.values() if lease.until), default=None) if build else None
 
 
 def _claimed(services: Services, message: Message, decide: Callable[[Document | None], Document]) -> Claim:
-    _, record = revise(services, TenantId(message.tenant), DocumentId(message.document), decide)
+    _, record = update_record(services, TenantId(message.tenant), DocumentId(message.document), decide)
     if record is None:
         raise Fenced
-    return Claim(message, record, record.work.epoch, record.work.attempts, waits=record.work.waits)
+    return Claim(message, record, record.lease.epoch, record.lease.attempts, deferrals=record.lease.deferrals)
 
 
-def _rework(services: Services, claim: Claim, change: Callable[[Work], Work]) -> None:
+def _rework(services: Services, claim: Claim, change: Callable[[Lease], Lease]) -> None:
     """Change the work item of the claim, wherever it is kept: in the build for embed, else in the record."""
     if claim.message.stage is Stage.EMBED:
         shard = _shard(claim.message)
 
         def decide_build(build: Build) -> Build:
-            return build.with_work(shard, change(build.work_on(shard)))
+            return build.with_lease(shard, change(build.lease_of(shard)))
 
-        revise_build(services, claim.tenant, claim.document.id, claim.pair, decide_build)
+        update_build(services, claim.tenant, claim.document.id, claim.build_id, decide_build)
         return
 
     def decide(record: Document | None) -> Document:
         record = held(record, claim)
-        return replace(record, work=change(record.work))
+        return replace(record, lease=change(record.lease))
 
-    revise(services, claim.tenant, claim.document.id, decide)
+    update_record(services, claim.tenant, claim.document.id, decide)
 
 
 def _of_generation(record: Document | None, message: Message) -> Document:
@@ -389,17 +396,17 @@ def _of_generation(record: Document | None, message: Message) -> Document:
 
 def _of_build(record: Document | None, build: Build | None, message: Message) -> tuple[Document, Build]:
     record = _of_generation(record, message)
-    if not record.in_work or build is None or record.pair != build.pair:
+    if not record.in_work or build is None or record.build_id != build.build_id:
         raise Fenced
     if record.cancel:
         raise Cancelled
     return record, build
 
 
-def _place(message: Message) -> tuple[TenantId, DocumentId, Pair]:
+def _place(message: Message) -> tuple[TenantId, DocumentId, BuildId]:
     """Where the build of an embed message is."""
     assert message.build is not None, "Message.of gives every embed message its build"
-    return TenantId(message.tenant), DocumentId(message.document), Pair(message.generation, message.build)
+    return TenantId(message.tenant), DocumentId(message.document), BuildId(message.generation, message.build)
 
 
 def _shard(message: Message) -> int:

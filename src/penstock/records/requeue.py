@@ -7,7 +7,7 @@ from datetime import datetime
 
 from penstock.domain.document import Document
 from penstock.domain.errors import Transient
-from penstock.domain.lease import Work
+from penstock.domain.lease import Lease
 from penstock.domain.status import Status
 from penstock.domain.task import Message, Stage
 from penstock.services import Limits, Services
@@ -15,7 +15,7 @@ from penstock.services import Limits, Services
 log = logging.getLogger(__name__)
 
 
-def ask(services: Services, queued: Document) -> None:
+def send_extract(services: Services, queued: Document) -> None:
     """Send the message of a record that was written before."""
     try:
         services.queue.send(Message(Stage.EXTRACT, queued.tenant, queued.id, queued.generation), queued.lane)
@@ -30,9 +30,9 @@ def requeued(record: Document, now: datetime, limits: Limits) -> Document:
     return record.moved(
         Status.QUEUED,
         accepted=now,
-        work=Work(record.work.epoch),
-        stray=record.stray or record.build != 0,
-        quiet=now + limits.lease if record.in_work else record.quiet,
+        lease=Lease(record.lease.epoch),
+        needs_cleanup=record.needs_cleanup or record.build != 0,
+        quiet_until=now + limits.lease if record.in_work else record.quiet_until,
         pages_read=0,
         pages=0,
         receipt=None,
@@ -40,7 +40,7 @@ def requeued(record: Document, now: datetime, limits: Limits) -> Document:
         history=record.remembered,
         cancel=False,
         removal=None,
-        due=now + limits.resend,
-        wait=int(limits.resend.total_seconds()),
-        ends=None,
+        sweep_at=now + limits.resend_after,
+        resend_wait=int(limits.resend_after.total_seconds()),
+        expires_at=None,
     )

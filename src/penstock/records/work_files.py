@@ -11,7 +11,7 @@ import orjson
 
 from penstock.domain.build import Build
 from penstock.domain.chunk import Chunk
-from penstock.domain.document import Document, Pair
+from penstock.domain.document import BuildId, Document
 from penstock.domain.ids import TenantId
 from penstock.domain.task import Message, Stage
 from penstock.services import Services
@@ -24,22 +24,22 @@ def shard_folder(record: Document) -> str:
     return f"work/{record.tenant}/{record.id}/{record.generation}/{record.build}/"
 
 
-ROOMS = ("work", "receipts")
+FOLDERS = ("work", "receipts")
 """What an attempt writes into the bucket: `{room}/{tenant}/{document}/{generation}/{build}…`."""
 
 
-def attempts_in(services: Services, record: Document, room: str) -> Iterator[tuple[Pair, str]]:
+def attempts_in(services: Services, record: Document, room: str) -> Iterator[tuple[BuildId, str]]:
     """Whose files there are of this document, and where: a folder, or a key."""
     last = ""
     for each in services.objects.listed(record.tenant, f"{room}/{record.tenant}/{record.id}/"):
-        pair = pair_of_key(each.key)
-        place = place_of_key(each.key)
-        if pair is not None and place != last:
-            yield pair, place
+        build_id = build_id_of_key(each.key)
+        place = location_of_key(each.key)
+        if build_id is not None and place != last:
+            yield build_id, place
         last = place
 
 
-def place_of_key(key: str) -> str:
+def location_of_key(key: str) -> str:
     """What goes together with this file: the folder of its build; a receipt is alone."""
     return key if key.count("/") == _KEY else key.rpartition("/")[0] + "/"
 
@@ -52,11 +52,11 @@ def discard(services: Services, tenant: TenantId, place: str) -> None:
         services.objects.remove(tenant, place)
 
 
-def pair_of_key(key: str) -> Pair | None:
+def build_id_of_key(key: str) -> BuildId | None:
     """Whose file this is; None where it is in none of the rooms."""
     _, _, _, generation, build = (key.split("/") + [""] * 2)[:5]
     number = build.removesuffix(".json")
-    return Pair(int(generation), int(number)) if generation.isdecimal() and number.isdecimal() else None
+    return BuildId(int(generation), int(number)) if generation.isdecimal() and number.isdecimal() else None
 
 
 def save_shard(services: Services, record: Document, shard: int, chunks: Sequence[Chunk], *, paged: bool) -> None:

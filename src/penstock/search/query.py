@@ -9,7 +9,7 @@ from datetime import datetime
 from math import ceil
 
 from penstock.domain.chunk import Entry, IndexQuery, Vector
-from penstock.domain.document import Document, Pair
+from penstock.domain.document import BuildId, Document
 from penstock.domain.errors import BadRequest
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.search.fuse import Parts, Ranked, fuse
@@ -27,7 +27,7 @@ CHECKED_PER_HIT = 2
 """Candidates checked against the records for each hit asked for: a few stale ones then need no second round, which
 checks all there are."""
 
-DocumentPair = tuple[DocumentId, Pair]
+DocumentBuild = tuple[DocumentId, BuildId]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +119,11 @@ def search(services: Services, tenant: TenantId, question: Question) -> Answer:
     text = _whole(question.text)
     query = index_query(question, services.embedder.embed_query(tenant, text))
     wanted = question.offset + question.k
-    stale: frozenset[DocumentPair] = frozenset()
+    stale: frozenset[DocumentBuild] = frozenset()
     rounds = dropped = 0
     while rounds < ROUNDS:
         rounds += 1
-        candidates = services.index.candidates(tenant, replace(query, without=stale))
+        candidates = services.index.candidates(tenant, replace(query, excluded=stale))
         ranked = fuse(candidates, services.embedder.weight)
         if rounds == 1 and not question.one_per_document:
             unchecked = len(ranked) - CHECKED_PER_HIT * wanted
@@ -134,11 +134,11 @@ def search(services: Services, tenant: TenantId, question: Question) -> Answer:
         records = _shown(services, tenant, {document for document, _ in found | stale})
         visible = [each for each in ranked if _is_visible(records, _pair_of(each.candidate.entry))]
         dropped += len(ranked) - len(visible)
-        missed = any(_is_visible(records, pair) for pair in stale)
+        missed = any(_is_visible(records, build_id) for build_id in stale)
         short = len(visible) < len(ranked) and len(visible) < wanted
         if not missed and not short:
             break
-        stale = frozenset(pair for pair in found | stale if not _is_visible(records, pair))
+        stale = frozenset(build_id for build_id in found | stale if not _is_visible(records, build_id))
     highlighter = Highlighter(text)
     shown = _best_of_each(visible) if question.one_per_document else [(each, 0) for each in visible]
     hits = tuple(_hit(each, highlighter, more) for each, more in shown[question.offset : wanted])
@@ -199,14 +199,14 @@ def _best_of_each(visible: Sequence[Ranked]) -> list[tuple[Ranked, int]]:
     return [(each, count[document] - 1) for document, each in best.items()]
 
 
-def _pair_of(entry: Entry) -> DocumentPair:
-    return entry.document, entry.pair
+def _pair_of(entry: Entry) -> DocumentBuild:
+    return entry.document, entry.build_id
 
 
-def _is_visible(records: Mapping[DocumentId, Document], of: DocumentPair) -> bool:
+def _is_visible(records: Mapping[DocumentId, Document], of: DocumentBuild) -> bool:
     """An absent record hides its chunks."""
-    document, pair = of
-    return document in records and records[document].visible == pair
+    document, build_id = of
+    return document in records and records[document].visible == build_id
 
 
 def _hit(ranked: Ranked, highlighter: Highlighter, more: int) -> Hit:
@@ -215,8 +215,8 @@ def _hit(ranked: Ranked, highlighter: Highlighter, more: int) -> Hit:
     page, snippet = highlighter.best_of(chunk.by_page())
     return Hit(
         document=entry.document,
-        generation=entry.pair.generation,
-        build=entry.pair.build,
+        generation=entry.build_id.generation,
+        build=entry.build_id.build,
         name=entry.name,
         source=entry.source,
         ordinal=chunk.ordinal,

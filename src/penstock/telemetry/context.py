@@ -11,7 +11,7 @@ _about: ContextVar[dict[str, object] | None] = ContextVar("about", default=None)
 
 
 @contextmanager
-def about(**facts: object) -> Iterator[None]:
+def log_context(**facts: object) -> Iterator[None]:
     """Lines that are logged in this context, and thread, carry these facts."""
     token = _about.set({**(_about.get() or {}), **facts})
     try:
@@ -20,8 +20,9 @@ def about(**facts: object) -> Iterator[None]:
         _about.reset(token)
 
 
-def also(**facts: object) -> None:
-    """From here on to the end of the innermost `about` lines carry these facts too; outside of one, nothing happens."""
+def add_log_context(**facts: object) -> None:
+    """Log lines carry these facts too, from here to the end of the innermost `log_context`. Outside of one, nothing
+    happens."""
     known = _about.get()
     if known is not None:
         known.update(facts)

@@ -6,14 +6,14 @@ import sys
 from collections.abc import Sequence
 
 from penstock.celery_app.app import make_app
-from penstock.celery_app.metrics import measured
+from penstock.celery_app.metrics import with_metrics
 from penstock.celery_app.options import WorkerOptions
 from penstock.domain.task import Lane
 from penstock.pipeline.run import run
 from penstock.reading.sandbox.confine import undumpable
 from penstock.settings import Settings
 from penstock.telemetry.logs_and_metrics import log_json
-from penstock.wiring import check_given, services
+from penstock.wiring import check_settings, services
 from penstock.worker.process import queues_of, start
 from penstock.worker.shutdown import bounded
 
@@ -21,11 +21,11 @@ from penstock.worker.shutdown import bounded
 def run_worker(settings: Settings, lanes: Sequence[Lane] = tuple(Lane)) -> None:
     """Work on the queues of these lanes until SIGTERM or SIGINT, then end the process. Logs a line that contains
     `ready: ` and the queues when it receives."""
-    check_given(settings)
+    check_settings(settings)
     undumpable()
     options = WorkerOptions(wait=settings.wait_seconds, stop=settings.stop_seconds)
     if settings.log_json:
         log_json()
-    work = bounded(measured(run) if settings.log_json else run, settings.soft_time_limit, options.stop)
+    work = bounded(with_metrics(run) if settings.log_json else run, settings.soft_time_limit, options.stop)
     app = make_app(settings, lambda: services(settings), options, work)
     sys.exit(start(app, queues_of(lanes), options.stop))

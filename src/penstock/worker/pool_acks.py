@@ -12,7 +12,7 @@ _PATIENCE = 5
 """Seconds. A process that has said nothing by then is stuck, and is ended with the worker."""
 
 
-def hear_what_begun(pool: Any) -> None:
+def collect_pool_acks(pool: Any) -> None:
     """Wait until each process has said of the task it was given that it began.
 
     Celery hears that in its loop, which is over when the worker stops; and then it forgets every task of which it has

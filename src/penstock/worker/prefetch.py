@@ -9,7 +9,7 @@ from kombu.transport.virtual import QoS
 _MOST = 40
 
 
-class Appetite(QoS):
+class AdaptivePrefetch(QoS):
     """As many as Celery says (`prefetch_count`, the processes times the multiplier), so that none waits for long behind
     slow ones while other workers are idle. More, where so many were done within a second: then none waits for long,
     and a receive request brings ten instead of the one or two that have just been done."""

@@ -19,7 +19,7 @@ from celery.apps.worker import install_worker_term_handler  # type: ignore[attr-
 from celery.exceptions import SecurityWarning
 
 from penstock.domain.task import Lane, Stage, queue_name
-from penstock.worker.pool_acks import hear_what_begun
+from penstock.worker.pool_acks import collect_pool_acks
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Worker(worker.Worker):
 
     def stop(self, *arguments: Any, **options: Any) -> None:
         if self.pool is not None and self.pool._pool is not None:
-            hear_what_begun(self.pool._pool)
+            collect_pool_acks(self.pool._pool)
         super().stop(*arguments, **options)
 
     def _signalled(self) -> None:

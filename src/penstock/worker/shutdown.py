@@ -11,9 +11,9 @@ from types import FrameType
 
 from penstock.domain.errors import Interrupted
 from penstock.domain.task import Message, Stage
-from penstock.pipeline.run import Keep, Outcome, Run
+from penstock.pipeline.run import KeepLease, Outcome, Run
 from penstock.records.leases import Claim
-from penstock.services import Halt, Services
+from penstock.services import Services, StopRequest
 
 _GIVING_BACK = 5.0
 """Seconds, of those that a worker takes to end, for giving back leases and messages; but at most half of them."""
@@ -75,26 +75,26 @@ def bounded(run: Run, soft_time_limit: Callable[[Stage], float], stop: float) ->
     """
     shutdown = Shutdown(max(stop - _GIVING_BACK, stop / 2))
 
-    def in_time(services: Services, message: Message, keep: Keep) -> Outcome:
+    def in_time(services: Services, message: Message, keep: KeepLease) -> Outcome:
         @contextmanager
         def kept(services: Services, claim: Claim) -> Iterator[None]:
             with keep(services, claim), shutdown.interruptible():
                 yield
 
         shutdown.heed()
-        halt = _halt(shutdown, soft_time_limit(message.stage))
-        return run(replace(services, halt=halt), message, kept)
+        stop_request = _stop_request(shutdown, soft_time_limit(message.stage))
+        return run(replace(services, stop_request=stop_request), message, kept)
 
     return in_time
 
 
-def _halt(shutdown: Shutdown, limit: float) -> Callable[[], Halt | None]:
+def _stop_request(shutdown: Shutdown, limit: float) -> Callable[[], StopRequest | None]:
     end = monotonic() + limit
-    over = Halt(f"{limit:g} seconds (PENSTOCK_TASK_SOFT_TIME_LIMIT)", "Raise the limit")
+    over = StopRequest(f"{limit:g} seconds (PENSTOCK_TASK_SOFT_TIME_LIMIT)", "Raise the limit")
 
-    def halt() -> Halt | None:
+    def stop_request() -> StopRequest | None:
         if shutdown.begun:
-            return Halt()
+            return StopRequest()
         return over if monotonic() >= end else None
 
-    return halt
+    return stop_request

@@ -15,10 +15,10 @@ from kombu.asynchronous.aws.sqs.connection import AsyncSQSConnection
 from kombu.asynchronous.http.curl import CurlClient
 from kombu.transport import SQS
 
-from penstock.adapters.celery.wire_format import Poison, dead_letter, read, sayable
+from penstock.adapters.celery.wire_format import Poison, dead_letter_request, printable, read
 from penstock.records.backoff import backoff
 from penstock.services import Limits
-from penstock.worker.prefetch import Appetite
+from penstock.worker.prefetch import AdaptivePrefetch
 from penstock.worker.visibility import Heartbeat
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class Channel(SQS.Channel):
     dead-letter queue of each queue.
     """
 
-    QoS = Appetite  # type: ignore[assignment]  # the stubs have it the base class itself
+    QoS = AdaptivePrefetch  # type: ignore[assignment]  # the stubs have it the base class itself
 
     hub: Any
     do_restore = False  # the heartbeat hands back what is left
@@ -172,30 +172,30 @@ class Channel(SQS.Channel):
                 self._take(url, queue, message, deliver)
             except Exception:
                 logger.exception("A message of %s could not be taken; it comes again", queue)
-                self.hand_back(message["ReceiptHandle"], self.transport_options["visibility"])
+                self.return_message(message["ReceiptHandle"], self.transport_options["visibility"])
         return len(messages)
 
     def _take(self, url: str, queue: str, message: dict[str, Any], deliver: Callable[[object], object] | None) -> None:
         receipt = message["ReceiptHandle"]
         self.heartbeat.hold(receipt, url)
         if deliver is None:  # it came after the consumer was cancelled
-            self.heartbeat.hand_back(receipt, 0)
+            self.heartbeat.return_message(receipt, 0)
             return
         info = {"exchange": "", "routing_key": queue, "sqs_message": message, "sqs_queue": url}
         try:
             delivery = read(message["Body"]).delivery(receipt, info)
         except Poison as poison:
-            self.heartbeat.let_go(receipt)
-            self._bury(url, queue, message, str(poison))
+            self.heartbeat.forget(receipt)
+            self._dead_letter(url, queue, message, str(poison))
             return
         deliver(delivery)
 
-    def _bury(self, url: str, queue: str, message: dict[str, Any], reason: str) -> None:
+    def _dead_letter(self, url: str, queue: str, message: dict[str, Any], reason: str) -> None:
         """To the dead-letter queue as it came, with the reason. Where that fails it comes again, and is tried again."""
-        logger.error("Message %s of %s is dead: %s", message.get("MessageId"), queue, sayable(reason))
+        logger.error("Message %s of %s is dead: %s", message.get("MessageId"), queue, printable(reason))
         try:
             dead = self.transport_options["dead_letters"][queue]
-            self.sqs().send_message(**dead_letter(dead, message["Body"], reason))
+            self.sqs().send_message(**dead_letter_request(dead, message["Body"], reason))
             self.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         except (BotoCoreError, ClientError) as failure:
             logger.warning("It could not be moved: %s", failure)
@@ -211,12 +211,12 @@ class Channel(SQS.Channel):
         that grows with the times it was received. Never deletes."""
         attributes = self.qos.get(delivery_tag).delivery_info["sqs_message"].get("Attributes", {})
         received = attributes.get("ApproximateReceiveCount", 1)
-        self.hand_back(delivery_tag, 0 if requeue else backoff(Limits(), int(received)).total_seconds())
+        self.return_message(delivery_tag, 0 if requeue else backoff(Limits(), int(received)).total_seconds())
 
-    def hand_back(self, delivery_tag: str, delay: float) -> None:
+    def return_message(self, delivery_tag: str, delay: float) -> None:
         """Leave the message in its queue, visible after so many seconds."""
         self.qos.ack(delivery_tag)
-        self.heartbeat.hand_back(delivery_tag, delay)
+        self.heartbeat.return_message(delivery_tag, delay)
         self._has_room()
 
     def _has_room(self) -> None:

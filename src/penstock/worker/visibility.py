@@ -80,37 +80,37 @@ class Heartbeat:
             if receipt in self._held:
                 self._held[receipt].end = monotonic() + most
 
-    def let_go(self, receipt: str) -> str | None:
+    def forget(self, receipt: str) -> str | None:
         """Its queue's URL; None where it is not held."""
         with self._lock:
             held = self._held.pop(receipt, None)
         return held.queue if held else None
 
-    def hand_back(self, receipt: str, delay: float) -> None:
+    def return_message(self, receipt: str, delay: float) -> None:
         """Let go of it, and make it visible after so many seconds."""
-        queue = self.let_go(receipt)
+        queue = self.forget(receipt)
         if queue is not None:
             self._told.put(_Change(receipt, queue, min(max(0, math.ceil(delay)), LONGEST)))
 
     def delete(self, receipt: str) -> None:
         """Let go of it for good. Where that fails it comes again, and its stage is found done."""
-        queue = self.let_go(receipt)
+        queue = self.forget(receipt)
         if queue is not None:
             self._told.put(_Change(receipt, queue, None))
 
-    def hand_back_waiting(self) -> None:
+    def return_unstarted(self) -> None:
         """Hand back, at once, all whose task has not begun."""
         with self._lock:
             waiting = [receipt for receipt, held in self._held.items() if held.end == math.inf]
         for receipt in waiting:
-            self.hand_back(receipt, 0)
+            self.return_message(receipt, 0)
 
     def end(self) -> None:
         """Hand back all that is held, at once, and end the thread."""
         with self._lock:
             held = list(self._held)
         for receipt in held:
-            self.hand_back(receipt, 0)
+            self.return_message(receipt, 0)
         self._told.put(None)
         if self._thread.is_alive():
             self._thread.join(_PATIENCE)
@@ -224,7 +224,7 @@ class HeartbeatStep(bootsteps.StartStopStep):
     def stop(self, consumer: Any) -> None:  # noqa: ARG002
         """What waits for a process would wait for those that finish, and then be handed back."""
         if self._heartbeat is not None:
-            self._heartbeat.hand_back_waiting()
+            self._heartbeat.return_unstarted()
 
     def shutdown(self, consumer: Any) -> None:  # noqa: ARG002
         if self._heartbeat is not None:

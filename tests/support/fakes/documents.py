@@ -8,13 +8,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from penstock.domain.build import Build
-from penstock.domain.document import Document, Pair
+from penstock.domain.document import BuildId, Document
 from penstock.domain.errors import Conflict, ForeignKey
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.domain.status import Status
 from penstock.ports import Change, Item
 
-Key = tuple[str, str, Pair | None]
+Key = tuple[str, str, BuildId | None]
 
 
 class FakeDocumentTable:
@@ -32,14 +32,16 @@ class FakeDocumentTable:
         found = ((each, self.read(tenant, each)) for each in documents)
         return {each: document for each, document in found if document is not None}
 
-    def read_build(self, tenant: TenantId, document: DocumentId, pair: Pair) -> Build | None:
+    def read_build(self, tenant: TenantId, document: DocumentId, build_id: BuildId) -> Build | None:
         with self._lock:
-            found = self.items.get((tenant, document, pair))
+            found = self.items.get((tenant, document, build_id))
         assert not isinstance(found, Document)
         return found
 
-    def read_both(self, tenant: TenantId, document: DocumentId, pair: Pair) -> tuple[Document | None, Build | None]:
-        return self.read(tenant, document), self.read_build(tenant, document, pair)
+    def read_both(
+        self, tenant: TenantId, document: DocumentId, build_id: BuildId
+    ) -> tuple[Document | None, Build | None]:
+        return self.read(tenant, document), self.read_build(tenant, document, build_id)
 
     def write(self, tenant: TenantId, *changes: Change) -> None:
         keys = [_key_of(tenant, change) for change in changes]
@@ -78,9 +80,9 @@ class FakeDocumentTable:
     def due(self, now: datetime, limit: int) -> Sequence[tuple[TenantId, DocumentId]]:
         with self._lock:
             due = [
-                (item.due, item.tenant, item.id)
+                (item.sweep_at, item.tenant, item.id)
                 for item in self.items.values()
-                if isinstance(item, Document) and item.due is not None and item.due <= now
+                if isinstance(item, Document) and item.sweep_at is not None and item.sweep_at <= now
             ]
         return [(tenant, document) for _, tenant, document in sorted(due)[:limit]]
 
@@ -101,10 +103,10 @@ def _key_of(tenant: TenantId, change: Change) -> Key:
 def _key(item: Item) -> Key:
     if isinstance(item, Document):
         return item.tenant, item.id, None
-    return item.tenant, item.document, item.pair
+    return item.tenant, item.document, item.build_id
 
 
 def _version(item: Item | None) -> tuple[int, int] | None:
     if item is None:
         return None
-    return (item.generation if isinstance(item, Document) else item.pair.generation), item.revision
+    return (item.generation if isinstance(item, Document) else item.build_id.generation), item.revision

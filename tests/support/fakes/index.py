@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from penstock.domain.chunk import Candidate, Candidates, Count, Entry, IndexQuery, Space, TextHash, Vector
-from penstock.domain.document import Pair
+from penstock.domain.document import BuildId
 from penstock.domain.errors import EmbedderChanged
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.search.words import holds_phrase, terms_of
@@ -57,26 +57,30 @@ class FakeSearchIndex:
         with self._lock:
             self.shelves.setdefault(tenant, {}).update(self._waiting.pop(tenant, {}))
 
-    def count(self, tenant: TenantId, document: DocumentId, pair: Pair) -> Count:
-        found = self._of(tenant, document, pair)
+    def count(self, tenant: TenantId, document: DocumentId, build_id: BuildId) -> Count:
+        found = self._of(tenant, document, build_id)
         return Count(len(found), sum(entry.vector is not None for entry in found))
 
-    def without_vector(self, tenant: TenantId, document: DocumentId, pair: Pair, limit: int) -> Sequence[int]:
-        found = self._of(tenant, document, pair)
+    def without_vector(self, tenant: TenantId, document: DocumentId, build_id: BuildId, limit: int) -> Sequence[int]:
+        found = self._of(tenant, document, build_id)
         return sorted(entry.chunk.ordinal for entry in found if entry.vector is None)[:limit]
 
-    def pairs(self, tenant: TenantId, document: DocumentId | None = None) -> Iterator[tuple[DocumentId, Pair, Count]]:
+    def builds(
+        self, tenant: TenantId, document: DocumentId | None = None
+    ) -> Iterator[tuple[DocumentId, BuildId, Count]]:
         held = [entry for entry in self._shelf(tenant).values() if document in {None, entry.document}]
-        for each, pair in sorted({(entry.document, entry.pair) for entry in held}):
-            yield each, pair, self.count(tenant, each, pair)
+        for each, build_id in sorted({(entry.document, entry.build_id) for entry in held}):
+            yield each, build_id, self.count(tenant, each, build_id)
 
     def clear(
-        self, tenant: TenantId, document: DocumentId, *, older_than: Pair | None = None, but: Pair | None = None
+        self, tenant: TenantId, document: DocumentId, *, older_than: BuildId | None = None, but: BuildId | None = None
     ) -> int:
         gone = {
             entry.id
             for entry in self.entries(tenant)
-            if entry.document == document and (older_than is None or entry.pair < older_than) and entry.pair != but
+            if entry.document == document
+            and (older_than is None or entry.build_id < older_than)
+            and entry.build_id != but
         }
         with self._lock:
             for shelf in (self.shelves.get(tenant, {}), self._waiting.get(tenant, {})):
@@ -99,10 +103,10 @@ class FakeSearchIndex:
             if (not query.sources or entry.source in query.sources)
             and (not query.documents or entry.document in query.documents)
             and set(query.metadata) <= set(entry.metadata.items())
-            and (query.since is None or entry.pair.generation >= query.since)
-            and (query.before is None or entry.pair.generation < query.before)
+            and (query.since is None or entry.build_id.generation >= query.since)
+            and (query.before is None or entry.build_id.generation < query.before)
             and all(holds_phrase(entry.chunk.text, phrase) for phrase in query.phrases)
-            and (entry.document, entry.pair) not in query.without
+            and (entry.document, entry.build_id) not in query.excluded
         }
         best = {each for arm in (bm25, cosine) for each in _best(arm, admitted, query.depth)}
         found = tuple(Candidate(admitted[each], bm25.get(each, 0.0), cosine.get(each)) for each in best)
@@ -119,8 +123,10 @@ class FakeSearchIndex:
                 raise EmbedderChanged(stored=stored, configured=self.space)
             return dict(self.shelves.get(tenant, {}))
 
-    def _of(self, tenant: TenantId, document: DocumentId, pair: Pair) -> list[Entry]:
-        return [entry for entry in self._shelf(tenant).values() if (entry.document, entry.pair) == (document, pair)]
+    def _of(self, tenant: TenantId, document: DocumentId, build_id: BuildId) -> list[Entry]:
+        return [
+            entry for entry in self._shelf(tenant).values() if (entry.document, entry.build_id) == (document, build_id)
+        ]
 
 
 def _best(scores: Mapping[str, float], admitted: Mapping[str, Entry], depth: int) -> list[str]:

@@ -30,11 +30,11 @@ class FakeTaskQueue:
         with self._lock:
             return self.sent.pop(0)[0] if self.sent else None
 
-    def bury(self, message: Message, reason: str) -> None:
+    def dead_letter(self, message: Message, reason: str) -> None:
         with self._lock:
             self.letters.append((message, reason))
 
-    def buried(self) -> Mapping[Stage, int]:
+    def dead_letter_counts(self) -> Mapping[Stage, int]:
         with self._lock:
             return {stage: sum(message.stage is stage for message, _ in self.letters) for stage in Stage}
 

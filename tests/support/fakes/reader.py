@@ -11,7 +11,7 @@ from pathlib import Path
 from penstock.domain.chunk import Page
 from penstock.domain.errors import EmptyFile
 from penstock.domain.ids import TenantId
-from penstock.ports import Member, Take
+from penstock.ports import Member, OnMember
 
 
 @dataclass
@@ -38,7 +38,7 @@ class FakeReader:
         declared: str | None,
         first_page: int = 1,
         tenant: TenantId | None = None,
-        take: Take | None = None,
+        take: OnMember | None = None,
     ) -> Iterator[FakeReading]:
         self.read_files.append((name, declared))
         if first_page > 1:
@@ -47,7 +47,7 @@ class FakeReader:
 
 
 class FakeReading:
-    def __init__(self, reader: FakeReader, path: Path, first_page: int, take: Take | None = None) -> None:
+    def __init__(self, reader: FakeReader, path: Path, first_page: int, take: OnMember | None = None) -> None:
         self._reader, self._path, self._first_page, self._take = reader, path, first_page, take
         self.kind = self.engine = ""
         self.paged = False
@@ -73,7 +73,7 @@ class FakeReading:
         yield from pages[self._first_page - 1 :]
         self.warnings = reader.warnings
 
-    def _apart(self, take: Take) -> Iterator[Page]:
+    def _apart(self, take: OnMember) -> Iterator[Page]:
         """The files of a ZIP archive; one without bytes is left out."""
         with zipfile.ZipFile(self._path) as archive:
             names = archive.namelist()

@@ -207,7 +207,7 @@ def test_another_tenants_document_is_404_word_for_word_as_one_that_never_was(doo
     method, path = method_and_path
     path = path.format(task=task)
     theirs = is_problem(door.stranger().request(method, path), 404, "not_found")
-    never = is_problem(Door().client().request(method, path), 404, "not_found")
-    assert theirs["detail"] == never["detail"]
+    no_stop_request = is_problem(Door().client().request(method, path), 404, "not_found")
+    assert theirs["detail"] == no_stop_request["detail"]
     assert door.world.documents.read(TenantId("acme"), "doc") is not None
     assert door.stranger().get("/v1/documents").json()["documents"] == []

@@ -75,13 +75,13 @@ def test_a_lost_lease_is_not_renewed_and_does_not_disturb_the_work(world: World,
 def test_the_lease_in_the_record_is_the_one_that_is_lengthened(world: World, claim: Claim) -> None:
     """I7."""
     world.clock.pass_time(timedelta(milliseconds=30))
-    before = world.record(claim.document.id).work
+    before = world.record(claim.document.id).lease
     with renewing(world.services, claim):
         for _ in range(200):
-            if world.record(claim.document.id).work.until != before.until:
+            if world.record(claim.document.id).lease.until != before.until:
                 break
             Event().wait(0.02)
-    after = world.record(claim.document.id).work
+    after = world.record(claim.document.id).lease
     assert (after.epoch, after.until) == (before.epoch, world.clock() + world.limits.lease)
 
 

@@ -11,12 +11,12 @@ import pytest
 from kombu.asynchronous.hub import Hub
 
 from penstock.celery_app.app import make_app
-from penstock.celery_app.request import HandedBack
+from penstock.celery_app.request import RedeliverAfter
 from penstock.celery_app.tasks import OnePerProcess
 from penstock.domain.errors import BadRequest, Transient
 from penstock.domain.ids import TenantId
 from penstock.domain.task import QUEUES, Lane, Message, Stage
-from penstock.pipeline.run import Done, HandBack, Keep, Outcome
+from penstock.pipeline.run import Done, KeepLease, Outcome, Redeliver
 from penstock.services import Services
 from penstock.settings import Settings
 from penstock.worker.process import queues_of
@@ -34,7 +34,7 @@ class Pipeline:
         self._outcome = outcome
         self.asked: list[tuple[Services, Message]] = []
 
-    def __call__(self, services: Services, message: Message, keep: Keep) -> Outcome:
+    def __call__(self, services: Services, message: Message, keep: KeepLease) -> Outcome:
         self.asked.append((services, message))
         return self._outcome
 
@@ -47,8 +47,8 @@ def test_a_task_runs_its_stage_once_and_returns() -> None:
 
 
 def test_a_task_that_hands_back_says_for_how_long() -> None:
-    app = make_app(SETTINGS, lambda: World().services, run=Pipeline(HandBack(timedelta(seconds=12.5), "leased")))
-    with pytest.raises(HandedBack) as raised:
+    app = make_app(SETTINGS, lambda: World().services, run=Pipeline(Redeliver(timedelta(seconds=12.5), "leased")))
+    with pytest.raises(RedeliverAfter) as raised:
         app.tasks["penstock.extract"](**IDS)
     crossed = pickle.loads(pickle.dumps(raised.value))
     assert (crossed.delay, crossed.why, crossed.requeue) == (12.5, "leased", False)
@@ -72,7 +72,7 @@ def test_the_sweep_sees_to_what_is_due() -> None:
     world = World()
     world.upload("The weir was opened.")
     world.queue.sent.clear()
-    world.clock.pass_time(world.limits.resend)
+    world.clock.pass_time(world.limits.resend_after)
     make_app(SETTINGS, lambda: world.services).tasks["penstock.sweep"]()
     assert len(world.queue.sent) == 1
 
@@ -91,10 +91,10 @@ def test_a_sweep_that_fails_for_now_leaves_it_to_the_next_turn(caplog: pytest.Lo
 def test_making_an_app_connects_to_nothing_and_makes_no_services() -> None:
     """I9."""
 
-    def never() -> Services:
+    def no_stop_request() -> Services:
         raise AssertionError("asked for services")
 
-    app = make_app(SETTINGS, never)
+    app = make_app(SETTINGS, no_stop_request)
     assert {name for name in app.tasks if name.startswith("penstock.")} == {
         *(f"penstock.{stage}" for stage in Stage),
         "penstock.sweep",

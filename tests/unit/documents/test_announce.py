@@ -123,7 +123,7 @@ def test_under_an_id_that_is_there_it_replaces_and_deleting_leaves_no_bytes(worl
 def test_bytes_that_failed_are_tried_again(world: World) -> None:
     received = world.upload(TEXT)
     world.documents.items[TENANT, received.document.id, None] = replace(
-        world.record(received), status=Status.FAILED, due=None
+        world.record(received), status=Status.FAILED, sweep_at=None
     )
     world.queue.sent.clear()
     _, policy = announce(world)
@@ -197,7 +197,7 @@ def test_what_nobody_announced_is_removed(world: World, caplog: pytest.LogCaptur
 
 def test_an_upload_that_never_comes_fails_saying_what_to_do_and_is_forgotten(world: World) -> None:
     upload, _ = announce(world)
-    world.clock.now = upload.expires
+    world.clock.now = upload.post_until
     assert state(world, upload) is TaskState.PENDING, "one that began in time may still be on its way"
     world.clock.pass_time(timedelta(minutes=15))
     missing = task(world.services, TENANT, upload.task)
@@ -205,7 +205,7 @@ def test_an_upload_that_never_comes_fails_saying_what_to_do_and_is_forgotten(wor
     assert missing.failure is not None
     assert missing.failure.code == "upload_missing"
     assert "POST /v1/uploads" in missing.next_steps[0]
-    world.clock.now = upload.ends
+    world.clock.now = upload.expires_at
     with pytest.raises(NotFound):
         state(world, upload)
 
@@ -223,7 +223,7 @@ def test_one_that_s3_took_in_time_is_received_however_late_its_event_comes(world
 def test_after_its_end_its_file_is_removed(world: World) -> None:
     upload, policy = announce(world)
     event = arrives(world, policy)
-    world.clock.now = upload.ends
+    world.clock.now = upload.expires_at
     assert world.receive(event) is None
     assert (left_of_uploads(world), world.documents.items) == ([], {})
 

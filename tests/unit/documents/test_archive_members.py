@@ -18,9 +18,9 @@ from penstock.domain.errors import TooLarge, Transient
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.domain.status import Status
 from penstock.domain.task import Lane, Message
-from penstock.pipeline.run import Done, HandBack
+from penstock.pipeline.run import Done, Redeliver
 from penstock.ports import Stored
-from penstock.services import Halt, Services
+from penstock.services import Services, StopRequest
 from tests.support.made import zip_of
 from tests.support.world import TENANT, World, prose
 
@@ -30,11 +30,11 @@ FILES: dict[str, str | bytes] = {"a.txt": "The weir was opened.", "sub/b.txt": "
 class Halting(World):
     """A world whose time can be over."""
 
-    halt: Halt | None = None
+    stop_request: StopRequest | None = None
 
     @property
     def services(self) -> Services:
-        return replace(super().services, halt=lambda: self.halt)
+        return replace(super().services, stop_request=lambda: self.stop_request)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_each_file_of_an_archive_is_a_document_of_its_own(world: World) -> None:
     assert names_found(world, "weir")[0] == "box.zip/a.txt"
     assert names_found(world, "sluice")[0] == "box.zip/sub/b.txt"
     record = world.record(archive)
-    assert (record.status, record.holds) == (Status.INDEXED, True)
+    assert (record.status, record.has_members) == (Status.INDEXED, True)
     assert record.receipt is not None
     assert (record.receipt.members, record.receipt.pages, record.receipt.chunks) == (2, 2, 0)
     taken = member(world, "a.txt")
@@ -83,7 +83,7 @@ def test_each_file_of_an_archive_is_a_document_of_its_own(world: World) -> None:
     )
 
 
-def died_at(world: World, message: Message, *, file: int) -> HandBack:
+def died_at(world: World, message: Message, *, file: int) -> Redeliver:
     """What a run comes to that finds the bucket away at the so manieth file of the archive."""
     put, count = world.objects.put, iter(range(1, 1000))
 
@@ -95,7 +95,7 @@ def died_at(world: World, message: Message, *, file: int) -> HandBack:
     world.objects.put = put_until  # type: ignore[method-assign]
     outcome = world.run(message)
     world.objects.put = put  # type: ignore[method-assign]
-    assert isinstance(outcome, HandBack)
+    assert isinstance(outcome, Redeliver)
     return outcome
 
 
@@ -125,7 +125,7 @@ def test_a_replaced_archive_replaces_what_changed_and_removes_what_is_gone(world
     assert member(world, "same.txt") == same
     assert member(world, "other.txt").generation > other.generation
     assert member(world, "gone.txt").status is Status.DELETED
-    assert world.pairs(member(world, "gone.txt").id) == {}
+    assert world.builds(member(world, "gone.txt").id) == {}
     assert names_found(world, "bridge")[0] == "box.zip/other.txt"
     assert names_found(world, "jetty")[0] == "box.zip/more.txt"
     assert "box.zip/gone.txt" not in names_found(world, "ferry")
@@ -186,7 +186,7 @@ def test_an_archive_is_not_told_as_deleted_before_its_files_are(world: World) ->
     archive = added(world, FILES)
     world.drain()
     world.delete(archive)
-    assert isinstance(world.run(world.take()), HandBack)
+    assert isinstance(world.run(world.take()), Redeliver)
     assert world.record(archive).status is Status.DELETING
     assert member(world, "a.txt").status is Status.DELETING
 
@@ -281,7 +281,7 @@ def test_an_archive_that_becomes_something_else_takes_its_files_along(world: Wor
 
 
 def test_a_file_that_is_too_large_is_left_out_and_named(world: World) -> None:
-    world.with_limits(file=1000)
+    world.with_limits(file_bytes=1000)
     archive = added(world, {"large.txt": "x" * 1001, "a.txt": "The weir."})
     world.drain()
     record = world.record(archive)
@@ -303,23 +303,23 @@ def test_an_archive_longer_than_a_run_goes_on_in_the_next(world: Halting) -> Non
     runs = 0
 
     def put_one(*args: object, **kwargs: object) -> Stored:
-        world.halt = Halt("900 seconds", "Set Workers=ecs")
+        world.stop_request = StopRequest("900 seconds", "Set Workers=ecs")
         return put(*args, **kwargs)  # type: ignore[arg-type]
 
     world.objects.put = put_one  # type: ignore[method-assign]
-    while isinstance(outcome := world.run(message), HandBack):
+    while isinstance(outcome := world.run(message), Redeliver):
         assert outcome.delay == timedelta(0)
-        world.halt, runs = None, runs + 1
-    world.halt = None
+        world.stop_request, runs = None, runs + 1
+    world.stop_request = None
     world.drain()
     record = world.record(DocumentId("box"))
-    assert (runs, record.status, record.work.attempts) == (3, Status.INDEXED, 0)
+    assert (runs, record.status, record.lease.attempts) == (3, Status.INDEXED, 0)
     assert member(world, "3.txt").status is Status.INDEXED
 
 
 def test_an_archive_of_which_a_run_takes_nothing_says_so(world: Halting) -> None:
     archive = added(world, FILES)
-    world.halt = Halt("900 seconds", "Set Workers=ecs")
+    world.stop_request = StopRequest("900 seconds", "Set Workers=ecs")
     world.drain()
     failure = world.record(archive).failure
     assert failure is not None

@@ -27,10 +27,10 @@ def world() -> World:
 
 def nothing_is_left_of_the_attempt(world: World, received: Received) -> None:
     record = world.record(received)
-    assert (record.status, record.cancel, record.work.until) == (Status.CANCELLED, False, None)
-    assert set(world.pairs(record.id)) == ({record.visible} if record.visible else set())
+    assert (record.status, record.cancel, record.lease.until) == (Status.CANCELLED, False, None)
+    assert set(world.builds(record.id)) == ({record.visible} if record.visible else set())
     assert not [key for key in world.objects.objects if key.startswith(("work/", "receipts/"))]
-    assert world.documents.read_build(TENANT, record.id, record.pair) is None
+    assert world.documents.read_build(TENANT, record.id, record.build_id) is None
     seen = task(world.services, TENANT, received.task)
     assert (seen.state, seen.reason) == (TaskState.REVOKED, "cancelled")
 
@@ -39,7 +39,7 @@ def test_what_nobody_holds_is_cancelled_at_once_and_its_message_does_nothing(wor
     received = world.upload("some text")
     assert world.cancel(received) == received.task
     nothing_is_left_of_the_attempt(world, received)
-    assert world.record(received).due is None
+    assert world.record(received).sweep_at is None
     world.drain()
     assert world.embedder.embedded == []
     assert world.sweep() == 0
@@ -47,7 +47,7 @@ def test_what_nobody_holds_is_cancelled_at_once_and_its_message_does_nothing(wor
 
 def test_no_further_batch_is_paid_for_once_a_cancel_is_asked_for(world: World) -> None:
     world.embedder.batch = 2
-    world.with_limits(shard=100)
+    world.with_limits(shard_chunks=100)
     received = world.upload(prose("a", 9))
     worker = SteppedWorker(world.services, world.take())
     while len(world.embedder.embedded) < 2:
@@ -88,10 +88,10 @@ def test_a_shard_that_ends_before_it_hears_of_the_cancel_leaves_it_to_the_next_m
 
 def _holds(world: World, received: Received, worker: SteppedWorker) -> bool:
     record = world.record(received)
-    build = world.documents.read_build(TENANT, record.id, record.pair)
+    build = world.documents.read_build(TENANT, record.id, record.build_id)
     assert build is not None
     assert worker.message.shard is not None
-    return build.work_on(worker.message.shard).alive(world.clock())
+    return build.lease_of(worker.message.shard).is_alive(world.clock())
 
 
 def test_a_message_of_cancelled_work_ends_it_where_nobody_else_holds_it(world: World) -> None:
@@ -111,7 +111,7 @@ def test_where_the_holder_was_lost_the_sweep_ends_it_after_its_lease(world: Worl
     world.cancel(received)
     world.sweep()
     record = world.record(received)
-    assert (record.status, record.due) == (Status.EXTRACTING, record.work.until)
+    assert (record.status, record.sweep_at) == (Status.EXTRACTING, record.lease.until)
     world.clock.pass_time(world.limits.lease)
     world.sweep()
     nothing_is_left_of_the_attempt(world, received)
@@ -144,7 +144,7 @@ def test_what_a_stalled_writer_wrote_after_the_end_is_cleared_once_more(world: W
     world.clock.pass_time(world.limits.lease)
     world.sweep()
     nothing_is_left_of_the_attempt(world, received)
-    assert world.record(received).due is None
+    assert world.record(received).sweep_at is None
 
 
 @pytest.mark.parametrize("stage", [Stage.EXTRACT, Stage.EMBED])
@@ -216,7 +216,7 @@ def test_deleting_wins_over_cancelling(world: World) -> None:
     world.run(world.take(), meanwhile=both)
     world.drain()
     record = world.record(received)
-    assert (record.status, record.cancel, world.pairs(record.id)) == (Status.DELETED, False, {})
+    assert (record.status, record.cancel, world.builds(record.id)) == (Status.DELETED, False, {})
     assert world.objects.objects == {}
 
 

@@ -12,7 +12,7 @@ from penstock.documents.progress import progress, task, whole
 from penstock.domain.build import Build
 from penstock.domain.errors import NotFound, PasswordRequired, Transient
 from penstock.domain.ids import TenantId
-from penstock.domain.lease import Work
+from penstock.domain.lease import Lease
 from penstock.domain.status import Status
 from penstock.domain.task import Operation, TaskId, TaskState
 from penstock.ports import Change
@@ -62,7 +62,7 @@ def test_progress_never_falls_within_an_attempt_and_is_whole_only_at_its_end(wor
 def test_pages_count_half_when_read_and_whole_when_their_shards_are_indexed(world):
     received = world.upload("Some words.")
     record = world.record(received)
-    build = Build(TENANT, record.id, record.pair, written=2, pages_read=100, pages=300)
+    build = Build(TENANT, record.id, record.build_id, written=2, pages_read=100, pages=300)
     steps = [
         (build, (50, 300)),
         (replace(build, done=frozenset({0})), (50, 300)),
@@ -72,7 +72,7 @@ def test_pages_count_half_when_read_and_whole_when_their_shards_are_indexed(worl
     world.documents.write(TENANT, Change(record, replace(record, status=Status.EXTRACTING, build=1)))
     record = world.record(received)
     for step, expected in steps:
-        world.documents.items[TENANT, record.id, record.pair] = step
+        world.documents.items[TENANT, record.id, record.build_id] = step
         come = progress(world.services, record)
         assert (come.current, come.total) == expected
 
@@ -164,9 +164,9 @@ def test_a_build_whose_shards_are_held_goes_on_though_an_earlier_try_failed(worl
     tried = replace(record.moved(Status.EXTRACTING), build=1, failure=None)
     world.documents.write(TENANT, Change(record, tried))
     record = world.record(received)
-    held = Work(epoch=1, until=world.clock() + timedelta(seconds=30))
-    build = Build(TENANT, record.id, record.pair, written=1, pages_read=4, pages=4, total=1, work={0: held})
-    world.documents.items[TENANT, record.id, record.pair] = build
+    held = Lease(epoch=1, until=world.clock() + timedelta(seconds=30))
+    build = Build(TENANT, record.id, record.build_id, written=1, pages_read=4, pages=4, total=1, leases={0: held})
+    world.documents.items[TENANT, record.id, record.build_id] = build
     assert view(world, received.task).state is TaskState.PROGRESS
 
 
@@ -189,7 +189,7 @@ def test_long_lists_of_a_receipt_are_kept_beside_the_record_and_shown_whole():
 
 def test_a_file_that_takes_long_to_read_tells_how_far_it_is():
     """And one that is read at once costs no write for that."""
-    world = World().with_limits(shard=1000)
+    world = World().with_limits(shard_chunks=1000)
     received = world.upload("\f".join(f"Page {page} tells of water." for page in range(1, 21)))
     seen = []
 

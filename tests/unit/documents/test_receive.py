@@ -23,7 +23,7 @@ def test_an_upload_is_recorded_before_its_message_is_sent(world: World) -> None:
     received = world.upload("some text")
     record = world.record(received)
     assert record.status is Status.QUEUED
-    assert record.due == world.clock() + world.limits.resend
+    assert record.sweep_at == world.clock() + world.limits.resend_after
     assert [message for message, _, _ in world.queue.sent] == [
         Message(Stage.EXTRACT, TENANT, record.id, record.generation)
     ]
@@ -39,7 +39,7 @@ def test_an_upload_whose_message_cannot_be_sent_is_kept_and_sent_by_the_sweep(wo
     working, world.queue = world.queue, Down()
     received = world.upload("some text")
     world.queue = working
-    world.clock.pass_time(world.limits.resend)
+    world.clock.pass_time(world.limits.resend_after)
     world.sweep()
     world.drain()
     assert world.record(received).status is Status.INDEXED
@@ -214,7 +214,7 @@ def test_what_lies_in_the_tenants_folder_itself_is_received_too(world: World, ke
 
 
 def test_a_file_of_the_folder_that_is_too_large_fails_with_the_setting_named(world: World) -> None:
-    world.with_limits(file=5)
+    world.with_limits(file_bytes=5)
     received = world.receive(world.drop("drop/acme/wiki/b.txt", "some text", "01"))
     assert received is not None
     world.drain()

@@ -13,7 +13,7 @@ from penstock.domain.errors import NotFound
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.domain.receipt import Removal
 from penstock.domain.status import Status
-from penstock.pipeline.run import Done, HandBack
+from penstock.pipeline.run import Done, Redeliver
 from penstock.ports import Stored
 from tests.support.stepper import SteppedWorker
 from tests.support.world import TENANT, World, prose
@@ -30,7 +30,7 @@ def test_a_deleted_document_is_gone_from_search_at_once(world: World) -> None:
     world.drain()
     world.delete(received)
     assert world.search("weir").hits == ()
-    assert world.pairs(received.document.id), "its chunks are still there"
+    assert world.builds(received.document.id), "its chunks are still there"
 
 
 def test_a_removal_leaves_no_chunk_no_object_and_a_tombstone(world: World) -> None:
@@ -40,8 +40,8 @@ def test_a_removal_leaves_no_chunk_no_object_and_a_tombstone(world: World) -> No
     world.drain()
     record = world.record(received)
     assert record.status is Status.DELETED
-    assert record.ends == world.clock() + world.limits.tombstone
-    assert world.pairs(record.id) == {}
+    assert record.expires_at == world.clock() + world.limits.keep_tombstone
+    assert world.builds(record.id) == {}
     assert world.objects.objects == {}
     assert (record.original.name, record.metadata, record.active) == ("", {}, None)
 
@@ -52,7 +52,7 @@ def test_a_removal_tells_what_it_removed_by_count(world: World) -> None:
     world.upload(prose("b", 9), id="one")
     world.run(world.take())
     record = world.record(received)
-    chunks = sum(world.pairs(record.id).values())
+    chunks = sum(world.builds(record.id).values())
     keys = len(world.objects.objects)
     versions = sum(map(len, world.objects.objects.values()))
     task_id = world.delete(received)
@@ -68,7 +68,7 @@ def test_a_remover_that_dies_at_any_call_has_told_what_it_found(world: World, ca
     """The receipt is true whoever was lost on the way."""
     received = world.upload(prose("a", 9), id="one")
     world.drain()
-    chunks = sum(world.pairs(received.document.id).values())
+    chunks = sum(world.builds(received.document.id).values())
     task_id = world.delete(received)
     worker = SteppedWorker(world.services, world.take())
     for _ in range(calls):
@@ -96,13 +96,13 @@ def test_what_is_written_while_it_is_removed_is_removed_too(world: World) -> Non
 
     world.index.clear = clear_and_a_late_write  # type: ignore[method-assign]
     outcome = world.run(world.take())
-    assert isinstance(outcome, HandBack)
+    assert isinstance(outcome, Redeliver)
     assert "1 chunks and 0 objects were written" in outcome.why
     assert world.record(received).failure is not None
-    world.clock.pass_time(outcome.delay + world.limits.resend)
+    world.clock.pass_time(outcome.delay + world.limits.resend_after)
     world.sweep()
     world.drain()
-    assert (world.record(received).status, world.pairs(received.document.id)) == (Status.DELETED, {})
+    assert (world.record(received).status, world.builds(received.document.id)) == (Status.DELETED, {})
 
 
 def test_a_removal_waits_until_no_worker_writes_any_more(world: World) -> None:
@@ -116,7 +116,7 @@ def test_a_removal_waits_until_no_worker_writes_any_more(world: World) -> None:
 
     assert world.run(message, meanwhile=delete_meanwhile) == Done()
     (outcome,) = outcomes
-    assert isinstance(outcome, HandBack)
+    assert isinstance(outcome, Redeliver)
     assert world.record(received).status is Status.DELETING
     assert world.search("Paragraph").hits == ()
 
@@ -134,7 +134,7 @@ def test_a_removal_waits_for_the_leases_of_shards(world: World) -> None:
 
     world.run(shard, meanwhile=delete_meanwhile)
     (outcome,) = outcomes
-    assert isinstance(outcome, HandBack)
+    assert isinstance(outcome, Redeliver)
     assert outcome.delay == world.limits.lease
 
 
@@ -175,9 +175,9 @@ def test_a_tombstone_ends_with_a_last_clearing_of_the_index(world: World) -> Non
     world.drain()
     world.index.put(TENANT, stalled)
     world.index.refresh(TENANT)
-    world.clock.pass_time(world.limits.tombstone + timedelta(seconds=1))
+    world.clock.pass_time(world.limits.keep_tombstone + timedelta(seconds=1))
     world.sweep()
-    assert world.pairs(received.document.id) == {}
+    assert world.builds(received.document.id) == {}
     assert world.documents.read(TENANT, received.document.id) is None
 
 
@@ -197,7 +197,7 @@ def test_a_remover_that_stalled_leaves_the_next_life_of_its_document_alone(world
     stalled.finish()
     assert stalled.error is None
     record = world.record(again)
-    assert (record.status, set(world.pairs(record.id))) == (Status.INDEXED, {record.visible})
+    assert (record.status, set(world.builds(record.id))) == (Status.INDEXED, {record.visible})
     with world.objects.get(TENANT, record.original.key, record.original.version) as blocks:
         assert b"".join(blocks)
 
@@ -231,19 +231,19 @@ def test_an_upload_that_arrives_while_a_removal_ends_keeps_its_bytes(world: Worl
 def test_a_removal_waits_for_workers_that_a_replacement_took_the_work_from(world: World) -> None:
     received = world.upload(prose("a", 1), id="one")
     slow = SteppedWorker(world.services, world.take())
-    while not world.record(received).work.alive(world.clock()):
+    while not world.record(received).lease.is_alive(world.clock()):
         slow.step()
     world.upload(prose("b", 1), id="one")
     world.queue.sent.clear()
     world.delete(received)
     message = world.take()
     outcome = world.run(message)
-    assert isinstance(outcome, HandBack)
+    assert isinstance(outcome, Redeliver)
     assert outcome.delay == world.limits.lease
     slow.finish()
     world.clock.pass_time(outcome.delay)
     assert world.run(message) == Done()
-    assert world.pairs(received.document.id) == {}
+    assert world.builds(received.document.id) == {}
 
 
 def test_a_removal_takes_the_newest_bytes_of_the_folder_and_those_that_readers_saw(world: World) -> None:
@@ -278,7 +278,7 @@ def test_a_stalled_extract_that_finds_its_file_gone_removes_nothing_of_its_succe
     received = world.receive(world.drop("drop/acme/wiki/b.txt", "some text", "01"))
     assert received is not None
     stalled = SteppedWorker(world.services, world.take())
-    while not world.record(received).work.alive(world.clock()):
+    while not world.record(received).lease.is_alive(world.clock()):
         stalled.step()
     world.objects.remove(TENANT, "drop/acme/wiki/b.txt")
     world.receive(world.drop("drop/acme/wiki/b.txt", "other text", "02"))

@@ -48,7 +48,7 @@ def test_attempts_are_counted_from_zero(world: World) -> None:
     assert world.record(received).failure is not None
     world.embedder.fail = [Transient(why="told to fail")] * (world.limits.attempts - 1)
     world.retry(received)
-    assert world.record(received).work.attempts == 0
+    assert world.record(received).lease.attempts == 0
     world.drain()
     assert world.record(received).status is Status.INDEXED
 
@@ -128,7 +128,7 @@ def test_a_cancel_that_is_not_done_yet_is_taken_back(world: World) -> None:
     world.run(world.take(), meanwhile=lambda: [world.cancel(received), world.retry(received)])
     world.drain()
     record = world.record(received)
-    assert (record.status, set(world.pairs(record.id))) == (Status.INDEXED, {record.visible})
+    assert (record.status, set(world.builds(record.id))) == (Status.INDEXED, {record.visible})
 
 
 def test_asked_twice_it_is_one_attempt(world: World) -> None:
@@ -144,7 +144,7 @@ def test_a_lost_message_of_a_retry_is_sent_again(world: World) -> None:
     received = failed(world)
     world.retry(received)
     world.queue.sent.clear()
-    world.clock.pass_time(world.limits.resend)
+    world.clock.pass_time(world.limits.resend_after)
     world.sweep()
     world.drain()
     assert world.record(received).status is Status.INDEXED
@@ -154,12 +154,12 @@ def test_the_letter_of_an_earlier_attempt_does_not_fail_the_retry(world: World) 
     """I4."""
     received = world.upload("some text")
     message = world.take()
-    buried = world.clock()
-    assert settle(world.services, message, "it was received too often", sent=buried) is Settled.FAILED
-    assert settle(world.services, message, "it was received too often", sent=buried) is Settled.FAILED
+    dead_letter_counts = world.clock()
+    assert settle(world.services, message, "it was received too often", sent=dead_letter_counts) is Settled.FAILED
+    assert settle(world.services, message, "it was received too often", sent=dead_letter_counts) is Settled.FAILED
     world.clock.pass_time(world.limits.lease)
     world.retry(received)
-    assert settle(world.services, message, "it was received too often", sent=buried) is Settled.STALE
+    assert settle(world.services, message, "it was received too often", sent=dead_letter_counts) is Settled.STALE
     world.drain()
     assert world.record(received).status is Status.INDEXED
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from penstock.domain.document import Document, Original, earlier
 from penstock.domain.errors import BadRequest, Fenced, IllegalTransition, Leased
 from penstock.domain.ids import DocumentId, TenantId, document_id, tenant_id
-from penstock.domain.lease import Work
+from penstock.domain.lease import Lease
 from penstock.domain.page_ranges import ranges, shortened
 from penstock.domain.receipt import Receipt
 from penstock.domain.status import FINAL, TRANSITIONS, Status
@@ -51,31 +51,31 @@ def test_every_state_that_is_not_final_leads_to_a_final_one() -> None:
 
 
 def test_epochs_grow_with_every_lease() -> None:
-    first = Work().taken(NOW, timedelta(seconds=10))
-    second = first.returned(first.epoch).taken(NOW, timedelta(seconds=10))
+    first = Lease().acquired(NOW, timedelta(seconds=10))
+    second = first.released(first.epoch).acquired(NOW, timedelta(seconds=10))
     assert (first.epoch, second.epoch) == (1, 2)
 
 
 def test_a_live_lease_is_not_taken() -> None:
     """I7."""
-    held = Work().taken(NOW, timedelta(seconds=10))
+    held = Lease().acquired(NOW, timedelta(seconds=10))
     with pytest.raises(Leased):
-        held.taken(NOW + timedelta(seconds=9), timedelta(seconds=10))
+        held.acquired(NOW + timedelta(seconds=9), timedelta(seconds=10))
 
 
 def test_a_lease_that_ended_without_a_word_is_an_attempt() -> None:
     """I4."""
-    lost = Work().taken(NOW, timedelta(seconds=10)).taken(NOW + timedelta(seconds=10), timedelta(seconds=10))
+    lost = Lease().acquired(NOW, timedelta(seconds=10)).acquired(NOW + timedelta(seconds=10), timedelta(seconds=10))
     assert (lost.epoch, lost.attempts) == (2, 1)
 
 
 def test_an_old_epoch_neither_renews_nor_returns() -> None:
     """I2."""
-    work = Work().taken(NOW, timedelta(seconds=10)).taken(NOW + timedelta(seconds=10), timedelta(seconds=10))
+    work = Lease().acquired(NOW, timedelta(seconds=10)).acquired(NOW + timedelta(seconds=10), timedelta(seconds=10))
     with pytest.raises(Fenced):
         work.renewed(1, NOW)
     with pytest.raises(Fenced):
-        work.returned(1)
+        work.released(1)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from penstock.domain.provider_budget import (
     SILENT_AFTER,
     UNLIMITED,
     Amount,
-    Pace,
+    ProviderBudget,
 )
 
 NOW = datetime(2026, 1, 1, 12, 0, 10, tzinfo=UTC)
@@ -28,18 +28,18 @@ LIMIT = Amount(500, 100_000)
 ONE = Amount(1, 100)
 
 
-def refused(pace: Pace, at: datetime = NOW, limit: Amount = LIMIT) -> Pace:
+def refused(pace: ProviderBudget, at: datetime = NOW, limit: Amount = LIMIT) -> ProviderBudget:
     return pace.refused(at, 0, ONE, limit)
 
 
-def silent(at: datetime = NOW) -> Pace:
-    pace = Pace()
+def silent(at: datetime = NOW) -> ProviderBudget:
+    pace = ProviderBudget()
     for _ in range(SILENT_AFTER):
         pace = pace.failed(at)
     return pace
 
 
-def spend(pace: Pace, at: datetime, limit: Amount = LIMIT) -> tuple[Pace, Amount]:
+def spend(pace: ProviderBudget, at: datetime, limit: Amount = LIMIT) -> tuple[ProviderBudget, Amount]:
     """Every block there is of this minute, and what they come to."""
     total = Amount()
     while True:
@@ -54,12 +54,12 @@ def spend(pace: Pace, at: datetime, limit: Amount = LIMIT) -> tuple[Pace, Amount
 
 
 def test_a_block_is_a_part_of_the_minute_and_at_least_what_is_needed() -> None:
-    assert Pace().leased(NOW, ONE, LIMIT)[1] == LIMIT.times(1 / BLOCKS)
-    assert Pace().leased(NOW, Amount(1, 50_000), LIMIT)[1] == Amount(10, 50_000)
+    assert ProviderBudget().leased(NOW, ONE, LIMIT)[1] == LIMIT.times(1 / BLOCKS)
+    assert ProviderBudget().leased(NOW, Amount(1, 50_000), LIMIT)[1] == Amount(10, 50_000)
 
 
 def test_all_blocks_of_a_minute_are_its_budget_and_no_more() -> None:
-    pace, total = spend(Pace(), NOW)
+    pace, total = spend(ProviderBudget(), NOW)
     assert total == LIMIT
     with pytest.raises(NotYet) as wait:
         pace.leased(NOW, ONE, LIMIT)
@@ -68,7 +68,7 @@ def test_all_blocks_of_a_minute_are_its_budget_and_no_more() -> None:
 
 
 def test_tokens_are_used_up_like_requests() -> None:
-    pace, _ = Pace().leased(NOW, Amount(1, 99_000), LIMIT)
+    pace, _ = ProviderBudget().leased(NOW, Amount(1, 99_000), LIMIT)
     with pytest.raises(NotYet):
         pace.leased(NOW, Amount(1, 2000), LIMIT)
     assert pace.leased(NOW, Amount(1, 1000), LIMIT)[1].tokens == 1000
@@ -77,27 +77,27 @@ def test_tokens_are_used_up_like_requests() -> None:
 def test_a_minute_of_which_nothing_is_spent_lets_anything_through() -> None:
     """Else what needs more than there is of a minute would wait for ever."""
     too_much = Amount(1, 200_000)
-    pace, block = Pace().leased(NOW, too_much, LIMIT)
+    pace, block = ProviderBudget().leased(NOW, too_much, LIMIT)
     assert block.tokens == 200_000
     with pytest.raises(NotYet):
         pace.leased(NOW, ONE, LIMIT)
 
 
 def test_without_a_budget_exactly_what_is_needed_is_counted() -> None:
-    pace, block = Pace().leased(NOW, ONE, UNLIMITED)
+    pace, block = ProviderBudget().leased(NOW, ONE, UNLIMITED)
     assert (block, pace.spent) == (ONE, ONE)
 
 
 @pytest.mark.parametrize("wrong", [timedelta(hours=1), -timedelta(hours=1)], ids=str)
 def test_nobody_waits_for_a_clock_that_is_an_hour_off(wrong: timedelta) -> None:
-    theirs, _ = spend(Pace(), NOW + wrong)
+    theirs, _ = spend(ProviderBudget(), NOW + wrong)
     assert spend(theirs, NOW)[1] == LIMIT
-    closed = Pace().refused(NOW + wrong, 30, ONE, LIMIT)
+    closed = ProviderBudget().refused(NOW + wrong, 30, ONE, LIMIT)
     assert closed.leased(NOW, ONE, LIMIT)[0].spent.requests
 
 
 def test_a_clock_that_is_some_seconds_behind_takes_of_the_minute_that_has_begun() -> None:
-    pace, _ = spend(Pace(), NOW)
+    pace, _ = spend(ProviderBudget(), NOW)
     with pytest.raises(NotYet):
         pace.leased(NOW - timedelta(seconds=15), ONE, LIMIT)
 
@@ -106,7 +106,7 @@ def test_a_clock_that_is_some_seconds_behind_takes_of_the_minute_that_has_begun(
 
 
 def test_a_refusal_halves_what_is_sent_and_each_quiet_minute_adds_a_tenth() -> None:
-    pace, _ = spend(Pace(), NOW)
+    pace, _ = spend(ProviderBudget(), NOW)
     pace = refused(pace)
     allowed = []
     for minute in range(1, 8):
@@ -116,7 +116,7 @@ def test_a_refusal_halves_what_is_sent_and_each_quiet_minute_adds_a_tenth() -> N
 
 
 def test_refusals_of_calls_in_flight_together_are_one_sign() -> None:
-    pace, _ = spend(Pace(), NOW)
+    pace, _ = spend(ProviderBudget(), NOW)
     pace = refused(refused(refused(pace)))
     assert pace.level == 50
     later = NOW + MINUTE
@@ -125,13 +125,15 @@ def test_refusals_of_calls_in_flight_together_are_one_sign() -> None:
 
 
 def test_without_a_budget_half_of_what_was_sent_is_sent_on() -> None:
-    pace = Pace()
+    pace = ProviderBudget()
     for _ in range(60):
         pace, _ = pace.leased(NOW, ONE, UNLIMITED)
     pace = refused(pace, limit=UNLIMITED)
     pace, total = spend(pace, NOW + MINUTE, UNLIMITED)
     assert total == Amount(30, 3000)
-    assert refused(Pace(), limit=UNLIMITED).allowed(UNLIMITED).requests == LEAST / 2, "of one that was just begun"
+    assert refused(ProviderBudget(), limit=UNLIMITED).allowed(UNLIMITED).requests == LEAST / 2, (
+        "of one that was just begun"
+    )
     for minute in range(2, 7):
         pace, _ = pace.leased(NOW + minute * MINUTE, ONE, UNLIMITED)
     assert pace.allowed(UNLIMITED) == UNLIMITED
@@ -139,18 +141,18 @@ def test_without_a_budget_half_of_what_was_sent_is_sent_on() -> None:
 
 def test_after_the_pause_half_as_much_is_sent_at_once_and_not_from_the_next_minute_on() -> None:
     """Else a pause of a second, after much was sent, would be one of a minute."""
-    pace = Pace()
+    pace = ProviderBudget()
     for _ in range(80):
         pace, _ = pace.leased(NOW, ONE, UNLIMITED)
     later = NOW + timedelta(seconds=2)
     assert spend(refused(pace, limit=UNLIMITED), later, UNLIMITED)[1].requests == 40
-    pace, _ = spend(Pace(), NOW)
+    pace, _ = spend(ProviderBudget(), NOW)
     with pytest.raises(NotYet):
         refused(pace).leased(later, ONE, LIMIT)  # the budget is used up all the same
 
 
 def test_however_much_is_refused_one_request_a_minute_goes_on() -> None:
-    pace = Pace()
+    pace = ProviderBudget()
     for minute in range(20):
         at = NOW + minute * MINUTE
         pace, block = pace.leased(at, ONE, LIMIT)
@@ -159,20 +161,20 @@ def test_however_much_is_refused_one_request_a_minute_goes_on() -> None:
 
 
 def test_the_pause_that_the_provider_asks_for_is_kept_and_bounded() -> None:
-    pace = Pace().refused(NOW, 30, ONE, LIMIT)
+    pace = ProviderBudget().refused(NOW, 30, ONE, LIMIT)
     assert pace.rest(NOW) == 30
     assert pace.refused(NOW, 3, ONE, LIMIT).rest(NOW) == 30, "a shorter one does not end it"
     with pytest.raises(NotYet) as wait:
         pace.leased(NOW + timedelta(seconds=10), ONE, LIMIT)
     assert wait.value.seconds == 20
-    assert Pace().refused(NOW, 1e9, ONE, LIMIT).rest(NOW) == LONGEST_PAUSE.total_seconds()
+    assert ProviderBudget().refused(NOW, 1e9, ONE, LIMIT).rest(NOW) == LONGEST_PAUSE.total_seconds()
 
 
 # What it does not answer
 
 
 def test_some_failures_in_a_row_close_it_and_an_answer_between_them_does_not() -> None:
-    pace = Pace().failed(NOW).failed(NOW).answered().failed(NOW).failed(NOW)
+    pace = ProviderBudget().failed(NOW).failed(NOW).answered().failed(NOW).failed(NOW)
     assert (pace.silent, pace.rest(NOW)) == (False, 0)
     pace = pace.failed(NOW)
     assert (pace.silent, pace.rest(NOW)) == (True, FIRST_SILENCE.total_seconds())
@@ -198,7 +200,7 @@ def test_a_probe_is_paid_for_out_of_the_budget_too() -> None:
     pace, block = silent().leased(at, ONE, LIMIT)
     assert (block, pace.spent) == (ONE, ONE + PLAIN)
     limit = Amount(2, 1000)
-    pace, _ = Pace().leased(at, ONE, limit)
+    pace, _ = ProviderBudget().leased(at, ONE, limit)
     for _ in range(SILENT_AFTER):
         pace = pace.failed(NOW)
     with pytest.raises(NotYet, match="budget"):
@@ -222,7 +224,7 @@ def test_a_refusal_is_an_answer() -> None:
 
 def test_an_answer_that_tells_nothing_new_changes_nothing() -> None:
     """So that it costs no write."""
-    pace = refused(Pace())
+    pace = refused(ProviderBudget())
     assert pace.answered() is pace
 
 

@@ -30,7 +30,7 @@ def test_a_stage_that_nobody_works_on_is_failed_and_told_why(world: World) -> No
     assert settle(world.services, world.take(), "it was received too often") is Settled.FAILED
     record = world.record(received)
     kept = world.clock() + world.limits.keep_failed
-    assert (record.status, record.due, record.work.until) == (Status.FAILED, kept, None)
+    assert (record.status, record.sweep_at, record.lease.until) == (Status.FAILED, kept, None)
     assert record.failure is not None
     assert record.failure.code == "given_up"
     assert "received too often" in record.failure.message

@@ -14,7 +14,7 @@ from botocore.exceptions import EndpointConnectionError
 from penstock.domain.status import Status
 from penstock.domain.task import QUEUES, Message, Stage
 from penstock.lambdas.stages import HAND_ON, MARGIN, Consumer
-from penstock.pipeline.run import Done, HandBack, Keep, Outcome, run
+from penstock.pipeline.run import Done, KeepLease, Outcome, Redeliver, run
 from penstock.records.leases import Claim
 from penstock.services import Limits, Services
 from penstock.settings import Settings
@@ -58,7 +58,7 @@ class Told:
     ran: list[Message] = field(default_factory=list)
     services: list[Services] = field(default_factory=list)
 
-    def __call__(self, services: Services, message: Message, keep: Keep) -> Outcome:
+    def __call__(self, services: Services, message: Message, keep: KeepLease) -> Outcome:
         self.ran.append(message)
         self.services.append(services)
         return self.outcomes.get(message.document, Done())
@@ -83,7 +83,7 @@ def kept(answer: Any) -> Iterator[str]:
 
 
 def test_one_message_of_a_batch_fails_alone_and_poison_is_not_retried(world: World, sqs: FakeSqs) -> None:
-    told = Told({"sluice": HandBack(timedelta(seconds=12.5), "leased")})
+    told = Told({"sluice": Redeliver(timedelta(seconds=12.5), "leased")})
     event = sample("stages-embed")
     answer = consumer(world, sqs, told)(event, Invocation())
     _, poison, back = event["Records"]
@@ -99,7 +99,7 @@ def test_a_sweep_runs_here_as_in_a_worker(world: World, sqs: FakeSqs) -> None:
     """I6."""
     world.upload("The weir was opened.")
     world.queue.sent.clear()
-    world.clock.pass_time(world.limits.resend)
+    world.clock.pass_time(world.limits.resend_after)
     event = sample("stages-delete")
     event["Records"][0]["body"] = json.dumps({"headers": {"task": "penstock.sweep", "id": "1"}, "body": "[[], {}, {}]"})
     assert not list(kept(consumer(world, sqs, run)(event, Invocation())))
@@ -121,11 +121,11 @@ def test_a_lease_lasts_as_long_as_the_invocation_and_the_work_knows_when_to_hand
     consumer(world, sqs, told)(sample("stages-extract"), invocation)
     (services,) = told.services
     assert services.limits.lease == timedelta(seconds=600) + MARGIN
-    assert services.halt() is None
+    assert services.stop_request() is None
     invocation.seconds = HAND_ON.total_seconds()
-    halt = services.halt()
-    assert halt is not None
-    assert "Workers=ecs" in halt.way_out
+    stop_request = services.stop_request()
+    assert stop_request is not None
+    assert "Workers=ecs" in stop_request.way_out
 
 
 def test_services_are_made_once_and_not_before_the_first_message(world: World, sqs: FakeSqs) -> None:
@@ -168,7 +168,7 @@ def test_what_cannot_be_begun_in_time_goes_back_at_once(world: World, sqs: FakeS
 def test_while_sqs_is_down_nothing_is_lost(world: World, sqs: FakeSqs) -> None:
     sqs.down = True
     event = sample("stages-embed")
-    answer = consumer(world, sqs, Told({"sluice": HandBack(timedelta(0), "leased")}))(event, Invocation())
+    answer = consumer(world, sqs, Told({"sluice": Redeliver(timedelta(0), "leased")}))(event, Invocation())
     _, poison, back = event["Records"]
     assert list(kept(answer)) == [poison["messageId"], back["messageId"]]
 
@@ -188,13 +188,13 @@ def test_the_pipeline_itself_runs_and_an_extract_hands_on_near_the_end(world: Wo
     world.drain()
     record = world.record(received)
     assert shards > 2
-    assert (record.status, record.build, record.work.attempts) == (Status.INDEXED, 1, 0)
+    assert (record.status, record.build, record.lease.attempts) == (Status.INDEXED, 1, 0)
 
 
 def test_a_claim_in_lambda_is_not_renewed(world: World, sqs: FakeSqs) -> None:
     kept: list[Claim] = []
 
-    def looking(services: Services, message: Message, keep: Keep) -> Outcome:
+    def looking(services: Services, message: Message, keep: KeepLease) -> Outcome:
         def look(services: Services, claim: Claim) -> Any:
             kept.append(claim)
             return keep(services, claim)
@@ -208,5 +208,5 @@ def test_a_claim_in_lambda_is_not_renewed(world: World, sqs: FakeSqs) -> None:
     )
     assert not list(kept_ids := list(consumer(world, sqs, looking)(event, Invocation(60))["batchItemFailures"]))
     assert not kept_ids
-    assert kept[0].document.work.until == world.clock() + timedelta(seconds=60) + MARGIN
+    assert kept[0].document.lease.until == world.clock() + timedelta(seconds=60) + MARGIN
     assert world.record(received).tenant == TENANT

@@ -28,7 +28,7 @@ def world() -> World:
     return World()
 
 
-def bury(world: World, message: Message | str, reason: str = "tried 10 times", queue: str = "extract") -> str:
+def dead_letter(world: World, message: Message | str, reason: str = "tried 10 times", queue: str = "extract") -> str:
     """Have the dead-letter handler see to a letter; its id."""
     if isinstance(message, Message):
         queue = message.stage.value
@@ -57,7 +57,7 @@ def bury(world: World, message: Message | str, reason: str = "tried 10 times", q
 
 def given_up(world: World, **named: Any) -> tuple[Received, str]:
     received = world.upload(prose("a", 1), **named)
-    return received, bury(world, world.take())
+    return received, dead_letter(world, world.take())
 
 
 def test_a_letter_is_filed_once_with_its_reason_and_what_became_of_it(world: World) -> None:
@@ -73,7 +73,7 @@ def test_a_letter_is_filed_once_with_its_reason_and_what_became_of_it(world: Wor
     ("body", "queue"), [("this is no task", "extract"), ("{}", "embed"), ("no event", "arrivals"), ("[1]", "arrivals")]
 )
 def test_what_nobody_can_read_is_filed_as_it_came(world: World, body: str, queue: str) -> None:
-    bury(world, body, queue=queue)
+    dead_letter(world, body, queue=queue)
     (letter,) = letters(world.services)
     assert (letter.fate, letter.body, letter.queue) == ("poison", body, queue)
     with pytest.raises(CannotRedrive):
@@ -84,7 +84,7 @@ def test_old_news_is_kept_but_wants_nobodys_attention(world: World) -> None:
     world.upload(prose("a", 1))
     message = world.take()
     world.run(message)
-    bury(world, message)
+    dead_letter(world, message)
     assert list(letters(world.services)) == []
     assert [letter.fate for letter in letters(world.services, kept=True)] == ["stale"]
 
@@ -105,7 +105,7 @@ def test_letters_are_chosen_by_queue_reason_and_tenant(world: World) -> None:
     given_up(world, id="one")
     received = world.upload(prose("b", 9), id="two")
     world.run(world.take())
-    bury(world, world.take(), reason="The Provider said 500")
+    dead_letter(world, world.take(), reason="The Provider said 500")
     assert received.document.id
     assert len(list(letters(world.services))) == 2
     assert [each.message["document"] for each in letters(world.services, queue="embed")] == ["two"]
@@ -129,7 +129,7 @@ def test_redriving_the_letter_of_a_failed_document_retries_it_and_keeps_a_copy(w
 def test_redriving_a_letter_whose_work_is_still_owed_sends_its_message_again(world: World) -> None:
     received = world.upload(prose("a", 1))
     message = world.take()
-    id_ = bury(world, message)
+    id_ = dead_letter(world, message)
     world.clock.pass_time(timedelta(minutes=5))
     world.retry(received)
     world.queue.sent.clear()
@@ -154,7 +154,7 @@ def test_a_redrive_that_is_cut_short_loses_nothing(world: World, fails: str) -> 
     except Transient:
         assert [each.id for each in letters(world.services)] == [id_]
     setattr(port, fails, whole)
-    world.clock.pass_time(world.limits.resend)
+    world.clock.pass_time(world.limits.resend_after)
     world.sweep()
     world.drain()
     assert world.record(received).status is Status.INDEXED
@@ -247,5 +247,5 @@ def test_letters_have_to_be_chosen(shell: Callable[..., Any]) -> None:
 def test_a_list_says_what_waits_to_be_settled(world: World, shell: Callable[..., Any]) -> None:
     world.upload("some text")
     world.reader.fail = PasswordRequired()
-    world.queue.bury(world.take(), "tried too often")
+    world.queue.dead_letter(world.take(), "tried too often")
     assert shell("list", "--json") == {"letters": [], "not_settled_yet": {"extract": 1}}

@@ -19,10 +19,10 @@ from penstock.cli.main import app
 from penstock.documents.archive_members import member_id
 from penstock.documents.receive import Received, Upload, receive_upload
 from penstock.domain.chunk import Count
-from penstock.domain.document import Document, Edition, Original, Pair
+from penstock.domain.document import BuildId, Document, Edition, Original
 from penstock.domain.errors import Fenced, PasswordRequired
 from penstock.domain.ids import DocumentId, TenantId
-from penstock.domain.lease import Work
+from penstock.domain.lease import Lease
 from penstock.domain.receipt import Receipt
 from penstock.domain.status import Status
 from penstock.domain.task import Lane
@@ -251,7 +251,7 @@ def test_chunks_that_no_reader_sees_are_cleared(world: World, whose: str) -> Non
     entries = [entry for entry in world.index.entries(TENANT) if entry.document == "one"]
     changed: dict[str, Any] = {
         "of nobody": {"document": DocumentId("gone")},
-        "of an older pair": {"pair": Pair(entries[0].pair.generation - 1, 1)},
+        "of an older pair": {"build_id": BuildId(entries[0].build_id.generation - 1, 1)},
         "of a tombstone": {},
     }[whose]
     if whose == "of a tombstone":
@@ -261,8 +261,8 @@ def test_chunks_that_no_reader_sees_are_cleared(world: World, whose: str) -> Non
     assert kinds(world) == [(Kind.CHUNKS_LEFT, str(changed.get("document", "one")))]
     mend(world)
     assert kinds(world) == []
-    seen = {entry.pair for entry in world.index.entries(TENANT) if entry.document == "one"}
-    assert seen == (set() if whose == "of a tombstone" else {entries[0].pair})
+    seen = {entry.build_id for entry in world.index.entries(TENANT) if entry.document == "one"}
+    assert seen == (set() if whose == "of a tombstone" else {entries[0].build_id})
 
 
 def test_what_the_index_lost_is_indexed_again_and_only_that_is_paid_for(world: World) -> None:
@@ -279,7 +279,7 @@ def test_what_the_index_lost_is_indexed_again_and_only_that_is_paid_for(world: W
     world.sweep()
     again = world.record(received)
     assert (again.status, again.generation) == (Status.INDEXED, record.generation)
-    assert world.pairs(record.id) == {again.visible: record.receipt.chunks}
+    assert world.builds(record.id) == {again.visible: record.receipt.chunks}
     assert len(world.embedder.embedded) == paid + 2
     assert kinds(world) == []
 
@@ -297,7 +297,7 @@ def test_work_that_no_sweep_would_ever_see_is_seen_to(world: World) -> None:
     received = world.upload(prose("a", 1), id="one")
     world.queue.sent.clear()
     record = world.record(received)
-    world.documents.write(TENANT, Change(record, replace(record, due=None)))
+    world.documents.write(TENANT, Change(record, replace(record, sweep_at=None)))
     assert kinds(world) == [(Kind.OVERDUE, "one")]
     mend(world)
     assert world.record(received).status is Status.INDEXED
@@ -339,10 +339,10 @@ class Many:
     def _record(self, document: DocumentId) -> Document:
         receipt = Receipt("text", "fake", False, 1, 1, chunks=2, vectors=2)
         original = Original(f"files/{TENANT}/{document}", "v1", "n", 1, "e")
-        edition = Edition(Pair(1, 1), original, receipt, "api")
+        edition = Edition(BuildId(1, 1), original, receipt, "api")
         return Document(
             TENANT, document, 1, Status.INDEXED, self._began, original, "api",
-            build=1, work=Work(1), active=edition, receipt=receipt,
+            build=1, lease=Lease(1), active=edition, receipt=receipt,
         )  # fmt: skip
 
     def newest(
@@ -365,11 +365,13 @@ class Many:
         elif prefix.startswith(f"files/{TENANT}/d"):
             yield Listed(prefix, "v1", 1, "e", self._began, latest=True, marker=False)
 
-    def pairs(self, tenant: TenantId, document: DocumentId | None = None) -> Iterator[tuple[DocumentId, Pair, Count]]:
+    def builds(
+        self, tenant: TenantId, document: DocumentId | None = None
+    ) -> Iterator[tuple[DocumentId, BuildId, Count]]:
         numbers = range(self._count) if document is None else [int(document[1:])]
         for number in numbers:
             if number % 1000:
-                yield DocumentId(f"d{number:08}"), Pair(1, 1), Count(2, 2)
+                yield DocumentId(f"d{number:08}"), BuildId(1, 1), Count(2, 2)
 
 
 def test_memory_does_not_grow_with_the_number_of_documents() -> None:

@@ -41,7 +41,7 @@ def test_it_counts_the_chunks_that_a_worker_then_makes(tmp_path: Path) -> None:
     receipt = world.record(received).receipt
     assert receipt is not None
     assert (guess.pages, guess.chunks) == (receipt.pages, receipt.chunks)
-    assert guess.shards == -(-receipt.chunks // world.limits.shard)
+    assert guess.shards == -(-receipt.chunks // world.limits.shard_chunks)
 
 
 def test_a_pdf_is_read_in_a_child_as_a_worker_does(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def world() -> World:
 def test_a_lost_extract_message_is_sent_again(world: World) -> None:
     received = world.upload("some text")
     world.queue.sent.clear()
-    world.clock.pass_time(world.limits.resend)
+    world.clock.pass_time(world.limits.resend_after)
     world.sweep()
     world.drain()
     assert world.record(received).status is Status.INDEXED
@@ -37,7 +37,7 @@ def test_lost_embed_messages_are_sent_again(world: World) -> None:
     received = world.upload(prose("a", 9))
     world.run(world.take())
     world.queue.sent.clear()
-    world.clock.pass_time(world.limits.resend)
+    world.clock.pass_time(world.limits.resend_after)
     world.sweep()
     world.drain()
     assert world.record(received).status is Status.INDEXED
@@ -48,7 +48,7 @@ def test_a_lost_delete_message_is_sent_again(world: World) -> None:
     world.drain()
     world.delete(received)
     world.queue.sent.clear()
-    world.clock.pass_time(world.limits.resend)
+    world.clock.pass_time(world.limits.resend_after)
     world.sweep()
     world.drain()
     assert world.record(received).status is Status.DELETED
@@ -58,7 +58,7 @@ def test_what_two_sweeps_find_at_once_is_sent_once(world: World, monkeypatch: py
     """I2: the one whose write comes second stops quietly."""
     received = world.upload("some text")
     world.queue.sent.clear()
-    world.clock.pass_time(world.limits.resend)
+    world.clock.pass_time(world.limits.resend_after)
     write = world.documents.write
 
     def overtaken(tenant: TenantId, *changes: Change) -> None:
@@ -69,14 +69,14 @@ def test_what_two_sweeps_find_at_once_is_sent_once(world: World, monkeypatch: py
     monkeypatch.setattr(world.documents, "write", overtaken)
     world.sweep()
     assert len(world.queue.sent) == 1
-    assert world.record(received).due == world.clock() + world.limits.resend
+    assert world.record(received).sweep_at == world.clock() + world.limits.resend_after
 
 
 def test_work_whose_lease_ended_without_a_word_is_asked_for_again(world: World) -> None:
     """Its message went with its worker."""
     received = world.upload(prose("a", 9))
     take_extract(world.services, world.take())
-    world.clock.pass_time(world.limits.resend)
+    world.clock.pass_time(world.limits.resend_after)
     world.sweep()
     world.drain()
     assert world.record(received).status is Status.INDEXED
@@ -95,14 +95,14 @@ def test_older_pairs_that_could_not_be_cleared_are_cleared_later(world: World) -
     world.index.clear = clear  # type: ignore[method-assign]
     world.index.put(TENANT, stalled)
     for room, name in (("work", "/0.json"), ("receipts", ".json")):
-        place = f"{room}/{TENANT}/one/{old.pair.generation}/{old.pair.build}{name}"
+        place = f"{room}/{TENANT}/one/{old.build_id.generation}/{old.build_id.build}{name}"
         world.objects.put(TENANT, place, BytesIO(b"{}"))
     world.clock.pass_time(world.limits.lease)
     world.sweep()
     record = world.record(received)
-    assert set(world.pairs(record.id)) == {record.visible}
+    assert set(world.builds(record.id)) == {record.visible}
     assert list(world.objects.objects) == [record.original.key]
-    assert record.due is None
+    assert record.sweep_at is None
 
 
 def test_what_a_failed_attempt_left_goes_after_a_day(world: World) -> None:
@@ -111,19 +111,19 @@ def test_what_a_failed_attempt_left_goes_after_a_day(world: World) -> None:
     world.embedder.fail = [None, *[Transient(why="told to fail")] * 50]
     world.drain()
     assert world.record(received).status is Status.FAILED
-    assert world.pairs(received.document.id), "its vectors were paid for: a retry finds them"
+    assert world.builds(received.document.id), "its vectors were paid for: a retry finds them"
     world.clock.pass_time(world.limits.keep_failed)
     world.sweep()
     record = world.record(received)
-    assert (world.pairs(record.id), list(world.objects.objects)) == ({}, [record.original.key])
-    assert world.documents.read_build(TENANT, record.id, record.pair) is None
+    assert (world.builds(record.id), list(world.objects.objects)) == ({}, [record.original.key])
+    assert world.documents.read_build(TENANT, record.id, record.build_id) is None
 
 
 def test_a_tombstone_past_its_time_goes(world: World) -> None:
     received = world.upload("some text")
     world.delete(received)
     world.drain()
-    world.clock.pass_time(world.limits.tombstone)
+    world.clock.pass_time(world.limits.keep_tombstone)
     world.sweep()
     assert world.documents.read(TENANT, received.document.id) is None
 
@@ -144,7 +144,7 @@ def test_an_upload_that_never_came_is_a_failure_and_then_nothing(world: World) -
     world.clock.pass_time(timedelta(hours=1))
     assert world.sweep() == 0
     assert task(world.services, TENANT, upload.task).state is TaskState.FAILURE
-    world.clock.now = upload.ends
+    world.clock.now = upload.expires_at
     with pytest.raises(NotFound):
         task(world.services, TENANT, upload.task)
 
@@ -156,26 +156,26 @@ def broken(*_: object, **__: object) -> int:
 def test_a_long_queue_is_not_flooded_and_waiting_is_never_judged_dead(world: World) -> None:
     """I6: a day of backlog is a few copies, each dropped by its claim."""
     received = world.upload("some text")
-    end = world.clock() + 144 * world.limits.resend
+    end = world.clock() + 144 * world.limits.resend_after
     while world.clock() < end:
-        world.clock.pass_time(world.limits.resend)
+        world.clock.pass_time(world.limits.resend_after)
         world.sweep()
     assert len(world.queue.sent) <= 9
     world.drain()
     record = world.record(received)
     assert record.status is Status.INDEXED
-    assert record.work.attempts == 0
+    assert record.lease.attempts == 0
 
 
 def test_what_is_leased_is_left_alone_until_the_lease_ends(world: World) -> None:
     received = world.upload("some text")
     message = world.take()
-    world.clock.pass_time(world.limits.resend)
+    world.clock.pass_time(world.limits.resend_after)
 
     def swept() -> None:
         world.sweep()
         record = world.record(received)
-        assert record.due == record.work.until
+        assert record.sweep_at == record.lease.until
 
     world.run(message, meanwhile=swept)
     assert not world.queue.sent
@@ -184,7 +184,7 @@ def test_what_is_leased_is_left_alone_until_the_lease_ends(world: World) -> None
 def test_a_final_document_is_not_due(world: World) -> None:
     world.upload("some text")
     world.drain()
-    world.clock.pass_time(10 * world.limits.resend)
+    world.clock.pass_time(10 * world.limits.resend_after)
     assert world.sweep() == 0
 
 
@@ -197,7 +197,7 @@ def test_a_record_that_fails_does_not_keep_the_others_from_their_turn(world: Wor
         world.drain()
     received = world.upload("some text", id="three")
     world.queue.sent.clear()
-    world.clock.pass_time(world.limits.resend)
+    world.clock.pass_time(world.limits.resend_after)
 
     def broken(*_: object, **__: object) -> int:
         raise ZeroDivisionError

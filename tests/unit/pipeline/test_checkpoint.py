@@ -18,19 +18,19 @@ from penstock.domain.chunk import Entry, Page
 from penstock.domain.receipt import Receipt
 from penstock.domain.status import Status
 from penstock.domain.task import Lane, Message
-from penstock.pipeline.run import Done, HandBack, Outcome, run
+from penstock.pipeline.run import Done, Outcome, Redeliver, run
 from penstock.pipeline.split import cuts
 from penstock.ports import Reader
 from penstock.reading.limits import ReadLimits
 from penstock.reading.sandbox.reader import ChildReader
 from penstock.records.leases import take_extract
-from penstock.services import Halt, Limits
+from penstock.services import Limits, StopRequest
 from tests.support.documents import pdf
 from tests.support.fakes.queue import FakeTaskQueue
 from tests.support.fakes.reader import FakeReader
 from tests.support.world import TENANT, FakeClock, World, prose
 
-AT_ONCE = HandBack(timedelta(0), "The time of this run is over; the next goes on where it stopped.")
+AT_ONCE = Redeliver(timedelta(0), "The time of this run is over; the next goes on where it stopped.")
 
 short = ["a", "é", " ", ". ", "\n", "\n\n", "! ", "。", "\r\n", "\u0301", "word ", "A sentence stands here. "]
 pieces = st.sampled_from([*short, " " * 70, "\n" + " " * 70 + "\n", "x" * 90])
@@ -58,7 +58,7 @@ def test_cutting_goes_on_from_any_cut_as_if_it_had_never_stopped(
 
 
 MINUTE = timedelta(minutes=1)
-LIMIT = Halt("the test may", "Let it")
+LIMIT = StopRequest("the test may", "Let it")
 
 
 class SlowQueue(FakeTaskQueue):
@@ -79,14 +79,14 @@ def world(reader: Reader | None = None) -> World:
         clock=clock,
         queue=SlowQueue(clock),
         reader=reader or FakeReader(paged=True, seeks=True),  # type: ignore[arg-type]
-        limits=Limits(chunk=400, overlap=40, shard=2, attempts=3, lease=timedelta(hours=1)),
+        limits=Limits(chunk_chars=400, overlap_chars=40, shard_chunks=2, attempts=3, lease=timedelta(hours=1)),
     )
 
 
 def run_for(world: World, message: Message, shards: int) -> Outcome:
     """Run one message; an extract has time for so many shards."""
     end = world.clock() + shards * MINUTE
-    services = replace(world.services, halt=lambda: LIMIT if world.clock() >= end else None)
+    services = replace(world.services, stop_request=lambda: LIMIT if world.clock() >= end else None)
     return run(services, message, lambda services, claim: nullcontext())
 
 
@@ -132,7 +132,7 @@ def test_a_document_that_was_handed_on_is_the_same_in_every_byte(breaks: list[in
     assert finish(whole, before) == 0
     finish(parts, after, *shards)
     assert result(parts, after) == result(whole, before)
-    assert parts.record(after).work.attempts == 0
+    assert parts.record(after).lease.attempts == 0
 
 
 @pytest.mark.parametrize("stop", range(1, 7))
@@ -166,8 +166,8 @@ def test_no_attempt_is_counted_and_the_epoch_grows_while_the_build_stays() -> No
     for times in (1, 2, 3):
         assert run_for(made, extract, 1) == AT_ONCE
         record = made.record(received)
-        assert (record.status, record.build, record.work.epoch) == (Status.EXTRACTING, 1, times)
-        assert (record.work.until, record.work.attempts, record.failure) == (None, 0, None)
+        assert (record.status, record.build, record.lease.epoch) == (Status.EXTRACTING, 1, times)
+        assert (record.lease.until, record.lease.attempts, record.failure) == (None, 0, None)
 
 
 def test_shards_are_embedded_while_extract_waits_to_go_on() -> None:
@@ -176,7 +176,7 @@ def test_shards_are_embedded_while_extract_waits_to_go_on() -> None:
     extract = made.take()
     run_for(made, extract, 2)
     assert made.drain() == [Done(), Done()]
-    build = made.documents.read_build(TENANT, received.document.id, made.record(received).pair)
+    build = made.documents.read_build(TENANT, received.document.id, made.record(received).build_id)
     assert build is not None
     assert (build.done, build.total) == (frozenset({0, 1}), None)
 
@@ -205,8 +205,8 @@ def test_a_newer_generation_of_what_was_handed_on_begins_anew() -> None:
     finish(made, newer)
     record = made.record(newer)
     assert record.active is not None
-    assert record.active.pair == record.pair
-    assert made.pairs(record.id) == {record.pair: record.active.receipt.chunks}
+    assert record.active.build_id == record.build_id
+    assert made.builds(record.id) == {record.build_id: record.active.receipt.chunks}
 
 
 def test_a_format_that_cannot_seek_fails_and_names_the_way_out() -> None:

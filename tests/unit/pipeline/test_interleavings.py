@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from penstock.documents.cancel import request_cancel
 from penstock.documents.remove import request_removal
 from penstock.documents.retry import request_retry
-from penstock.domain.document import Document, Pair
+from penstock.domain.document import BuildId, Document
 from penstock.domain.errors import BeingDeleted, Deleted, NotFound, NothingToCancel, NothingToRetry, Transient
 from penstock.domain.ids import DocumentId, derived_id
 from penstock.domain.status import FINAL, PUBLISHED, Status
@@ -43,7 +43,7 @@ class Interleavings(RuleBasedStateMachine):
         self.accepted: dict[DocumentId, str | None] = {}
         """What each document shall say in the end; None: it shall be gone."""
         self.highest: dict[DocumentId, int] = {}
-        self.cancelled: dict[DocumentId, Pair | None] = {}
+        self.cancelled: dict[DocumentId, BuildId | None] = {}
         """What readers saw when its cancel was the last thing that anybody asked of it."""
 
     # What users do
@@ -87,7 +87,7 @@ class Interleavings(RuleBasedStateMachine):
         except (NotFound, Deleted, BeingDeleted, NothingToCancel):
             return
         active = self.world.record(DocumentId(id)).active
-        self.cancelled[DocumentId(id)] = active.pair if active else None
+        self.cancelled[DocumentId(id)] = active.build_id if active else None
 
     @rule(id=st.sampled_from((*UPLOADS, *map(str, DROPPED))))
     def retry(self, id: str) -> None:  # noqa: A002
@@ -199,7 +199,7 @@ class Interleavings(RuleBasedStateMachine):
                 continue
             assert len(hits) == record.active.receipt.chunks == record.active.receipt.vectors
             assert {(hit.generation, hit.build) for hit in hits} == {
-                (record.active.pair.generation, record.active.pair.build)
+                (record.active.build_id.generation, record.active.build_id.build)
             }
             (name,) = {name for name in TEXTS for hit in hits if f" of {name} " in hit.text}
             assert all(name in hit.text for hit in hits)
@@ -214,16 +214,16 @@ class Interleavings(RuleBasedStateMachine):
     @invariant()
     def what_is_cancelled_is_in_work_and_will_be_looked_at(self) -> None:
         for record in self._records():
-            assert not record.cancel or (record.in_work and record.due is not None)
+            assert not record.cancel or (record.in_work and record.sweep_at is not None)
 
     @invariant()
     def generations_never_go_back(self) -> None:
         for record in self._records():
             assert record.generation >= self.highest.get(record.id, 0)
             self.highest[record.id] = record.generation
-            assert (record.due is not None) or (record.status in FINAL)
+            assert (record.sweep_at is not None) or (record.status in FINAL)
             if record.active is not None:
-                assert record.active.pair <= record.pair
+                assert record.active.build_id <= record.build_id
 
     @invariant()
     def messages_carry_ids_only(self) -> None:
@@ -268,12 +268,12 @@ class Interleavings(RuleBasedStateMachine):
         if record.id in self.cancelled:
             assert record.status is Status.CANCELLED
             assert record.visible == self.cancelled[record.id]
-            assert set(self.world.pairs(record.id)) == ({record.visible} if record.visible else set())
+            assert set(self.world.builds(record.id)) == ({record.visible} if record.visible else set())
             assert not [key for key in self.world.objects.objects if key.startswith(("work/", "receipts/"))]
             return
         assert record.status in ({Status.DELETED} if wanted is None else PUBLISHED), record
-        assert record.work.until is None
-        assert set(self.world.pairs(record.id)) == ({record.visible} if record.visible else set())
+        assert record.lease.until is None
+        assert set(self.world.builds(record.id)) == ({record.visible} if record.visible else set())
         if wanted is not None:
             hits = search(self.world.services, TENANT, Question(wanted, 100, documents=(record.id,))).hits
             assert all(wanted in hit.text for hit in hits)

@@ -19,9 +19,9 @@ from penstock.domain.provider_budget import UNLIMITED, Amount
 from penstock.domain.status import Status
 from penstock.domain.task import Lane, Message, Stage
 from penstock.operations.dead_letters import Settled, settle
-from penstock.pipeline.run import HandBack
-from penstock.rate_limit.limiter import Turnstile
-from penstock.rate_limit.local_budget import OwnPace
+from penstock.pipeline.run import Redeliver
+from penstock.rate_limit.limiter import RateLimiter
+from penstock.rate_limit.local_budget import LocalBudgetTable
 from tests.support.stubs.openai_server import Failure, OpenAIServer
 from tests.support.world import TENANT, World, prose
 
@@ -67,7 +67,7 @@ class Attended:
             self.world.embedder = self.workers[workers % len(self.workers)]  # type: ignore[assignment]
             outcome = self.world.run(message)
             self._count_attempts(message)
-            if isinstance(outcome, HandBack):
+            if isinstance(outcome, Redeliver):
                 heappush(self.delays, (self.world.clock() + outcome.delay, next(numbers), message))
 
     def _queued(self, numbers: Iterator[int]) -> bool:
@@ -78,14 +78,14 @@ class Attended:
 
     def _count_attempts(self, message: Message) -> None:
         record = self.world.record(DocumentId(message.document))
-        build = self.world.documents.read_build(TENANT, record.id, record.pair)
-        used = [work.attempts for work in build.work.values()] if build else []
-        self.attempts[record.id] = max(self.attempts.get(record.id, 0), *used, record.work.attempts)
+        build = self.world.documents.read_build(TENANT, record.id, record.build_id)
+        used = [work.attempts for work in build.leases.values()] if build else []
+        self.attempts[record.id] = max(self.attempts.get(record.id, 0), *used, record.lease.attempts)
 
 
 def attended(server: OpenAIServer, workers: int = 3, limit: Amount = UNLIMITED, batch: int = 16) -> Attended:
-    world, table = World(), OwnPace()
-    turnstiles = [Turnstile(table, "m", world.clock, limit=limit) for _ in range(workers)]
+    world, table = World(), LocalBudgetTable()
+    turnstiles = [RateLimiter(table, "m", world.clock, limit=limit) for _ in range(workers)]
     return Attended(world, [OpenAIEmbedder("m", 32, batch, texts=each) for each in turnstiles])
 
 
@@ -221,10 +221,10 @@ def test_a_copy_of_a_message_that_waits_has_to_wait_too(server: OpenAIServer) ->
     message = world.take()
     world.embedder.fail = [NotYet(why="its budget of this minute is used up", retry_after=30)]
     first = world.run(message)
-    assert isinstance(first, HandBack)
+    assert isinstance(first, Redeliver)
     assert first.delay >= timedelta(seconds=30)
     second = world.run(message)
-    assert isinstance(second, HandBack)
+    assert isinstance(second, Redeliver)
     assert second.delay == first.delay
     assert not world.embedder.embedded
     world.queue.send(message, Lane.STANDARD)

@@ -13,13 +13,13 @@ from penstock.documents.receive import Received
 from penstock.domain.errors import Interrupted, Transient
 from penstock.domain.status import Status
 from penstock.domain.task import Message, Stage
-from penstock.pipeline.run import Done, HandBack, Outcome, run
-from penstock.services import Halt
+from penstock.pipeline.run import Done, Outcome, Redeliver, run
+from penstock.services import StopRequest
 from tests.support.fakes.embedder import FakeEmbedder
 from tests.support.fakes.reader import FakeReader
 from tests.support.world import TENANT, World, prose
 
-ENDS = HandBack(timedelta(0), "the worker ends")
+ENDS = Redeliver(timedelta(0), "the worker ends")
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def interrupt(world: World, *, after: int) -> None:
     world.embedder.fail = [None] * after + [Interrupted()]  # type: ignore[list-item]
 
 
-def run_until(world: World, message: Message, halt: Callable[[], Halt | None]) -> Outcome:
-    return run(replace(world.services, halt=halt), message, lambda services, claim: nullcontext())
+def run_until(world: World, message: Message, stop_request: Callable[[], StopRequest | None]) -> Outcome:
+    return run(replace(world.services, stop_request=stop_request), message, lambda services, claim: nullcontext())
 
 
 def is_whole(world: World, received: Received) -> bool:
@@ -50,11 +50,11 @@ def test_an_interrupted_extract_is_put_down(world: World) -> None:
     interrupt(world, after=1)
     assert world.run(message) == ENDS
     record = world.record(received)
-    assert (record.status, record.work.until, record.work.attempts) == (Status.EXTRACTING, None, 0)
+    assert (record.status, record.lease.until, record.lease.attempts) == (Status.EXTRACTING, None, 0)
     assert record.failure is None
     assert world.run(message) == Done()
     record = world.record(received)
-    assert record.work.epoch == 2
+    assert record.lease.epoch == 2
     assert is_whole(world, received)
     assert record.receipt is not None
     assert record.receipt.embedded == record.receipt.chunks, "what it paid for is in the receipt"
@@ -86,10 +86,10 @@ def test_an_interrupted_shard_is_put_down_and_what_it_paid_for_is_in_the_receipt
     received, message = shard_message(world)
     interrupt(world, after=1)
     assert world.run(message) == ENDS
-    build = world.documents.read_build(TENANT, received.document.id, world.record(received).pair)
+    build = world.documents.read_build(TENANT, received.document.id, world.record(received).build_id)
     assert build is not None
     assert message.shard is not None
-    assert (build.work[message.shard].until, build.work[message.shard].attempts) == (None, 0)
+    assert (build.leases[message.shard].until, build.leases[message.shard].attempts) == (None, 0)
     assert build.embedded == 1
     assert world.run(message) == Done()
     world.drain()
@@ -101,8 +101,8 @@ def test_an_interrupted_shard_is_put_down_and_what_it_paid_for_is_in_the_receipt
 
 def test_a_shard_whose_time_is_over_hands_back_after_each_batch_and_comes_to_its_end(world: World) -> None:
     received, message = shard_message(world)
-    outcomes = [run_until(world, message, lambda: Halt("a test may")) for _ in range(2)]
-    assert outcomes[0] == HandBack(timedelta(0), "The time of this run is over; the next goes on where it stopped.")
+    outcomes = [run_until(world, message, lambda: StopRequest("a test may")) for _ in range(2)]
+    assert outcomes[0] == Redeliver(timedelta(0), "The time of this run is over; the next goes on where it stopped.")
     assert outcomes[1] == Done()
     world.drain()
     assert is_whole(world, received)
@@ -116,7 +116,7 @@ def test_an_interrupted_removal_is_put_down_and_done_by_the_next(world: World) -
     assert message.stage is Stage.DELETE
     world.index.fail = [Interrupted()]  # type: ignore[list-item]
     assert world.run(message) == ENDS
-    assert world.record(received).work.until is None
+    assert world.record(received).lease.until is None
     assert world.run(message) == Done()
     assert world.record(received).status is Status.DELETED
 
@@ -125,7 +125,7 @@ def test_a_file_that_cannot_be_read_on_is_read_to_its_end_when_the_worker_ends()
     """Whoever began again would not be any further; should the time not be enough, it is interrupted."""
     world = World(reader=FakeReader(seeks=False))
     received = world.upload(prose("a", 8))
-    assert run_until(world, world.take(), Halt) == Done()
+    assert run_until(world, world.take(), StopRequest) == Done()
     world.drain()
     assert world.record(received).status is Status.INDEXED
 
@@ -145,14 +145,14 @@ def test_what_cannot_be_put_down_comes_again_when_its_lease_has_ended(world: Wor
 
     write, world.embedder = world.documents.write, Ends()
     outcome = world.run(message)
-    assert isinstance(outcome, HandBack)
+    assert isinstance(outcome, Redeliver)
     assert "does not answer" in outcome.why
     world.documents.write, world.embedder = write, FakeEmbedder()  # type: ignore[method-assign]
     leased = world.run(message)
-    assert isinstance(leased, HandBack)
+    assert isinstance(leased, Redeliver)
     world.clock.pass_time(leased.delay)
     assert world.run(message) == Done()
-    assert world.record(received).work.attempts == 1
+    assert world.record(received).lease.attempts == 1
 
 
 def test_what_was_done_before_the_interruption_is_done(world: World) -> None:

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from penstock.domain.document import Pair
+from penstock.domain.document import BuildId
 from penstock.domain.errors import PasswordRequired, Transient
 from penstock.domain.status import Status
 from penstock.domain.task import Message, Stage
-from penstock.pipeline.run import Done, HandBack
+from penstock.pipeline.run import Done, Redeliver
 from tests.support.world import TENANT, World, prose
 
 
@@ -28,7 +28,7 @@ def test_a_document_of_one_shard_is_finished_in_one_invocation(world: World) -> 
     assert record.status is Status.INDEXED
     assert record.receipt is not None
     assert (record.receipt.chunks, record.receipt.vectors, record.receipt.embedded) == (1, 1, 1)
-    assert record.due is None
+    assert record.sweep_at is None
     assert world.documents.writes - writes == 2, "claim and publish; accept was the third"
     assert [key for key in world.objects.objects if key.startswith("work/")] == []
 
@@ -50,8 +50,8 @@ def test_a_document_of_several_shards_is_published_once_all_are_done(world: Worl
     record = world.record(received)
     assert record.status is Status.INDEXED
     assert record.receipt is not None
-    assert record.receipt.chunks == record.receipt.vectors == world.pairs(record.id)[record.pair]
-    assert world.documents.read_build(TENANT, record.id, record.pair) is None
+    assert record.receipt.chunks == record.receipt.vectors == world.builds(record.id)[record.build_id]
+    assert world.documents.read_build(TENANT, record.id, record.build_id) is None
     assert [key for key in world.objects.objects if key.startswith("work/")] == []
 
 
@@ -67,9 +67,9 @@ def test_work_files_that_cannot_be_removed_are_by_the_message_that_comes_again(w
     world.objects.remove_all = fails_once  # type: ignore[method-assign]
     outcomes = world.drain()
     record = world.record(received)
-    assert sum(isinstance(each, HandBack) for each in outcomes) == 1
+    assert sum(isinstance(each, Redeliver) for each in outcomes) == 1
     assert (record.status, record.failure) == (Status.INDEXED, None)
-    assert world.documents.read_build(TENANT, record.id, record.pair) is None
+    assert world.documents.read_build(TENANT, record.id, record.build_id) is None
     assert [key for key in world.objects.objects if key.startswith("work/")] == []
 
 
@@ -98,7 +98,7 @@ def test_every_shard_done_twice_changes_nothing(world: World) -> None:
     record = world.record(received)
     assert record.status is Status.INDEXED
     assert record.receipt is not None
-    assert world.pairs(record.id) == {record.pair: record.receipt.chunks}
+    assert world.builds(record.id) == {record.build_id: record.receipt.chunks}
     assert len(world.embedder.embedded) == len(set(world.embedder.embedded))
 
 
@@ -133,10 +133,10 @@ def test_a_message_finds_a_live_lease_and_comes_back_when_it_ends(world: World) 
     seen: list[object] = []
     world.run(message, meanwhile=lambda: seen.append(world.run(message)))
     (outcome,) = seen
-    assert isinstance(outcome, HandBack)
+    assert isinstance(outcome, Redeliver)
     assert outcome.delay == world.limits.lease
     assert world.record(received).status is Status.INDEXED
-    assert world.record(received).work.attempts == 0
+    assert world.record(received).lease.attempts == 0
 
 
 def test_a_lease_of_a_clock_an_hour_ahead_does_not_keep_a_message_away_for_an_hour(world: World) -> None:
@@ -152,7 +152,7 @@ def test_a_lease_of_a_clock_an_hour_ahead_does_not_keep_a_message_away_for_an_ho
 
     world.run(message, meanwhile=another_looks)
     (outcome,) = seen
-    assert isinstance(outcome, HandBack)
+    assert isinstance(outcome, Redeliver)
     assert outcome.delay == world.limits.lease
 
 
@@ -168,11 +168,11 @@ def test_a_worker_that_lost_its_lease_changes_nothing(world: World) -> None:
     world.run(message, meanwhile=another_takes_over)
     record = world.record(received)
     assert record.status is Status.INDEXED
-    assert record.visible == Pair(record.generation, 2), "the second claim's"
-    assert record.stray, "what the first still wrote is cleared once more"
+    assert record.visible == BuildId(record.generation, 2), "the second claim's"
+    assert record.needs_cleanup, "what the first still wrote is cleared once more"
     world.clock.pass_time(world.limits.lease)
     world.sweep()
-    assert set(world.pairs(record.id)) == {record.visible}
+    assert set(world.builds(record.id)) == {record.visible}
 
 
 def test_an_expired_lease_counts_as_an_attempt_and_waiting_does_not(world: World) -> None:
@@ -189,16 +189,16 @@ def test_an_expired_lease_counts_as_an_attempt_and_waiting_does_not(world: World
     for lost in range(world.limits.attempts):
         with pytest.raises(WorkerLostError):
             world.run(message, meanwhile=dies)
-        assert isinstance(world.run(message), HandBack)
-        assert world.record(received).work.attempts == lost
+        assert isinstance(world.run(message), Redeliver)
+        assert world.record(received).lease.attempts == lost
         world.clock.pass_time(world.limits.lease)
     assert world.run(message) == Done()
     record = world.record(received)
     assert record.status is Status.FAILED
     assert record.failure is not None
     assert record.failure.code == "attempts_used_up"
-    ((buried, reason),) = world.queue.letters
-    assert buried == message
+    ((dead_letter_counts, reason),) = world.queue.letters
+    assert dead_letter_counts == message
     assert "tried 3 times" in reason
 
 
@@ -212,7 +212,7 @@ def test_a_permanent_error_fails_the_document_and_tells_why(world: World) -> Non
     assert record.failure is not None
     assert record.failure.code == "password_required"
     assert "without one" in record.failure.message
-    assert record.due == world.clock() + world.limits.keep_failed, "for clearing alone"
+    assert record.sweep_at == world.clock() + world.limits.keep_failed, "for clearing alone"
     assert not world.queue.letters
 
 
@@ -221,7 +221,7 @@ def test_a_bug_is_treated_as_transient(world: World) -> None:
     world.reader.fail = ZeroDivisionError("secret")
     received = world.upload("some text")
     outcome = world.run(world.take())
-    assert isinstance(outcome, HandBack)
+    assert isinstance(outcome, Redeliver)
     failure = world.record(received).failure
     assert failure is not None
     assert "secret" not in failure.message
@@ -299,7 +299,7 @@ def test_a_replacement_shows_the_old_until_the_flip_and_then_only_the_new(world:
     world.drain()
     assert [hit.text for hit in world.search("weir").hits] == ["The weir was closed in autumn."]
     record = world.record(received)
-    assert set(world.pairs(record.id)) == {record.visible}
+    assert set(world.builds(record.id)) == {record.visible}
 
 
 def test_an_embed_message_of_another_build_is_dropped(world: World) -> None:
@@ -334,7 +334,7 @@ def test_an_index_that_lost_chunks_is_filled_again_before_readers_see_it(world: 
     record = world.record(received)
     assert record.status is Status.INDEXED
     assert record.receipt is not None
-    assert world.pairs(record.id) == {record.pair: record.receipt.chunks}
+    assert world.builds(record.id) == {record.build_id: record.receipt.chunks}
     assert len(world.embedder.embedded) <= len(set(world.embedder.embedded)) + 1, "only the lost one"
 
 
@@ -361,7 +361,7 @@ def test_an_attempt_that_was_overtaken_by_a_return_to_the_old_bytes_leaves_nothi
     world.drain()
     record = world.record(received)
     assert record.status is Status.INDEXED
-    assert set(world.pairs(record.id)) == {record.visible}
+    assert set(world.builds(record.id)) == {record.visible}
 
 
 def test_a_failure_at_publish_brings_the_message_back_to_publish(world: World) -> None:
@@ -374,7 +374,7 @@ def test_a_failure_at_publish_brings_the_message_back_to_publish(world: World) -
     world.index.count, count = _down, world.index.count  # type: ignore[assignment, method-assign]
     outcome = world.run(shards[-1])
     world.index.count = count  # type: ignore[method-assign]
-    assert isinstance(outcome, HandBack)
+    assert isinstance(outcome, Redeliver)
     assert world.run(shards[-1]) == Done()
     assert world.record(received).status is Status.INDEXED
 
@@ -386,16 +386,16 @@ def test_copies_of_finished_shards_messages_neither_multiply_nor_hurry_the_other
     shards = [world.take() for _ in range(len(world.queue.sent))]
     world.run(shards[0])
     world.embedder.fail = [Transient(why="the provider is down", retry_after=60)]
-    assert isinstance(world.run(shards[1]), HandBack)
+    assert isinstance(world.run(shards[1]), Redeliver)
     for _ in range(20):
         assert world.run(shards[0]) == Done()
         outcome = world.run(shards[1])
-        assert isinstance(outcome, HandBack)
+        assert isinstance(outcome, Redeliver)
         assert outcome.delay == timedelta(seconds=60)
     assert not world.queue.sent
-    build = world.documents.read_build(TENANT, received.document.id, world.record(received).pair)
+    build = world.documents.read_build(TENANT, received.document.id, world.record(received).build_id)
     assert build is not None
-    assert build.work[1].attempts == 1
+    assert build.leases[1].attempts == 1
 
 
 def test_a_worker_that_lost_its_shard_stops_paying(world: World) -> None:
@@ -449,7 +449,7 @@ def test_a_retry_after_a_failure_leaves_only_its_own_chunks(world: World) -> Non
     world.drain()
     record = world.record(received)
     assert record.receipt is not None
-    assert set(world.pairs(record.id)) == {record.visible}
+    assert set(world.builds(record.id)) == {record.visible}
     assert len(world.embedder.embedded) == record.receipt.chunks, f"{paid} were known"
 
 
@@ -459,8 +459,8 @@ def test_the_leftovers_of_a_failed_attempt_go_after_a_day(world: World) -> None:
     world.run(world.take())
     world.embedder.fail = [PasswordRequired()]
     world.drain()
-    assert world.pairs(received.document.id)
+    assert world.builds(received.document.id)
     world.clock.pass_time(world.limits.keep_failed)
     world.sweep()
-    assert world.pairs(received.document.id) == {}
-    assert world.record(received).due is None
+    assert world.builds(received.document.id) == {}
+    assert world.record(received).sweep_at is None

@@ -9,28 +9,28 @@ from datetime import timedelta
 import pytest
 
 from penstock.domain.errors import NotYet, Transient
-from penstock.domain.provider_budget import BLOCKS, FIRST_SILENCE, SILENT_AFTER, UNLIMITED, Amount, Pace
-from penstock.rate_limit.limiter import Turnstile
-from penstock.rate_limit.local_budget import OwnPace
+from penstock.domain.provider_budget import BLOCKS, FIRST_SILENCE, SILENT_AFTER, UNLIMITED, Amount, ProviderBudget
+from penstock.rate_limit.limiter import RateLimiter
+from penstock.rate_limit.local_budget import LocalBudgetTable
 from tests.support.world import FakeClock
 
 LIMIT = Amount(500, 1_000_000)
 SMALL = Amount(1, 100)
 
 
-class CountedTable(OwnPace):
+class CountedTable(LocalBudgetTable):
     def __init__(self) -> None:
         super().__init__()
         self.reads = self.writes = 0
         self.fail: Exception | None = None
 
-    def read(self, model: str) -> Pace | None:
+    def read(self, model: str) -> ProviderBudget | None:
         self.reads += 1
         if self.fail:
             raise self.fail
         return super().read(model)
 
-    def write(self, model: str, before: Pace | None, after: Pace) -> Pace:
+    def write(self, model: str, before: ProviderBudget | None, after: ProviderBudget) -> ProviderBudget:
         self.writes += 1
         if self.fail:
             raise self.fail
@@ -47,11 +47,11 @@ def table() -> CountedTable:
     return CountedTable()
 
 
-def process(table: OwnPace, clock: FakeClock, limit: Amount = LIMIT, **options: object) -> Turnstile:
-    return Turnstile(table, "m", clock, limit=limit, **options)  # type: ignore[arg-type]
+def process(table: LocalBudgetTable, clock: FakeClock, limit: Amount = LIMIT, **options: object) -> RateLimiter:
+    return RateLimiter(table, "m", clock, limit=limit, **options)  # type: ignore[arg-type]
 
 
-def entered(turnstile: Turnstile, need: Amount = SMALL) -> int:
+def entered(turnstile: RateLimiter, need: Amount = SMALL) -> int:
     """How many calls were let through until one was told to wait."""
     for number in range(10_000):
         try:
@@ -146,7 +146,7 @@ def test_what_the_provider_says_is_left_is_heeded_without_a_write(table: Counted
 
 
 def test_a_question_is_asked_whatever_was_refused_before_but_not_while_the_provider_is_out(clock: FakeClock) -> None:
-    questions = process(OwnPace(), clock, UNLIMITED, slows=False)
+    questions = process(LocalBudgetTable(), clock, UNLIMITED, slows=False)
     questions.enter(SMALL)
     assert questions.refused("429", SMALL, 7).seconds == 7
     questions.answered(pause=60)
@@ -168,7 +168,7 @@ def test_a_table_that_does_not_answer_does_not_hide_what_the_provider_did(
 
 
 def test_no_more_calls_run_at_once_than_are_allowed(clock: FakeClock) -> None:
-    turnstile = process(OwnPace(), clock, UNLIMITED, calls=2)
+    turnstile = process(LocalBudgetTable(), clock, UNLIMITED, calls=2)
     both, end = threading.Barrier(3), threading.Event()
 
     def call() -> None:

@@ -7,13 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.domain.chunk import Candidate, Candidates, Chunk, Entry, TextHash
-from penstock.domain.document import Pair
+from penstock.domain.document import BuildId
 from penstock.domain.ids import DocumentId
 from penstock.search.fuse import fuse
 
 
 def candidate(name: str, bm25: float, cosine: float | None) -> Candidate:
-    entry = Entry(DocumentId(name), Pair(1, 1), Chunk(0, name, 1, 1), TextHash(name), None, name, "source", paged=False)
+    entry = Entry(
+        DocumentId(name), BuildId(1, 1), Chunk(0, name, 1, 1), TextHash(name), None, name, "source", paged=False
+    )
     return Candidate(entry, bm25, cosine)
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from penstock.domain.chunk import Candidates, Chunk, Entry, IndexQuery
-from penstock.domain.document import Document, Edition, Original, Pair
+from penstock.domain.document import BuildId, Document, Edition, Original
 from penstock.domain.errors import BadRequest, Transient
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.domain.receipt import Receipt
@@ -22,7 +22,7 @@ from tests.support.fakes.index import FakeSearchIndex
 from tests.support.world import World
 
 ACME, GLOBEX = TenantId("acme"), TenantId("globex")
-OLD, NEW = Pair(1, 1), Pair(2, 1)
+OLD, NEW = BuildId(1, 1), BuildId(2, 1)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -62,14 +62,14 @@ class Library:
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
     tenant: TenantId = ACME
 
-    def put(self, document: str, pair: Pair, *texts: str, source: str = "api", paged: bool = True) -> None:
+    def put(self, document: str, build_id: BuildId, *texts: str, source: str = "api", paged: bool = True) -> None:
         vectors = [self.embedder.embed_query(self.tenant, text) for text in texts]
         self.index.put(
             self.tenant,
             [
                 Entry(
                     document=DocumentId(document),
-                    pair=pair,
+                    build_id=build_id,
                     chunk=Chunk(n, text, n + 1, n + 2, ("Part", "Chapter")),
                     hash=self.embedder.space.text_hash(text),
                     vector=vector,
@@ -82,11 +82,11 @@ class Library:
         )
         self.index.refresh(self.tenant)
 
-    def show(self, document: str, pair: Pair | None, status: Status = Status.INDEXED) -> None:
+    def show(self, document: str, build_id: BuildId | None, status: Status = Status.INDEXED) -> None:
         """From now on readers shall see this pair."""
         key = (self.tenant, document, None)
         original = Original(key=f"files/{document}", version="v", name=document, size=1, etag="e")
-        active = None if pair is None else Edition(pair, original, Receipt("text", "text", True, 1, 1), "api")
+        active = None if build_id is None else Edition(build_id, original, Receipt("text", "text", True, 1, 1), "api")
         self.documents.items[key] = Document(
             self.tenant, DocumentId(document), 9, status, NOW, original, "api", active=active
         )
@@ -94,9 +94,9 @@ class Library:
     def forget(self, document: str) -> None:
         del self.documents.items[(self.tenant, document, None)]
 
-    def add(self, document: str, *texts: str, pair: Pair = OLD, source: str = "api", paged: bool = True) -> None:
-        self.put(document, pair, *texts, source=source, paged=paged)
-        self.show(document, pair)
+    def add(self, document: str, *texts: str, build_id: BuildId = OLD, source: str = "api", paged: bool = True) -> None:
+        self.put(document, build_id, *texts, source=source, paged=paged)
+        self.show(document, build_id)
 
     def search(self, text: str, k: int = 10, **asked: tuple[str, ...]) -> Answer:
         services = replace(World().services, index=self.index, documents=self.documents, embedder=self.embedder)
@@ -108,8 +108,8 @@ def library() -> Library:
     return Library()
 
 
-def pairs(answer: Answer) -> set[tuple[str, Pair]]:
-    return {(hit.document, Pair(hit.generation, hit.build)) for hit in answer.hits}
+def builds(answer: Answer) -> set[tuple[str, BuildId]]:
+    return {(hit.document, BuildId(hit.generation, hit.build)) for hit in answer.hits}
 
 
 # What an answer says
@@ -146,8 +146,8 @@ def test_filters_are_handed_to_the_index(library: Library) -> None:
     library.add("a", "gauge", source="web")
     library.add("b", "gauge", source="api")
     library.add("c", "gauge", source="api")
-    assert pairs(library.search("gauge", sources=("api",))) == {("b", OLD), ("c", OLD)}
-    assert pairs(library.search("gauge", documents=("a", "c"), sources=("api",))) == {("c", OLD)}
+    assert builds(library.search("gauge", sources=("api",))) == {("b", OLD), ("c", OLD)}
+    assert builds(library.search("gauge", documents=("a", "c"), sources=("api",))) == {("c", OLD)}
 
 
 def test_stop_words_are_not_looked_for_unless_there_are_no_others(library: Library) -> None:
@@ -175,7 +175,7 @@ def test_where_the_embedder_has_no_vector_words_are_enough(library: Library) -> 
     library.add("a", "gauge")
     library.add("b", "other")
     library.embedder = Wordless()
-    assert pairs(library.search("gauge")) == {("a", OLD)}
+    assert builds(library.search("gauge")) == {("a", OLD)}
 
 
 @pytest.mark.parametrize("text", ["?!", "😀", "\ud800 gauge", "\0", '"(*^'], ids=ascii)
@@ -238,10 +238,10 @@ def test_only_the_pair_that_readers_see_is_answered(library: Library) -> None:
 
 def test_builds_of_one_generation_are_different_pairs(library: Library) -> None:
     """I8."""
-    library.add("a", "gauge old", pair=Pair(5, 1))
-    library.put("a", Pair(5, 3), "gauge new")
-    library.show("a", Pair(5, 3))
-    assert pairs(library.search("gauge")) == {("a", Pair(5, 3))}
+    library.add("a", "gauge old", build_id=BuildId(5, 1))
+    library.put("a", BuildId(5, 3), "gauge new")
+    library.show("a", BuildId(5, 3))
+    assert builds(library.search("gauge")) == {("a", BuildId(5, 3))}
 
 
 @pytest.mark.parametrize("status", [Status.DELETING, Status.DELETED])
@@ -250,7 +250,7 @@ def test_a_deleted_document_is_gone_at_once(library: Library, status: Status) ->
     library.add("a", "gauge")
     library.add("b", "gauge")
     library.show("a", OLD, status)
-    assert pairs(library.search("gauge")) == {("b", OLD)}
+    assert builds(library.search("gauge")) == {("b", OLD)}
 
 
 def test_an_absent_record_hides_its_chunks(library: Library) -> None:
@@ -273,7 +273,7 @@ def test_a_failed_replacement_leaves_the_earlier_pair_in_answers(library: Librar
     library.add("a", "gauge")
     library.put("a", NEW, "gauge half written")
     library.show("a", OLD, Status.FAILED)
-    assert pairs(library.search("gauge")) == {("a", OLD)}
+    assert builds(library.search("gauge")) == {("a", OLD)}
 
 
 def test_a_hit_that_is_dropped_makes_room_for_the_next(library: Library) -> None:
@@ -283,10 +283,10 @@ def test_a_hit_that_is_dropped_makes_room_for_the_next(library: Library) -> None
     library.show("stale", NEW)
     library.add("good", *(f"gauge and much else {n}" for n in range(k)))
     answer = library.search("gauge", k=k)
-    assert pairs(answer) == {("good", OLD)}
+    assert builds(answer) == {("good", OLD)}
     assert len(answer.hits) == k
     assert (answer.rounds, answer.dropped, answer.incomplete) == (2, CHECKED_PER_HIT * k, False)
-    assert library.index.queries[-1].without == {("stale", OLD)}
+    assert library.index.queries[-1].excluded == {("stale", OLD)}
 
 
 def test_stale_hits_beyond_k_cost_no_second_round(library: Library) -> None:
@@ -336,7 +336,7 @@ def test_a_document_replaced_between_search_and_read_is_answered_with_its_new_pa
     library.put("a", NEW, "gauge new one", "gauge new two")
     library.documents.before_read = [lambda: library.show("a", NEW)]
     answer = library.search("gauge")
-    assert pairs(answer) == {("a", NEW)}
+    assert builds(answer) == {("a", NEW)}
     assert len(answer.hits) == 2
 
 
@@ -347,7 +347,7 @@ def test_a_pair_excluded_as_stale_that_became_visible_is_found_after_all(library
     library.put("a", NEW, "gauge new one", "gauge new two")
     library.documents.before_read = [lambda: None, lambda: library.show("a", NEW)]
     answer = library.search("gauge")
-    assert pairs(answer) == {("a", NEW)}
+    assert builds(answer) == {("a", NEW)}
     assert (len(answer.hits), answer.rounds, answer.incomplete) == (2, 3, False)
 
 
@@ -362,7 +362,7 @@ def test_a_full_answer_still_waits_for_a_pair_that_became_visible(library: Libra
         library.add(other, f"gauge and much else in {other}")
     library.documents.before_read = [lambda: None, lambda: library.show("a", NEW)]
     answer = library.search("gauge", k=k)
-    assert [len(query.without) for query in library.index.queries] == [0, 2, 2]
+    assert [len(query.excluded) for query in library.index.queries] == [0, 2, 2]
     assert answer.hits[0].text == "gauge gauge new"
     assert (len(answer.hits), answer.rounds, answer.incomplete) == (k, 3, False)
 
@@ -378,12 +378,12 @@ def test_a_pair_that_became_visible_is_found_though_no_other_of_its_document_was
     library.put("a", NEW, "gauge new")
     library.embedder = Wordless()
     library.documents.before_read = [lambda: None, lambda: library.show("a", NEW)]
-    assert pairs(library.search("gauge")) == {("a", NEW)}
+    assert builds(library.search("gauge")) == {("a", NEW)}
 
 
 def test_a_pair_that_became_visible_in_the_last_round_makes_the_answer_incomplete(library: Library) -> None:
     """I8: rather said than left out in silence."""
-    newest = Pair(3, 1)
+    newest = BuildId(3, 1)
     library.add("a", "gauge old")
     library.put("a", NEW, "gauge new")
     library.put("a", newest, "gauge newest")
@@ -422,7 +422,7 @@ def test_whenever_a_replacement_falls_an_answer_is_wholly_old_or_wholly_new(libr
 
         library.documents.before_read = [lambda: None] * flip_at + [flip]
         answer = library.search("gauge")
-        assert pairs(answer) in ({("a", OLD)}, {("a", NEW)})
+        assert builds(answer) in ({("a", OLD)}, {("a", NEW)})
         assert len(answer.hits) == 3
         assert not answer.incomplete
 

@@ -12,13 +12,13 @@ from io import StringIO
 import pytest
 
 from penstock.celery_app.app import make_app
-from penstock.celery_app.metrics import measured
-from penstock.celery_app.request import HandedBack
+from penstock.celery_app.metrics import with_metrics
+from penstock.celery_app.request import RedeliverAfter
 from penstock.domain.errors import Transient
 from penstock.domain.task import QUEUES
-from penstock.pipeline.run import Done, HandBack, run
+from penstock.pipeline.run import Done, Redeliver, run
 from penstock.settings import Settings
-from penstock.telemetry.context import about, also
+from penstock.telemetry.context import add_log_context, log_context
 from penstock.telemetry.logs_and_metrics import log_json
 from tests.support.world import World
 
@@ -56,7 +56,7 @@ def test_every_line_of_a_task_says_what_it_is_about(lines: StringIO) -> None:
 
     world.objects.get = down  # type: ignore[assignment]
     app = make_app(SETTINGS, lambda: world.services, run=retried)  # type: ignore[arg-type]
-    with pytest.raises(HandedBack):
+    with pytest.raises(RedeliverAfter):
         app.tasks["penstock.extract"](**message.arguments())
     ids = {"stage": "extract", "tenant": "acme", "document": received.document.id, "attempt": 1}
     found = said(lines)
@@ -67,24 +67,24 @@ def test_every_line_of_a_task_says_what_it_is_about(lines: StringIO) -> None:
 
 
 def test_what_is_said_ends_with_the_work(lines: StringIO) -> None:
-    with about(tenant="acme"):
-        also(attempt=2)
+    with log_context(tenant="acme"):
+        add_log_context(attempt=2)
         logging.getLogger("any").info("within")
-    also(attempt=3)
+    add_log_context(attempt=3)
     logging.getLogger("any").info("after")
     within, after = said(lines)
     assert (within["tenant"], within["attempt"]) == ("acme", 2)
     assert not {"tenant", "attempt"} & after.keys()
 
 
-@pytest.mark.parametrize(("outcome", "name"), [(Done(), "done"), (HandBack(timedelta(0), "why"), "handed_back")])
+@pytest.mark.parametrize(("outcome", "name"), [(Done(), "done"), (Redeliver(timedelta(0), "why"), "handed_back")])
 def test_each_run_is_a_metric_of_its_stage(
-    outcome: Done | HandBack, name: str, capsys: pytest.CaptureFixture[str]
+    outcome: Done | Redeliver, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world = World()
     world.upload("The weir was opened in spring.")
-    timed = measured(lambda services, message, keep: outcome)
-    with about(tenant="acme", attempt=1):
+    timed = with_metrics(lambda services, message, keep: outcome)
+    with log_context(tenant="acme", attempt=1):
         assert timed(world.services, world.take(), lambda services, claim: nullcontext()) == outcome
     (line,) = capsys.readouterr().out.splitlines()
     metric = json.loads(line)

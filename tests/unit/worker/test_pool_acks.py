@@ -11,7 +11,7 @@ from celery import Celery
 from celery.concurrency.prefork import TaskPool
 from kombu.asynchronous import Hub
 
-from penstock.worker.pool_acks import hear_what_begun
+from penstock.worker.pool_acks import collect_pool_acks
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def given(pool: Any, hub: Hub, *arguments: Any, **callbacks: Any) -> Any:
 
 def test_a_task_that_its_process_has_is_known_to_have_begun(pool: Any, hub: Hub) -> None:
     job = given(pool, hub, Path.exists, (Path("/"),))
-    hear_what_begun(pool._pool)
+    collect_pool_acks(pool._pool)
     assert job._accepted
 
 
@@ -52,7 +52,7 @@ def test_a_task_that_was_begun_is_heard_to_its_end(pool: Any, hub: Hub) -> None:
     """I1: a worker that stops tells of every task that it ran."""
     results: list[bool] = []
     given(pool, hub, Path.exists, (Path("/"),), callback=results.append)
-    hear_what_begun(pool._pool)
+    collect_pool_acks(pool._pool)
     pool.flush()
     pool.stop()
     assert results == [True]
@@ -64,5 +64,5 @@ def test_a_process_that_died_with_its_task_is_not_waited_for(
     job = given(pool, hub, Path.exists, (Path("/"),))
     job._write_to.terminate()
     job._write_to.join()
-    hear_what_begun(pool._pool)
+    collect_pool_acks(pool._pool)
     assert "have not said" not in caplog.text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.worker import prefetch as appetite
-from penstock.worker.prefetch import Appetite
+from penstock.worker.prefetch import AdaptivePrefetch
 
 
 class Channel:
@@ -27,17 +27,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def held(clock: Clock) -> Appetite:
-    return Appetite(Channel(), prefetch_count=4)
+def held(clock: Clock) -> AdaptivePrefetch:
+    return AdaptivePrefetch(Channel(), prefetch_count=4)
 
 
-def do(held: Appetite, count: int) -> None:
+def do(held: AdaptivePrefetch, count: int) -> None:
     for number in range(count):
         held.append("message", f"done-{number}")
         held.ack(f"done-{number}")
 
 
-def test_as_many_are_held_as_celery_says(held: Appetite) -> None:
+def test_as_many_are_held_as_celery_says(held: AdaptivePrefetch) -> None:
     for number in range(4):
         assert held.can_consume()
         assert held.can_consume_max_estimate() == 4 - number
@@ -48,14 +48,14 @@ def test_as_many_are_held_as_celery_says(held: Appetite) -> None:
     assert held.can_consume_max_estimate() == 1
 
 
-def test_more_are_held_where_more_were_done_within_a_second(held: Appetite, clock: Clock) -> None:
+def test_more_are_held_where_more_were_done_within_a_second(held: AdaptivePrefetch, clock: Clock) -> None:
     do(held, 16)
     assert held.can_consume_max_estimate() == 4
     clock.now += 1
     assert held.can_consume_max_estimate() == 16
 
 
-def test_then_more_are_asked_for_once_there_is_room_for_half(held: Appetite, clock: Clock) -> None:
+def test_then_more_are_asked_for_once_there_is_room_for_half(held: AdaptivePrefetch, clock: Clock) -> None:
     do(held, 16)
     clock.now += 1
     for number in range(8):
@@ -66,19 +66,19 @@ def test_then_more_are_asked_for_once_there_is_room_for_half(held: Appetite, clo
     assert not held.can_consume()
 
 
-def test_never_more_than_forty(held: Appetite, clock: Clock) -> None:
+def test_never_more_than_forty(held: AdaptivePrefetch, clock: Clock) -> None:
     do(held, 1000)
     clock.now += 1
     assert held.can_consume_max_estimate() == 40
 
 
-def test_a_pause_brings_the_appetite_back(held: Appetite, clock: Clock) -> None:
+def test_a_pause_brings_the_appetite_back(held: AdaptivePrefetch, clock: Clock) -> None:
     do(held, 16)
     clock.now += 2
     assert held.can_consume_max_estimate() == 4
 
 
 def test_no_limit_is_none(clock: Clock) -> None:
-    unbounded = Appetite(Channel(), prefetch_count=0)
+    unbounded = AdaptivePrefetch(Channel(), prefetch_count=0)
     assert unbounded.can_consume()
     assert unbounded.can_consume_max_estimate() is None

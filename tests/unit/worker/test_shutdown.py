@@ -12,9 +12,9 @@ import pytest
 
 from penstock.domain.errors import Interrupted
 from penstock.domain.task import Message, Stage
-from penstock.pipeline.run import Done, Keep, Outcome
+from penstock.pipeline.run import Done, KeepLease, Outcome
 from penstock.records.leases import Claim
-from penstock.services import Halt, Services
+from penstock.services import Services, StopRequest
 from penstock.worker.shutdown import Shutdown, bounded
 from tests.support.world import World
 
@@ -35,14 +35,14 @@ def unkept(services: Services, claim: Claim) -> nullcontext[None]:
     return nullcontext()
 
 
-def halts_in(limit: float, *, told: bool = False) -> Halt | None:
+def halts_in(limit: float, *, told: bool = False) -> StopRequest | None:
     """What a task of this limit hears at its first checkpoint."""
-    heard: list[Halt | None] = []
+    heard: list[StopRequest | None] = []
 
-    def look(services: Services, message: Message, keep: Keep) -> Outcome:
+    def look(services: Services, message: Message, keep: KeepLease) -> Outcome:
         if told:
             os.kill(os.getpid(), signal.SIGTERM)
-        heard.append(services.halt())
+        heard.append(services.stop_request())
         return Done()
 
     bounded(look, lambda stage: limit, stop=600)(World().services, MESSAGE, unkept)
@@ -54,12 +54,12 @@ def test_a_task_within_its_limit_hears_nothing() -> None:
 
 
 def test_a_task_over_its_limit_hears_which_and_the_way_out() -> None:
-    assert halts_in(0) == Halt("0 seconds (PENSTOCK_TASK_SOFT_TIME_LIMIT)", "Raise the limit")
+    assert halts_in(0) == StopRequest("0 seconds (PENSTOCK_TASK_SOFT_TIME_LIMIT)", "Raise the limit")
 
 
 def test_a_task_whose_worker_ends_hears_no_limit() -> None:
-    assert halts_in(60, told=True) == Halt()
-    assert halts_in(0, told=True) == Halt()
+    assert halts_in(60, told=True) == StopRequest()
+    assert halts_in(0, told=True) == StopRequest()
 
 
 def wait_for_ever() -> None:

@@ -83,7 +83,7 @@ def test_what_was_let_go_of_is_extended_no_more(heartbeat: Heartbeat, sqs: FakeS
     heartbeat.hold("a", "queue")
     heartbeat.hold("b", "queue")
     sqs.until(lambda: bool(sqs.told("a")))
-    heartbeat.let_go("a")
+    heartbeat.forget("a")
     before = len(sqs.told("b"))
     sqs.until(lambda: len(sqs.told("b")) > before + 1)  # the beat under way is over
     seen = len(sqs.told("a"))
@@ -96,7 +96,7 @@ def test_a_delay_is_the_last_word_on_a_message(delay: float, seconds: int, heart
     """I4: set after the heartbeat has let go, in whole seconds and never less than was asked for."""
     heartbeat.hold("a", "queue")
     sqs.until(lambda: bool(sqs.told("a")))
-    heartbeat.hand_back("a", delay)
+    heartbeat.return_message("a", delay)
     heartbeat.hold("b", "queue")
     sqs.until(lambda: len(sqs.told("b")) >= 3)
     assert sqs.told("a")[-1] == seconds
@@ -104,8 +104,8 @@ def test_a_delay_is_the_last_word_on_a_message(delay: float, seconds: int, heart
 
 def test_a_message_is_handed_back_once(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
     heartbeat.hold("a", "queue")
-    heartbeat.hand_back("a", 5)
-    heartbeat.hand_back("a", 9)
+    heartbeat.return_message("a", 5)
+    heartbeat.return_message("a", 9)
     sqs.until(lambda: 5 in sqs.told("a"))
     heartbeat.end()
     assert sqs.told("a")[-1] == 5
@@ -120,7 +120,7 @@ def test_a_beat_that_fails_is_made_up_for_by_the_next(heartbeat: Heartbeat, sqs:
 def test_a_delay_is_told_again_where_it_was_not_heard(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
     sqs.failures = [ClientError({"Error": {"Code": "ServiceUnavailable"}}, "ChangeMessageVisibilityBatch")]
     heartbeat.hold("a", "queue")
-    heartbeat.hand_back("a", 5)
+    heartbeat.return_message("a", 5)
     sqs.until(lambda: sqs.told("a") == [5])
 
 
@@ -167,7 +167,7 @@ def test_what_waits_is_handed_back_and_what_has_begun_is_kept(sqs: FakeSqs) -> N
     heartbeat.hold("waits", "queue")
     heartbeat.hold("runs", "queue")
     heartbeat.begin("runs", 600)
-    heartbeat.hand_back_waiting()
+    heartbeat.return_unstarted()
     sqs.until(lambda: sqs.told("waits") == [0])
     assert sqs.told("runs") == []
     heartbeat.end()

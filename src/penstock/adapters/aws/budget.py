@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.adapters.aws.failures import translated
 from penstock.adapters.aws.form import FLAG, MOMENT, REAL, WHOLE, Attribute, Form
 from penstock.domain.errors import Conflict, UnknownItem
-from penstock.domain.provider_budget import Amount, Pace
+from penstock.domain.provider_budget import Amount, ProviderBudget
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 AMOUNT = Form(Amount, r=("requests", REAL), t=("tokens", REAL))
 # None of the names that the table's indexes are made of: DynamoDB refuses an item that has them as anything else.
 PACE = Form(
-    Pace,
+    ProviderBudget,
     m=("minute", WHOLE),
     s=("spent", AMOUNT.kind),
     b=("before", AMOUNT.kind),
@@ -31,7 +31,7 @@ PACE = Form(
 )
 
 
-class DynamoPaceTable:
+class DynamoProviderBudgetTable:
     """One item for each model. No tenant's key begins with '~'.
 
     A write whose answer was lost is sent again by botocore, and takes itself for another's: a block is then leased
@@ -42,7 +42,7 @@ class DynamoPaceTable:
         self._client = client
         self._table = table
 
-    def read(self, model: str) -> Pace | None:
+    def read(self, model: str) -> ProviderBudget | None:
         with translated("DynamoDB"):
             answer = self._client.get_item(TableName=self._table, Key=_place(model), ConsistentRead=True)
         if "Item" not in answer:
@@ -53,7 +53,7 @@ class DynamoPaceTable:
         except ValueError as error:
             raise UnknownItem(key=f"~provider/{model}", why=error) from error
 
-    def write(self, model: str, before: Pace | None, after: Pace) -> Pace:
+    def write(self, model: str, before: ProviderBudget | None, after: ProviderBudget) -> ProviderBudget:
         stored = replace(after, revision=before.revision + 1 if before else 1)
         item = _place(model) | PACE.pack(stored)
         with translated("DynamoDB"):

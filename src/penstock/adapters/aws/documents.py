@@ -28,7 +28,7 @@ from penstock.adapters.aws.items import (
     position_in,
 )
 from penstock.domain.build import Build
-from penstock.domain.document import Document, Pair
+from penstock.domain.document import BuildId, Document
 from penstock.domain.errors import Conflict, ForeignKey, Transient
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.ports import Change, Item
@@ -53,12 +53,14 @@ class DynamoDocumentTable:
         item = self._get(key_of(tenant, document))
         return None if item is None else document_in(item)
 
-    def read_build(self, tenant: TenantId, document: DocumentId, pair: Pair) -> Build | None:
-        item = self._get(key_of(tenant, document, pair))
+    def read_build(self, tenant: TenantId, document: DocumentId, build_id: BuildId) -> Build | None:
+        item = self._get(key_of(tenant, document, build_id))
         return None if item is None else build_in(item)
 
-    def read_both(self, tenant: TenantId, document: DocumentId, pair: Pair) -> tuple[Document | None, Build | None]:
-        keys = [key_of(tenant, document), key_of(tenant, document, pair)]
+    def read_both(
+        self, tenant: TenantId, document: DocumentId, build_id: BuildId
+    ) -> tuple[Document | None, Build | None]:
+        keys = [key_of(tenant, document), key_of(tenant, document, build_id)]
         items = {item["sk"]["S"]: item for item in self._read_batch(keys)}
         record, build = (items.get(key["sk"]["S"]) for key in keys)
         return None if record is None else document_in(record), None if build is None else build_in(build)

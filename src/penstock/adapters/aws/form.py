@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Generic, TypeVar, cast
 
-from penstock.domain.document import Pair
+from penstock.domain.document import BuildId
 from penstock.domain.page_ranges import numbers, ranges
 
 Attribute = dict[str, Any]
@@ -42,16 +42,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-def _pair(text: str) -> Pair:
+def _build_id(text: str) -> BuildId:
     generation, _, build = text.partition(".")
-    return Pair(int(generation), int(build))
+    return BuildId(int(generation), int(build))
 
 
 TEXT: Kind[str] = Kind("S", str, str)
 WHOLE: Kind[int] = Kind("N", str, int)
 REAL: Kind[float] = Kind("N", repr, float)
 FLAG: Kind[bool] = Kind("BOOL", bool, bool)
-PAIR: Kind[Pair] = Kind("S", str, _pair)
+PAIR: Kind[BuildId] = Kind("S", str, _build_id)
 NUMBERS: Kind[frozenset[int]] = Kind("S", lambda each: ranges(sorted(each)), lambda text: frozenset(numbers(text)))
 """A set of whole numbers, at least one; most of them in runs."""
 MOMENT: Kind[datetime] = Kind(

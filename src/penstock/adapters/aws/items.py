@@ -37,10 +37,10 @@ from penstock.adapters.aws.form import (
 )
 from penstock.domain.build import Build
 from penstock.domain.chunk import Cut
-from penstock.domain.document import Document, Edition, Original, Pair
+from penstock.domain.document import BuildId, Document, Edition, Original
 from penstock.domain.errors import UnknownItem
 from penstock.domain.ids import DocumentId, TenantId
-from penstock.domain.lease import Work
+from penstock.domain.lease import Lease
 from penstock.domain.receipt import Failure, Receipt, Removal
 from penstock.domain.status import Status
 from penstock.domain.task import Lane
@@ -66,13 +66,13 @@ ORIGINAL = Form(
     c=("content_type", TEXT),
     q=("sequencer", TEXT),
 )
-WORK = Form(
-    Work,
+LEASE = Form(
+    Lease,
     e=("epoch", WHOLE),
     u=("until", MOMENT),
     a=("attempts", WHOLE),
-    r=("rest", MOMENT),
-    w=("waits", WHOLE),
+    r=("not_before", MOMENT),
+    w=("deferrals", WHOLE),
     p=("paid", WHOLE),
 )
 FAILURE = Form(Failure, c=("code", TEXT), m=("message", TEXT), a=("attempt", WHOLE), t=("at", MOMENT))
@@ -107,10 +107,10 @@ DOCUMENT = Form(
     n=("lane", word(Lane)),
     m=("metadata", mapped(TEXT)),
     k=("container", TEXT),
-    hs=("holds", FLAG),
+    hs=("has_members", FLAG),
     b=("build", WHOLE),
-    w=("work", WORK.kind),
-    h=("handed_on", FLAG),
+    w=("lease", LEASE.kind),
+    h=("checkpointed", FLAG),
     pr=("pages_read", WHOLE),
     p=("pages", WHOLE),
     rc=("receipt", RECEIPT.kind),
@@ -118,11 +118,11 @@ DOCUMENT = Form(
     xh=("history", listed(FAILURE.kind)),
     rm=("removal", REMOVAL.kind),
     c=("cancel", FLAG),
-    y=("stray", FLAG),
-    q=("quiet", MOMENT),
-    d=("due", MOMENT),
-    dw=("wait", WHOLE),
-    e=("ends", MOMENT),
+    y=("needs_cleanup", FLAG),
+    q=("quiet_until", MOMENT),
+    d=("sweep_at", MOMENT),
+    dw=("resend_wait", WHOLE),
+    e=("expires_at", MOMENT),
 )
 BUILD = Form(
     Build,
@@ -132,11 +132,11 @@ BUILD = Form(
     pr=("pages_read", WHOLE),
     p=("pages", WHOLE),
     f=("done", NUMBERS),
-    w=("work", mapped(WORK.kind, name=int)),
+    w=("leases", mapped(LEASE.kind, name=int)),
     c=("chunks", WHOLE),
     m=("embedded", WHOLE),
     o=("reopened", WHOLE),
-    e=("ends", MOMENT),
+    e=("expires_at", MOMENT),
     rc=("draft", RECEIPT.kind),
     u=("resume", CUT.kind),
 )
@@ -147,29 +147,29 @@ _BESIDES = frozenset({"pk", "sk", "t", "l", "ds", "ttl", PUT, _ACTIVE})
 """Attributes that are not the forms' own. A build must not have those that an index is made of, so `d` neither."""
 
 
-def key_of(tenant: TenantId, document: DocumentId, pair: Pair | None = None) -> Attributes:
+def key_of(tenant: TenantId, document: DocumentId, build_id: BuildId | None = None) -> Attributes:
     """The key of a record or, with a pair, of that build."""
-    return {"pk": {"S": f"{tenant}/{document}"}, "sk": {"S": RECORD if pair is None else f"build/{pair}"}}
+    return {"pk": {"S": f"{tenant}/{document}"}, "sk": {"S": RECORD if build_id is None else f"build/{build_id}"}}
 
 
 def key_of_item(item: Item) -> Attributes:
     if isinstance(item, Document):
         return key_of(item.tenant, item.id)
-    return key_of(item.tenant, item.document, item.pair)
+    return key_of(item.tenant, item.document, item.build_id)
 
 
 def packed(item: Item) -> Attributes:
     """The whole item as it is stored."""
     if isinstance(item, Build):
-        return key_of_item(item) | BUILD.pack(item) | _ttl(item.ends, timedelta(0))
+        return key_of_item(item) | BUILD.pack(item) | _ttl(item.expires_at, timedelta(0))
     attributes = key_of_item(item) | DOCUMENT.pack(item)
     if item.active is not None:
         attributes[_ACTIVE] = {"M": _active(item, item.active)}
     if item.status is not Status.DELETED:
         attributes |= {"t": {"S": item.tenant}, "l": {"S": position(item.accepted, item.id)}}
-    if item.due is not None:
+    if item.sweep_at is not None:
         attributes["ds"] = {"S": DUE_PARTITIONS[crc32(item.id.encode()) % len(DUE_PARTITIONS)]}
-    return attributes | _ttl(item.ends, _BACKSTOP)
+    return attributes | _ttl(item.expires_at, _BACKSTOP)
 
 
 def _ttl(ends: datetime | None, after: timedelta) -> Attributes:
@@ -179,8 +179,8 @@ def _ttl(ends: datetime | None, after: timedelta) -> Attributes:
 def _active(document: Document, edition: Edition) -> Attributes:
     """What the newest attempt does not say as well: after its publish, nothing."""
     held: Attributes = {}
-    if edition.pair != document.pair:
-        held["p"] = PAIR.pack(edition.pair)
+    if edition.build_id != document.build_id:
+        held["p"] = PAIR.pack(edition.build_id)
     if edition.original != document.original:
         held["o"] = ORIGINAL.kind.pack(edition.original)
     if edition.receipt != document.receipt:
@@ -215,7 +215,7 @@ def _edition_in(attributes: Mapping[str, Attribute], document: Document) -> Edit
     if receipt is None:
         raise ValueError(f"attribute {_ACTIVE}: receipt missing")
     return Edition(
-        PAIR.unpack(attributes["p"]) if "p" in attributes else document.pair,
+        PAIR.unpack(attributes["p"]) if "p" in attributes else document.build_id,
         ORIGINAL.kind.unpack(attributes["o"]) if "o" in attributes else document.original,
         receipt,
         TEXT.unpack(attributes["f"]) if "f" in attributes else document.source,
@@ -231,8 +231,8 @@ def build_in(attributes: Mapping[str, Attribute]) -> Build:
     tenant, _, document = key.partition("/")
     own = {name: value for name, value in attributes.items() if name not in _BESIDES}
     try:
-        pair = PAIR.unpack({"S": kind.removeprefix("build/")})
-        return BUILD.unpack(own, tenant=TenantId(tenant), document=DocumentId(document), pair=pair)
+        build_id = PAIR.unpack({"S": kind.removeprefix("build/")})
+        return BUILD.unpack(own, tenant=TenantId(tenant), document=DocumentId(document), build_id=build_id)
     except ValueError as error:
         raise UnknownItem(key=f"{key} {kind}", why=error) from error
 

@@ -41,7 +41,7 @@ class SqsTaskQueue:
                 DelaySeconds=math.ceil(delay.total_seconds()),
             )
 
-    def bury(self, message: Message, reason: str) -> None:
+    def dead_letter(self, message: Message, reason: str) -> None:
         with translated("SQS"):
             self._client.send_message(
                 QueueUrl=self._dead_letters[message.stage],
@@ -50,7 +50,7 @@ class SqsTaskQueue:
                 MessageAttributes={"reason": {"DataType": "String", "StringValue": _sendable(reason)}},
             )
 
-    def buried(self) -> Mapping[Stage, int]:
+    def dead_letter_counts(self) -> Mapping[Stage, int]:
         with translated("SQS"):
             return {stage: self._waiting(self._dead_letters[stage]) for stage in Stage}
 

@@ -22,8 +22,8 @@ UPLOAD = Form(
     c=("content_type", TEXT),
     f=("source", TEXT),
     a=("announced", MOMENT),
-    x=("expires", MOMENT),
-    e=("ends", MOMENT),
+    x=("post_until", MOMENT),
+    e=("expires_at", MOMENT),
     la=("lane", word(Lane)),
     m=("metadata", mapped(TEXT)),
     h=("sha256", TEXT),
@@ -39,7 +39,7 @@ class DynamoUploadTable:
         self._table = table
 
     def store(self, upload: AwaitedUpload) -> None:
-        ends = {"ttl": {"N": str(int(upload.ends.timestamp()))}}
+        ends = {"ttl": {"N": str(int(upload.expires_at.timestamp()))}}
         item = _place(upload.tenant, upload.id) | UPLOAD.pack(upload) | ends
         with translated("DynamoDB"):
             self._client.put_item(TableName=self._table, Item=item)

@@ -24,14 +24,14 @@ LONGEST = 12 * 60 * 60
 _REASON = 1000
 
 
-def sayable(reason: str) -> str:
+def printable(reason: str) -> str:
     """In a log's line, and in what SQS takes: a reason may quote what a stranger sent."""
     return reason.encode("ascii", "backslashreplace").decode()[:_REASON]
 
 
-def dead_letter(url: str, body: str, reason: str) -> dict[str, Any]:
+def dead_letter_request(url: str, body: str, reason: str) -> dict[str, Any]:
     """What SQS is asked to send to the dead-letter queue at `url`: the body as it came, with the reason."""
-    attributes = {"reason": {"DataType": "String", "StringValue": sayable(reason)}}
+    attributes = {"reason": {"DataType": "String", "StringValue": printable(reason)}}
     return {"QueueUrl": url, "MessageBody": body, "MessageAttributes": attributes}
 
 

@@ -14,8 +14,8 @@ from penstock.domain.chunk import Space, Vector
 from penstock.domain.errors import EmbeddingMisconfigured, Transient
 from penstock.domain.ids import TenantId
 from penstock.domain.provider_budget import BYTES_PER_TOKEN, Amount
-from penstock.rate_limit.limiter import Turnstile
-from penstock.rate_limit.local_budget import OwnPace
+from penstock.rate_limit.limiter import RateLimiter
+from penstock.rate_limit.local_budget import LocalBudgetTable
 
 if TYPE_CHECKING:  # takes 0.7 s to import, and only this embedder needs it
     import openai
@@ -61,16 +61,16 @@ class OpenAIEmbedder:
         batch: int = 128,
         key: Callable[[], str] | None = None,
         *,
-        texts: Turnstile | None = None,
-        questions: Turnstile | None = None,
+        texts: RateLimiter | None = None,
+        questions: RateLimiter | None = None,
     ) -> None:
         """`key` is asked at first use, in each process. `texts` and `questions` are passed by what is embedded to be
         found and to find: a reader does not wait for the budget that a backlog uses up."""
         self.space = Space(model, dimensions)
         self._most = batch
         self._key = key
-        self.texts = texts or Turnstile(OwnPace(), model, _now)
-        self.questions = questions or Turnstile(OwnPace(), model, _now, slows=False)
+        self.texts = texts or RateLimiter(LocalBudgetTable(), model, _now)
+        self.questions = questions or RateLimiter(LocalBudgetTable(), model, _now, slows=False)
         self._clients: dict[int, openai.OpenAI] = {}
 
     def fits(self, text: str) -> bool:
@@ -215,7 +215,7 @@ class _Call:
 
     texts: Sequence[str]
     seconds: float
-    turnstile: Turnstile
+    turnstile: RateLimiter
 
     @property
     def need(self) -> Amount:
@@ -301,7 +301,7 @@ def _unit(vector: Vector) -> Vector | None:
     return vector / np.float32(length) if np.isfinite(length) and length > 0 else None
 
 
-def _translated(error: openai.APIStatusError, turnstile: Turnstile) -> Exception:
+def _translated(error: openai.APIStatusError, turnstile: RateLimiter) -> Exception:
     status, headers = error.status_code, error.response.headers
     why = f"status {status}: {error.code or 'no code'}"
     if status != 401:  # noqa: PLR2004 - Unauthorized, which may quote the key
@@ -318,5 +318,5 @@ def _translated(error: openai.APIStatusError, turnstile: Turnstile) -> Exception
     return EmbeddingMisconfigured(why=why)
 
 
-def _retry_after(headers: Mapping[str, str], turnstile: Turnstile) -> float | None:
+def _retry_after(headers: Mapping[str, str], turnstile: RateLimiter) -> float | None:
     return retry_after(headers, turnstile.clock().timestamp())

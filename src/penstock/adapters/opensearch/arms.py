@@ -45,16 +45,16 @@ def filters_of(query: IndexQuery) -> list[Body]:
     if query.before is not None:
         wanted.append({"range": {"generation": {"lt": query.before}}})
     wanted += [{"match_phrase": {"words": phrase}} for phrase in query.phrases]
-    if query.without:
-        pairs = [
-            {"bool": {"filter": [{"term": {"document": of}}, *pair_is(pair.generation, pair.build)]}}
-            for of, pair in sorted(query.without)
+    if query.excluded:
+        builds = [
+            {"bool": {"filter": [{"term": {"document": of}}, *is_build(build_id.generation, build_id.build)]}}
+            for of, build_id in sorted(query.excluded)
         ]
-        wanted.append({"bool": {"must_not": pairs}})
+        wanted.append({"bool": {"must_not": builds}})
     return wanted
 
 
-def pair_is(generation: int, build: int) -> list[Body]:
+def is_build(generation: int, build: int) -> list[Body]:
     return [{"term": {"generation": generation}}, {"term": {"build": build}}]
 
 

@@ -11,17 +11,17 @@ from penstock.adapters.opensearch.arms import (
     Facts,
     all_of,
     filters_of,
+    is_build,
     judged,
     mean_cosine,
     nearest,
-    pair_is,
     worded,
 )
 from penstock.adapters.opensearch.chunks import Chunks
 from penstock.adapters.opensearch.mapping import FORMAT, entry_of, index_body, index_name, space_of, vector_of
 from penstock.adapters.opensearch.server import Body, Server
 from penstock.domain.chunk import Candidate, Candidates, Count, Entry, IndexQuery, Space, TextHash, Vector
-from penstock.domain.document import Pair
+from penstock.domain.document import BuildId
 from penstock.domain.errors import EmbedderChanged, Misconfigured, Refused
 from penstock.domain.ids import DocumentId, TenantId, tenant_id
 
@@ -83,30 +83,32 @@ class OpenSearchIndex:
         """Asked for by whoever will count or must not pay twice; nothing else here is refreshed but by a clear."""
         self._of(tenant).refresh()
 
-    def count(self, tenant: TenantId, document: DocumentId, pair: Pair) -> Count:
+    def count(self, tenant: TenantId, document: DocumentId, build_id: BuildId) -> Count:
         answer = self._of(tenant).search(
             {
                 "size": 0,
                 "track_total_hits": True,
-                "query": _pair(document, pair),
+                "query": _build_id(document, build_id),
                 "aggs": {"vectors": {"filter": {"term": {"embedded": True}}}},
             }
         )
         return Count(answer["hits"]["total"]["value"], answer["aggregations"]["vectors"]["doc_count"])
 
-    def without_vector(self, tenant: TenantId, document: DocumentId, pair: Pair, limit: int) -> Sequence[int]:
+    def without_vector(self, tenant: TenantId, document: DocumentId, build_id: BuildId, limit: int) -> Sequence[int]:
         """At most 10,000."""
         answer = self._of(tenant).search(
             {
                 "size": min(limit, MOST_LISTED),
                 "_source": False,
-                "query": all_of(_pair(document, pair), {"term": {"embedded": False}}),
+                "query": all_of(_build_id(document, build_id), {"term": {"embedded": False}}),
                 "sort": ["ordinal"],
             }
         )
         return [hit["sort"][0] for hit in answer["hits"]["hits"]]
 
-    def pairs(self, tenant: TenantId, document: DocumentId | None = None) -> Iterator[tuple[DocumentId, Pair, Count]]:
+    def builds(
+        self, tenant: TenantId, document: DocumentId | None = None
+    ) -> Iterator[tuple[DocumentId, BuildId, Count]]:
         by = ("document", "generation", "build")
         page: Body = {"size": PAIRS_AT_ONCE, "sources": [{each: {"terms": {"field": each}}} for each in by]}
         counted: Body = {"vectors": {"filter": {"term": {"embedded": True}}}}
@@ -117,13 +119,13 @@ class OpenSearchIndex:
             for each in told["buckets"]:
                 key = each["key"]
                 count = Count(each["doc_count"], each["vectors"]["doc_count"])
-                yield DocumentId(key["document"]), Pair(key["generation"], key["build"]), count
+                yield DocumentId(key["document"]), BuildId(key["generation"], key["build"]), count
             if len(told["buckets"]) < PAIRS_AT_ONCE:
                 return
             page = {**page, "after": told["after_key"]}
 
     def clear(
-        self, tenant: TenantId, document: DocumentId, *, older_than: Pair | None = None, but: Pair | None = None
+        self, tenant: TenantId, document: DocumentId, *, older_than: BuildId | None = None, but: BuildId | None = None
     ) -> int:
         query = all_of({"term": {"document": document}})
         if older_than is not None:
@@ -134,7 +136,7 @@ class OpenSearchIndex:
             ]
             query["bool"]["minimum_should_match"] = 1
         if but is not None:
-            query["bool"]["must_not"] = [all_of(*pair_is(but.generation, but.build))]
+            query["bool"]["must_not"] = [all_of(*is_build(but.generation, but.build))]
         return self._of(tenant).clear(query)
 
     def candidates(self, tenant: TenantId, query: IndexQuery) -> Candidates:
@@ -206,8 +208,8 @@ class OpenSearchIndex:
                 raise
 
 
-def _pair(document: DocumentId, pair: Pair) -> Body:
-    return all_of({"term": {"document": document}}, *pair_is(pair.generation, pair.build))
+def _build_id(document: DocumentId, build_id: BuildId) -> Body:
+    return all_of({"term": {"document": document}}, *is_build(build_id.generation, build_id.build))
 
 
 def _candidate(hit: Body) -> Candidate:

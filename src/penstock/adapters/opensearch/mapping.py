@@ -10,7 +10,7 @@ from typing import Any
 
 from penstock.adapters.opensearch.server import Body
 from penstock.domain.chunk import Chunk, Entry, Space, TextHash, Vector, labels, unlabelled
-from penstock.domain.document import Pair
+from penstock.domain.document import BuildId
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.search.words import exact_words, terms_of
 
@@ -116,8 +116,8 @@ def stored(tenant: TenantId, entry: Entry) -> Body:
         "tenant": tenant,
         "id": entry.id,
         "document": entry.document,
-        "generation": entry.pair.generation,
-        "build": entry.pair.build,
+        "generation": entry.build_id.generation,
+        "build": entry.build_id.build,
         "ordinal": chunk.ordinal,
         "first_page": chunk.first_page,
         "last_page": chunk.last_page,
@@ -148,7 +148,7 @@ def entry_of(source: Mapping[str, Any]) -> Entry:
     """Without its vector, which a hit does not need."""
     return Entry(
         document=DocumentId(source["document"]),
-        pair=Pair(source["generation"], source["build"]),
+        build_id=BuildId(source["generation"], source["build"]),
         chunk=Chunk(
             source["ordinal"],
             source["text"],

@@ -56,10 +56,10 @@ class Filter:
             wanted.append("generation < :before")
         if query.phrases:
             wanted.append("row IN (SELECT rowid FROM words WHERE words MATCH :phrase_terms) AND holds(text, :phrases)")
-        pairs = [(document, pair.generation, pair.build) for document, pair in query.without]
+        builds = [(document, build_id.generation, build_id.build) for document, build_id in query.excluded]
         return cls(
             among=f"SELECT row FROM entries WHERE {' AND '.join(wanted)}" if wanted else None,  # noqa: S608 - constants
-            without=_WITHOUT if pairs else None,
+            without=_WITHOUT if builds else None,
             values={
                 "sources": json.dumps(query.sources),
                 "documents": json.dumps(query.documents),
@@ -68,7 +68,7 @@ class Filter:
                 "before": query.before,
                 "phrases": json.dumps(query.phrases),
                 "phrase_terms": " AND ".join(_any_of(word) for phrase in query.phrases for word in phrase.split()),
-                "without": json.dumps(pairs),
+                "without": json.dumps(builds),
             },
         )
 

@@ -24,7 +24,7 @@ from penstock.domain.chunk import (
     labels,
     unlabelled,
 )
-from penstock.domain.document import Pair
+from penstock.domain.document import BuildId
 from penstock.domain.ids import DocumentId, TenantId, tenant_id
 from penstock.search.words import terms_of
 
@@ -97,36 +97,38 @@ class SqliteIndex:
             with file.writing():
                 pass
 
-    def count(self, tenant: TenantId, document: DocumentId, pair: Pair) -> Count:
+    def count(self, tenant: TenantId, document: DocumentId, build_id: BuildId) -> Count:
         statement = "SELECT count(*), count(vector) FROM entries WHERE document = ? AND generation = ? AND build = ?"
         with self._file(tenant).reading() as db:
             if db is None:
                 return Count(0, 0)
-            return Count(*db.execute(statement, (document, pair.generation, pair.build)).fetchone())
+            return Count(*db.execute(statement, (document, build_id.generation, build_id.build)).fetchone())
 
-    def without_vector(self, tenant: TenantId, document: DocumentId, pair: Pair, limit: int) -> Sequence[int]:
+    def without_vector(self, tenant: TenantId, document: DocumentId, build_id: BuildId, limit: int) -> Sequence[int]:
         statement = """
             SELECT ordinal FROM entries WHERE document = ? AND generation = ? AND build = ? AND vector IS NULL
             ORDER BY ordinal LIMIT ?
         """
         with self._file(tenant).reading() as db:
-            found = [] if db is None else db.execute(statement, (document, pair.generation, pair.build, limit))
+            found = [] if db is None else db.execute(statement, (document, build_id.generation, build_id.build, limit))
             return [ordinal for (ordinal,) in found]
 
-    def pairs(self, tenant: TenantId, document: DocumentId | None = None) -> Iterator[tuple[DocumentId, Pair, Count]]:
+    def builds(
+        self, tenant: TenantId, document: DocumentId | None = None
+    ) -> Iterator[tuple[DocumentId, BuildId, Count]]:
         statement = _PAIRS_OF_ALL if document is None else _PAIRS_OF_ONE
         after: tuple[str, int, int] = (document or "", 0, 0)
         while True:
             with self._file(tenant).reading() as db:
                 found = [] if db is None else db.execute(statement, (*after, _PAIRS_AT_ONCE)).fetchall()
             for each in found:
-                yield DocumentId(each[0]), Pair(each[1], each[2]), Count(each[3], each[4])
+                yield DocumentId(each[0]), BuildId(each[1], each[2]), Count(each[3], each[4])
             if len(found) < _PAIRS_AT_ONCE:
                 return
             after = found[-1][:3]
 
     def clear(
-        self, tenant: TenantId, document: DocumentId, *, older_than: Pair | None = None, but: Pair | None = None
+        self, tenant: TenantId, document: DocumentId, *, older_than: BuildId | None = None, but: BuildId | None = None
     ) -> int:
         which = {
             "document": document,
@@ -203,8 +205,8 @@ def _row(entry: Entry) -> tuple[object, ...]:
     chunk = entry.chunk
     return (
         entry.document,
-        entry.pair.generation,
-        entry.pair.build,
+        entry.build_id.generation,
+        entry.build_id.build,
         chunk.ordinal,
         chunk.first_page,
         chunk.last_page,
@@ -229,7 +231,7 @@ def _entries(db: sqlite3.Connection, rows: Collection[int]) -> Iterator[tuple[in
         breaks = tuple((offset, page) for offset, page in json.loads(row["breaks"]))
         entry = Entry(
             document=DocumentId(row["document"]),
-            pair=Pair(row["generation"], row["build"]),
+            build_id=BuildId(row["generation"], row["build"]),
             chunk=Chunk(row["ordinal"], row["text"], row["first_page"], row["last_page"], section, breaks),
             hash=TextHash(row["hash"]),
             vector=None if row["vector"] is None else _vector(row["vector"]),

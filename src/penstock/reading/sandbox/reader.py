@@ -35,7 +35,7 @@ from penstock.domain.errors import (
     UnsupportedType,
 )
 from penstock.domain.ids import TenantId
-from penstock.ports import Member, Picture, Recognizer, Take
+from penstock.ports import Member, OnMember, Picture, Recognizer
 from penstock.reading.limits import ReadLimits
 from penstock.reading.protocol import (
     LENGTH_BYTES,
@@ -109,7 +109,7 @@ class ChildReader:
         declared: str | None,
         first_page: int = 1,
         tenant: TenantId | None = None,
-        take: Take | None = None,
+        take: OnMember | None = None,
     ) -> Iterator[ChildReading]:
         """Leaving the context before all was read ends the child, whatever it was doing."""
         child = self._taken(tenant)
@@ -164,7 +164,7 @@ def _end_all(children: list[_Child]) -> None:
 class ChildReading:
     """One file being read: see ports.Reading."""
 
-    def __init__(self, child: _Child, recognizer: Recognizer | None = None, take: Take | None = None) -> None:
+    def __init__(self, child: _Child, recognizer: Recognizer | None = None, take: OnMember | None = None) -> None:
         self._child, self._recognizer, self._take = child, recognizer, take
         self._opened = Opened("", "", paged=False)
         self._warnings: list[str] = []

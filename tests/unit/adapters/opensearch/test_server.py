@@ -16,7 +16,7 @@ from penstock.adapters.opensearch.bulk import FIRST_WAIT, LEAST_BYTES, MOST_BYTE
 from penstock.adapters.opensearch.login import Login
 from penstock.adapters.opensearch.server import Server
 from penstock.domain.chunk import Chunk, Entry, Space
-from penstock.domain.document import Pair
+from penstock.domain.document import BuildId
 from penstock.domain.errors import Misconfigured, PenstockError, Refused, Transient
 from penstock.domain.ids import DocumentId, TenantId
 from tests.support.stubs.search_server import Asked, SearchServer, Told, bulk_answer
@@ -36,7 +36,9 @@ def entries(count: int, letters: int = 20) -> list[Entry]:
     vector = np.ones(8, np.float32) / np.sqrt(8, dtype=np.float32)
     texts = (f"{n} " + "x" * letters for n in range(count))
     return [
-        Entry(DocumentId("doc"), Pair(1, 1), Chunk(n, text, 1, 1), SPACE.text_hash(text), vector, "n", "s", paged=False)
+        Entry(
+            DocumentId("doc"), BuildId(1, 1), Chunk(n, text, 1, 1), SPACE.text_hash(text), vector, "n", "s", paged=False
+        )
         for n, text in enumerate(texts)
     ]
 

@@ -14,7 +14,7 @@ from penstock.adapters.sqlite import file as sqlite_file
 from penstock.adapters.sqlite import index as sqlite_index
 from penstock.adapters.sqlite.index import SqliteIndex
 from penstock.domain.chunk import Chunk, Entry, IndexQuery, Space, Vector
-from penstock.domain.document import Pair
+from penstock.domain.document import BuildId
 from penstock.domain.errors import BadRequest, Misconfigured, Transient
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.search.words import asked_terms
@@ -31,7 +31,14 @@ def index(tmp_path: Path) -> SqliteIndex:
 
 def entry(text: str, ordinal: int = 0, document: str = "doc") -> Entry:
     return Entry(
-        DocumentId(document), Pair(1, 1), Chunk(ordinal, text, 1, 1), SPACE.text_hash(text), NORTH, "n", "s", paged=True
+        DocumentId(document),
+        BuildId(1, 1),
+        Chunk(ordinal, text, 1, 1),
+        SPACE.text_hash(text),
+        NORTH,
+        "n",
+        "s",
+        paged=True,
     )
 
 
@@ -94,7 +101,7 @@ def test_what_another_program_deletes_is_gone_from_answers(index: SqliteIndex, t
 
 def test_a_vector_of_other_dimensions_is_not_stored(index: SqliteIndex) -> None:
     wrong = Entry(
-        DocumentId("d"), Pair(1, 1), Chunk(0, "x", 1, 1), SPACE.text_hash("x"), NORTH[:7], "n", "s", paged=True
+        DocumentId("d"), BuildId(1, 1), Chunk(0, "x", 1, 1), SPACE.text_hash("x"), NORTH[:7], "n", "s", paged=True
     )
     with pytest.raises(sqlite3.IntegrityError):
         index.put(ACME, [wrong])
