@@ -49,7 +49,7 @@ def published(tenant: TenantId, id_: str, original: Original) -> Document:
         build=build_id.build,
         status=Status.INDEXED,
         original=original,
-        work=Lease(epoch=1),
+        lease=Lease(epoch=1),
         active=Edition(build_id, original, done, "api"),
         receipt=done,
         revision=3,

@@ -127,7 +127,7 @@ def test_a_write_that_believes_in_another_generation_is_refused(documents: Docum
 def test_a_new_item_is_refused_where_there_is_one(documents: DocumentTable, tenant: TenantId) -> None:
     documents.write(tenant, Change(None, document(tenant)))
     with pytest.raises(Conflict):
-        documents.write(tenant, Change(None, document(tenant, wait=9)))
+        documents.write(tenant, Change(None, document(tenant, resend_wait=9)))
 
 
 def test_a_change_of_what_is_gone_is_refused(documents: DocumentTable, tenant: TenantId) -> None:
@@ -167,7 +167,7 @@ def test_of_many_writers_of_a_new_item_exactly_one_wins(documents: DocumentTable
     for number in range(5):
         id_ = f"document-{number}"
         assert (
-            _winners(lambda each, id_=id_: documents.write(tenant, Change(None, document(tenant, id_, wait=each)))) == 1
+            _winners(lambda each, id_=id_: documents.write(tenant, Change(None, document(tenant, id_, resend_wait=each)))) == 1
         )
 
 
@@ -263,8 +263,8 @@ def test_two_tenants_may_have_documents_of_the_same_id(
     documents: DocumentTable, tenant: TenantId, stranger: TenantId
 ) -> None:
     """I10."""
-    documents.write(tenant, Change(None, document(tenant, wait=1)))
-    documents.write(stranger, Change(None, document(stranger, wait=2)))
+    documents.write(tenant, Change(None, document(tenant, resend_wait=1)))
+    documents.write(stranger, Change(None, document(stranger, resend_wait=2)))
     mine, theirs = (documents.read(each, DocumentId("document")) for each in (tenant, stranger))
     assert mine is not None
     assert theirs is not None
@@ -314,9 +314,9 @@ def test_a_tombstone_is_not_listed(documents: DocumentTable, tenant: TenantId) -
 def test_what_is_due_is_found_over_all_tenants(documents: DocumentTable, tenant: TenantId, stranger: TenantId) -> None:
     """I6: the sweep finds what is due, and nothing that is final or due later."""
     past = NOW - timedelta(days=365)  # before what any other test leaves on a shared emulator
-    _add(documents, document(tenant, "now", due=past))
-    _add(documents, document(stranger, "earlier", due=past - timedelta(seconds=9)))
-    _add(documents, document(tenant, "later", due=past + timedelta(milliseconds=1)))
+    _add(documents, document(tenant, "now", sweep_at=past))
+    _add(documents, document(stranger, "earlier", sweep_at=past - timedelta(seconds=9)))
+    _add(documents, document(tenant, "later", sweep_at=past + timedelta(milliseconds=1)))
     _add(documents, document(tenant, "final", status=Status.INDEXED))
     found = [each for each in documents.due(past, 100) if each[0] in {tenant, stranger}]
     assert set(found) == {(tenant, "now"), (stranger, "earlier")}
@@ -324,7 +324,7 @@ def test_what_is_due_is_found_over_all_tenants(documents: DocumentTable, tenant:
 
 def test_what_is_due_no_more_is_not_found(documents: DocumentTable, tenant: TenantId) -> None:
     past = NOW - timedelta(days=400)
-    _add(documents, document(tenant, due=past))
+    _add(documents, document(tenant, sweep_at=past))
     read = documents.read(tenant, DocumentId("document"))
     assert read is not None
     documents.write(tenant, Change(read, replace(read, sweep_at=None)))
@@ -336,7 +336,7 @@ def test_no_more_is_found_due_than_was_asked_for_and_the_earliest_come_first(
 ) -> None:
     past = NOW - timedelta(days=3650)
     for number in range(30):
-        _add(documents, document(tenant, f"document-{number}", due=past + timedelta(seconds=number)))
+        _add(documents, document(tenant, f"document-{number}", sweep_at=past + timedelta(seconds=number)))
     found = documents.due(past + timedelta(seconds=29), 10)
     assert found == [(tenant, f"document-{number}") for number in range(10)]
 
@@ -381,7 +381,7 @@ def test_it_is_known_whose_documents_there_are(documents: DocumentTable, tenant:
 def test_the_pace_of_the_provider_is_no_document(stack: Stack, tenant: TenantId) -> None:
     """It lies in the same table, and neither the doctor nor the sweep may take it for one."""
     table = DynamoDocumentTable(stack.clients.dynamodb, stack.provisioned.table)
-    _add(table, document(tenant, due=NOW))
+    _add(table, document(tenant, sweep_at=NOW))
     DynamoProviderBudgetTable(stack.clients.dynamodb, stack.provisioned.table).write(
         f"model-{tenant}", None, ProviderBudget(failures=3)
     )
