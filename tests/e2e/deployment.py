@@ -29,7 +29,7 @@ from penstock.wiring import services
 from tests.e2e.limits import ENVIRONMENT
 from tests.e2e.stack import ROOT, Stack, alive, descendants, until
 from tests.support.meter import Request, Sender, Watcher, metered
-from tests.support.plan import PATH, Plan
+from tests.support.plan import TEMPLATE, Plan
 from tests.support.rights import Right, rights
 from tools.lambda_lab.deploy import TENANT, deployed
 
@@ -208,7 +208,7 @@ def deployment(state: Path) -> Iterator[Deployment]:
                 meter = parts.enter_context(metered(emulator, recorders[function]))
                 return {**ENVIRONMENT, "AWS_ENDPOINT_URL": meter.url}
 
-            there = parts.enter_context(deployed(PATH, STATE, PYTHON, parameters=FEW, environment=told))
+            there = parts.enter_context(deployed(TEMPLATE, STATE, PYTHON, parameters=FEW, environment=told))
             environment = {
                 **{name: os.environ[name] for name in os.environ if name.startswith("AWS_")},
                 "PENSTOCK_BUCKET": there.outputs["Bucket"],

@@ -28,7 +28,8 @@ from penstock.operations.dead_letters import POISON, Letter, letters, redrive
 from penstock.pipeline.embed import embed
 from penstock.pipeline.run import STAGES
 from penstock.ports import SearchIndex
-from penstock.records.leases import Claim, release_failed, take_embed, wait
+from penstock.records.claim import Claim
+from penstock.records.shard_lease import take_embed
 from tests.e2e.deployment import PLAN, PYTHON, STATE, Deployment, aws
 from tests.e2e.stack import ROOT, until
 from tests.support.documents import long_pdf, pdf
@@ -78,7 +79,7 @@ def handed_back(stack: Deployment, function: str, claims: Sequence[Claim]) -> It
 def ended(stack: Deployment, claims: Iterable[Claim]) -> None:
     """That worker fails; its documents fall due."""
     for claim in claims:
-        release_failed(stack.services, claim, Failure("transient", "It could not."), timedelta(0))
+        claim.release_failed(stack.services, Failure("transient", "It could not."), timedelta(0))
     fall_due(stack, *{claim.document.id for claim in claims})
 
 
@@ -267,7 +268,7 @@ def test_a_dead_letter_of_what_only_waited_for_the_provider_is_asked_for_again(s
             document = stack.upload("waits.pdf", long_pdf(28), document_id=fresh(), lane=lane)["document_id"]
             stack.reaches(document, Status.EMBEDDING)
             body, _ = stack.take(f"embed-{lane}", 2)
-            wait(stack.services, taken(stack, body, Stage.EMBED), timedelta(0))
+            taken(stack, body, Stage.EMBED).defer(stack.services, timedelta(0))
             stack.send("embed-dead", body)
         for lane in Lane:
             asked = partial(stack.waiting, f"embed-{lane}", "Delayed")

@@ -13,7 +13,7 @@ from penstock.domain.document import Document
 from penstock.domain.ids import DocumentId
 from penstock.domain.status import FINAL, PUBLISHED, Status
 from penstock.operations.doctor import examine
-from penstock.records.leases import last_shard_lease
+from penstock.records.shard_lease import last_shard_lease
 from penstock.services import Limits
 from penstock.wiring import now
 from tests.faults.stack import BATCH, TENANT, Stack, until

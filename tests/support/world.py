@@ -20,7 +20,7 @@ from penstock.domain.task import Lane, Message, TaskId
 from penstock.operations.sweep import sweep
 from penstock.pipeline.run import Done, Outcome, Redeliver, run
 from penstock.ports import Change
-from penstock.records.leases import Claim
+from penstock.records.claim import Claim
 from penstock.search.query import Answer, Question, search
 from penstock.services import Limits, Services
 from tests.support.fakes.documents import FakeDocumentTable

@@ -21,7 +21,7 @@ from penstock.domain.task import Lane, Message, Stage
 from penstock.lambdas.arrivals import make_handler
 from penstock.pipeline.run import run
 from penstock.ports import ApiKey
-from penstock.records.leases import take_embed
+from penstock.records.shard_lease import take_embed
 from penstock.services import Services
 from penstock.wiring import now
 

@@ -10,7 +10,7 @@ from threading import Event, Thread
 from time import monotonic
 
 from penstock.domain.errors import Fenced, Transient
-from penstock.records.leases import Claim, renew
+from penstock.records.claim import Claim
 from penstock.services import Services
 
 logger = logging.getLogger(__name__)
@@ -18,8 +18,12 @@ logger = logging.getLogger(__name__)
 Renew = Callable[[Services, Claim], None]
 
 
+def _renew_claim(services: Services, claim: Claim) -> None:
+    claim.renew(services)
+
+
 @contextmanager
-def renewing(services: Services, claim: Claim, renew: Renew = renew, most: float = inf) -> Iterator[None]:
+def renewing(services: Services, claim: Claim, renew: Renew = _renew_claim, most: float = inf) -> Iterator[None]:
     """Renew the claim's lease every third of its length, in a thread, until the context is left, or so many seconds
     have passed: a process that should have been killed by then holds on to nothing. A lease that is lost ends the
     renewal quietly: the next write of its former holder is refused, and so finds out."""

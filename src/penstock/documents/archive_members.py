@@ -21,8 +21,9 @@ from penstock.domain.ids import DocumentId, TenantId, derived_id
 from penstock.domain.status import Status
 from penstock.ports import Listed, Member
 from penstock.reading.text.characters import one_line
+from penstock.records.claim import Checkpointed
 from penstock.records.compare_and_set import update_record
-from penstock.records.leases import Checkpointed, Claim, held, release
+from penstock.records.document_lease import DocumentLease
 from penstock.services import Services
 
 _PREFIX = 16
@@ -58,7 +59,7 @@ class MemberReceiver:
     """An extract that takes an archive apart."""
 
     services: Services
-    claim: Claim
+    claim: DocumentLease
     taken: set[DocumentId] = field(default_factory=set)
     _new: int = 0
     _noted: bool = False
@@ -69,7 +70,7 @@ class MemberReceiver:
         Raises:
             TooLarge: it is not taken.
             Fenced: the claim was lost.
-            HandedOn: the time is over; the next run finds what this one has taken.
+            Checkpointed: the time is over; the next run finds what this one has taken.
             OutOfTime: and finds no time for more.
             Transient: a service did not answer, or what was there before is still being removed.
         """
@@ -129,7 +130,7 @@ class MemberReceiver:
             return
         if stop_request.limit is not None and not self._new:
             raise OutOfTime(limit=stop_request.limit, kind="zip", way_out=stop_request.way_out)
-        release(self.services, self.claim)
+        self.claim.release(self.services)
         raise Checkpointed
 
     def _note(self) -> None:
@@ -138,13 +139,13 @@ class MemberReceiver:
             return
 
         def decide(record: Document | None) -> Document:
-            return replace(held(record, self.claim), has_members=True)
+            return replace(self.claim.held(record), has_members=True)
 
         update_record(self.services, self.claim.tenant, self.claim.document.id, decide)
         self._noted = True
 
 
-def remove_with_members(services: Services, claim: Claim) -> None:
+def remove_with_members(services: Services, claim: DocumentLease) -> None:
     """The delete stage. What came in an archive goes first: the archive is told as deleted when all of it is.
 
     Raises:

@@ -10,9 +10,10 @@ from penstock.domain.errors import Fenced, NothingToCancel
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.domain.status import FINAL, Status
 from penstock.domain.task import Message, Operation, TaskId
+from penstock.records.claim import Claim
 from penstock.records.cleanup import clear_files, clear_stale
 from penstock.records.compare_and_set import existing_record, update_known_record, update_record
-from penstock.records.leases import Claim, last_shard_lease, release_if_held
+from penstock.records.shard_lease import last_shard_lease
 from penstock.services import Services
 
 
@@ -53,7 +54,7 @@ def stop_cancelled(services: Services, message: Message, claim: Claim | None = N
         Transient: a service did not answer; the sweep ends it.
     """
     if claim is not None:
-        release_if_held(services, claim)
+        claim.release_if_held(services)
     record = services.documents.read(TenantId(message.tenant), DocumentId(message.document))
     if record is not None and record.generation == message.generation and record.cancel:
         finish_cancel(services, record)

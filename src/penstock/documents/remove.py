@@ -16,7 +16,7 @@ from penstock.domain.status import Status
 from penstock.domain.task import Message, Operation, Stage, TaskId
 from penstock.ports import Change, Listed
 from penstock.records.compare_and_set import update_known_record, update_record
-from penstock.records.leases import Claim, held
+from penstock.records.document_lease import DocumentLease
 from penstock.records.work_files import FOLDERS, attempts_in, build_id_of_key, discard
 from penstock.services import Services
 
@@ -112,7 +112,7 @@ def _tombstone(
     )
 
 
-def remove(services: Services, claim: Claim) -> None:
+def remove(services: Services, claim: DocumentLease) -> None:
     """The delete stage. No worker holds a lease on the document any more: `take_delete` has waited for that.
 
     Nothing newer than this generation is touched: should this remover stall and another finish, what its user uploads
@@ -186,11 +186,11 @@ def _files(services: Services, record: Document) -> Iterator[Listed]:
                 yield each
 
 
-def _noted(services: Services, claim: Claim, found: Removal) -> Claim:
+def _noted(services: Services, claim: DocumentLease, found: Removal) -> DocumentLease:
     """The claim with what was found in its record, before any of it goes: a remover that dies has told it."""
 
     def decide(record: Document | None) -> Document:
-        record = held(record, claim)
+        record = claim.held(record)
         removal = found if record.removal is None else record.removal.with_more(found)
         return record if removal == record.removal else replace(record, removal=removal)
 
@@ -199,7 +199,7 @@ def _noted(services: Services, claim: Claim, found: Removal) -> Claim:
     return replace(claim, document=after)
 
 
-def remove_missing(services: Services, claim: Claim) -> None:
+def remove_missing(services: Services, claim: DocumentLease) -> None:
     """What an extract finds gone from the drop folder, somebody wants gone; the event that says so may come later, or
     not at all.
 
@@ -208,17 +208,17 @@ def remove_missing(services: Services, claim: Claim) -> None:
     """
 
     def decide(record: Document | None) -> Document:
-        record = held(record, claim)
+        record = claim.held(record)
         return _deleting(services, replace(record, lease=record.lease.released(claim.epoch)), record.original)
 
     _revised(services, claim.tenant, claim.document.id, decide)
 
 
-def _entomb(services: Services, claim: Claim) -> None:
+def _entomb(services: Services, claim: DocumentLease) -> None:
     now = services.clock()
 
     def decide(record: Document | None) -> Document:
-        record = held(record, claim)
+        record = claim.held(record)
         ends = now + services.limits.keep_tombstone
         trace = Original(record.original.key, "", "", 0, "", sequencer=record.original.sequencer)
         return record.moved(

@@ -29,7 +29,7 @@ from penstock.lambdas.batch import Event, Failures, LambdaContext, Record, each_
 from penstock.pipeline.run import KeepLease, Outcome, Run, run
 from penstock.reading.sandbox.confine import undumpable
 from penstock.records.backoff import backoff
-from penstock.records.leases import Claim
+from penstock.records.claim import Claim
 from penstock.services import Limits, Services, StopRequest
 from penstock.settings import Settings
 from penstock.telemetry.context import log_context

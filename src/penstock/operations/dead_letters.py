@@ -6,12 +6,11 @@ look at it; of a letter that was sent again or dismissed, a copy is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from io import BytesIO
-from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -22,7 +21,8 @@ from penstock.domain.ids import DocumentId, TenantId
 from penstock.domain.receipt import Failure
 from penstock.domain.status import Status
 from penstock.domain.task import Message, Stage
-from penstock.records.leases import Claim, StageDone, defer, fail, take_embed, take_extract
+from penstock.pipeline.stages import STAGES
+from penstock.records.claim import Claim, StageDone
 from penstock.services import Services
 
 OPERATOR = TenantId("_")
@@ -161,11 +161,6 @@ def _folder(*, kept: bool) -> str:
     return f"letters/{OPERATOR}/{'kept' if kept else 'open'}/"
 
 
-_TAKE: Mapping[Stage, Callable[[Services, Message], Claim]] = MappingProxyType(
-    {Stage.EXTRACT: take_extract, Stage.EMBED: take_embed}
-)
-
-
 class Settled(StrEnum):
     """What became of it."""
 
@@ -186,7 +181,7 @@ def settle(services: Services, message: Message, reason: str, *, sent: datetime 
     Raises:
         Transient: a service did not answer; to be done again.
     """
-    if message.stage is Stage.DELETE:
+    if not STAGES[message.stage].gives_up:
         return _asked_again(services, message)
     record = services.documents.read(TenantId(message.tenant), DocumentId(message.document))
     if record is None or record.generation != message.generation or (sent is not None and sent < record.accepted):
@@ -194,11 +189,11 @@ def settle(services: Services, message: Message, reason: str, *, sent: datetime 
     if record.status is Status.FAILED:
         return Settled.FAILED
     try:
-        claim = _TAKE[message.stage](services, message)
+        claim: Claim = STAGES[message.stage].take(services, message)
         if claim.deferrals:
             return _waits_on(services, claim)
         error = GivenUp(reason=reason)
-        fail(services, claim, Failure(error.code, str(error), attempt=claim.attempts + 1, at=services.clock()))
+        claim.fail(services, Failure(error.code, str(error), attempt=claim.attempts + 1, at=services.clock()))
     except (Leased, StageDone, Fenced):
         return Settled.STALE
     return Settled.FAILED
@@ -208,7 +203,7 @@ def _waits_on(services: Services, claim: Claim) -> Settled:
     """Its queue gave it up for being received so often; it only waited, and waiting is never judged dead."""
     delay = services.limits.longest_backoff
     services.queue.send(claim.message, claim.document.lane, delay=delay)
-    defer(services, claim, delay)
+    claim.defer(services, delay)
     return Settled.ASKED_AGAIN
 
 

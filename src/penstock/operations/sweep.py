@@ -11,11 +11,10 @@ from penstock.domain.document import BuildId, Document
 from penstock.domain.errors import Fenced, PenstockError
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.domain.status import FINAL, Status
-from penstock.domain.task import Message, Stage
-from penstock.pipeline.next_stage import continue_build
+from penstock.pipeline.stages import STAGES, owed_stage
 from penstock.records.cleanup import clear_files, clear_stale
 from penstock.records.compare_and_set import update_known_record, update_record
-from penstock.records.leases import last_shard_lease
+from penstock.records.shard_lease import last_shard_lease
 from penstock.services import Services
 
 log = logging.getLogger(__name__)
@@ -103,11 +102,7 @@ def _resend(services: Services, record: Document) -> None:
     _, after = update_known_record(services, record.tenant, record.id, record, decide)
     if after is None or (until is not None and until > now):
         return
-    if record.status is Status.EMBEDDING:
-        continue_build(services, after)
-        return
-    stage = Stage.DELETE if record.status is Status.DELETING else Stage.EXTRACT
-    services.queue.send(Message(stage, record.tenant, record.id, record.generation), record.lane)
+    STAGES[owed_stage(after)].resend(services, after)
 
 
 def _leased_until(services: Services, record: Document) -> datetime | None:

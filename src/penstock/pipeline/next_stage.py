@@ -1,4 +1,4 @@
-"""Onward: see to what follows a stage that is done, in case whoever did it could not."""
+"""The stage that follows a finished one: a redelivered message makes sure that it is under way."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from penstock.services import Services
 
 
 def send_next_stage(services: Services, message: Message) -> None:
-    """What a redelivery of a finished stage's message is for. Of a finished shard, only to publish what is complete:
-    were it to ask for the others, copies would make copies, and none would wait for its back-off. Of what is published,
-    to remove the work files that whoever did it could not.
+    """Do what a redelivery of a finished stage's message is for: what its first delivery may have left undone.
+
+    - The extract is done: its shards are sent again, or the build is published if all of them are done.
+    - A shard is done: the build is published if all of them are done. The other shards are not sent: copies would make
+      copies, and none would wait for its back-off.
+    - The build is published: its work files are removed.
 
     Raises:
         Fenced, Transient: as for `publish_build`.
@@ -32,7 +35,7 @@ def send_next_stage(services: Services, message: Message) -> None:
 
 
 def continue_build(services: Services, record: Document, *, resend: bool = True) -> None:
-    """A document whose shards are all cut: publish it, if they are all done, or else ask for the rest.
+    """Continue a document whose shards are all cut: publish it if all of them are done, else send the others again.
 
     Raises:
         Fenced, Transient: as for `publish_build`.

@@ -12,7 +12,7 @@ from types import FrameType
 from penstock.domain.errors import Interrupted
 from penstock.domain.task import Message, Stage
 from penstock.pipeline.run import KeepLease, Outcome, Run
-from penstock.records.leases import Claim
+from penstock.records.claim import Claim
 from penstock.services import Services, StopRequest
 
 _GIVING_BACK = 5.0

@@ -10,7 +10,8 @@ import pytest
 
 from penstock.celery_app.lease_renewal import renewing
 from penstock.domain.errors import Fenced, Transient
-from penstock.records.leases import Claim, take_extract
+from penstock.records.claim import Claim
+from penstock.records.document_lease import take_extract
 from penstock.services import Services
 from tests.support.world import World, prose
 

@@ -15,7 +15,8 @@ from penstock.domain.errors import BeingDeleted, Deleted, NotFound, NothingToCan
 from penstock.domain.status import Status
 from penstock.domain.task import Stage, TaskState
 from penstock.pipeline.run import Done
-from penstock.records.leases import take_embed, take_extract
+from penstock.records.document_lease import take_extract
+from penstock.records.shard_lease import take_embed
 from tests.support.stepper import SteppedWorker
 from tests.support.world import TENANT, World, prose
 

@@ -14,7 +14,8 @@ from penstock.domain.ids import derived_id
 from penstock.domain.status import Status
 from penstock.lambdas.dead_letters import make_handler
 from penstock.operations.dead_letters import Settled, settle
-from penstock.records.leases import take_embed, take_extract
+from penstock.records.document_lease import take_extract
+from penstock.records.shard_lease import take_embed
 from tests.support.lambdas import Invocation, sample
 from tests.support.world import TENANT, World, prose
 

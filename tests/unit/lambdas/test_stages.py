@@ -15,7 +15,7 @@ from penstock.domain.status import Status
 from penstock.domain.task import QUEUES, Message, Stage
 from penstock.lambdas.stages import HAND_ON, MARGIN, Consumer
 from penstock.pipeline.run import Done, KeepLease, Outcome, Redeliver, run
-from penstock.records.leases import Claim
+from penstock.records.claim import Claim
 from penstock.services import Limits, Services
 from penstock.settings import Settings
 from tests.support.fakes.reader import FakeReader

@@ -15,7 +15,7 @@ from penstock.domain.status import Status
 from penstock.domain.task import Lane, TaskState
 from penstock.operations.sweep import sweep
 from penstock.ports import Change
-from penstock.records.leases import take_extract
+from penstock.records.document_lease import take_extract
 from tests.support.world import TENANT, World, prose
 
 

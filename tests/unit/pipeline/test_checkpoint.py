@@ -23,14 +23,14 @@ from penstock.pipeline.split import cuts
 from penstock.ports import Reader
 from penstock.reading.limits import ReadLimits
 from penstock.reading.sandbox.reader import ChildReader
-from penstock.records.leases import take_extract
+from penstock.records.document_lease import take_extract
 from penstock.services import Limits, StopRequest
 from tests.support.documents import pdf
 from tests.support.fakes.queue import FakeTaskQueue
 from tests.support.fakes.reader import FakeReader
 from tests.support.world import TENANT, FakeClock, World, prose
 
-AT_ONCE = Redeliver(timedelta(0), "The time of this run is over; the next goes on where it stopped.")
+AT_ONCE = Redeliver(timedelta(0), "The time of this run is over. The next run continues where this one stopped.")
 
 short = ["a", "é", " ", ". ", "\n", "\n\n", "! ", "。", "\r\n", "\u0301", "word ", "A sentence stands here. "]
 pieces = st.sampled_from([*short, " " * 70, "\n" + " " * 70 + "\n", "x" * 90])

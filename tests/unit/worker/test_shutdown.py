@@ -13,7 +13,7 @@ import pytest
 from penstock.domain.errors import Interrupted
 from penstock.domain.task import Message, Stage
 from penstock.pipeline.run import Done, KeepLease, Outcome
-from penstock.records.leases import Claim
+from penstock.records.claim import Claim
 from penstock.services import Services, StopRequest
 from penstock.worker.shutdown import Shutdown, bounded
 from tests.support.world import World
