@@ -1,5 +1,8 @@
-"""What the verbs need of the world: Protocols that say what is promised. Every adapter and every fake of a port passes
-one suite under tests/contract. The tenant is the first argument of every call that touches data (I10)."""
+"""The ports: Protocols that say what the verbs need of the world, and what each call promises.
+
+Every adapter and every fake of a port passes the same suite under tests/contract. The tenant is the first argument of
+every call that touches data (I10). A call that fails for now raises Transient.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from penstock.domain.upload import AwaitedUpload, UploadId
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An object as it lies in the bucket."""
+    """A stored version of an object in the bucket."""
 
     key: str
     version: str
@@ -32,7 +35,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A version of an object, or a marker that it was deleted, as a listing shows it."""
+    """A version of an object, or a delete marker, as a listing shows it."""
 
     key: str
     version: str
@@ -40,13 +43,14 @@ class Listed:
     etag: str
     stored: datetime
     latest: bool
-    """Whether this is what a reader of the key gets."""
+    """Whether this is the current version of its key."""
     marker: bool
+    """Whether this is a delete marker and not a version."""
 
 
 @dataclass(frozen=True, slots=True)
 class PostPolicy:
-    """Where a form is to be posted, and the fields that go before its file, which is the last and named `file`."""
+    """The address that a form is posted to, and its fields. The file is the last field of the form, named `file`."""
 
     url: str
     fields: Mapping[str, str]
@@ -54,53 +58,59 @@ class PostPolicy:
 
 class ObjectStore(Protocol):
     """A versioned bucket. The second part of every key is the tenant: `files/{tenant}/…`, `drop/{tenant}/…`,
-    `uploads/{tenant}/…`, `work/{tenant}/…`; a key of another tenant is refused (ForeignKey). Failures that may pass
-    raise Transient."""
+    `uploads/{tenant}/…`, `work/{tenant}/…`. A key of another tenant is refused (ForeignKey)."""
 
     def put(self, tenant: TenantId, key: str, content: BinaryIO, *, content_type: str | None = None) -> Stored:
-        """Store a file, streamed: memory does not grow with its size. `content` is read from where it stands."""
+        """Store a file. It is streamed, so memory does not grow with its size. `content` is read from its current
+        position."""
 
     def get(self, tenant: TenantId, key: str, version: str | None = None) -> AbstractContextManager[Iterator[bytes]]:
-        """The bytes, in blocks of at most 1 MiB.
+        """The bytes of an object, in blocks of at most 1 MiB.
 
         Raises:
-            OriginalMissing: there is no such object or version.
+            OriginalMissing: the object or the version does not exist.
         """
 
     def link(self, tenant: TenantId, key: str, version: str, *, name: str, seconds: int) -> str:
-        """An address that gives this version to whoever has it, for so many seconds, to be shown under this name."""
+        """A URL from which anyone who has it can download this version, under this name, for this number of seconds."""
 
     def post_policy(
         self, tenant: TenantId, key: str, *, size: int, content_type: str, sha256: str | None, seconds: int
     ) -> PostPolicy:
-        """Leave to store, within so many seconds, a file of exactly this size and type, and of this sha256 (in
-        hexadecimal) where one is given, under exactly this key."""
+        """A form by which anyone who has it can store one file under this key, for this number of seconds. The file has
+        exactly this size, this type and, where one is given, this sha256 (in hexadecimal)."""
 
     def copy(self, tenant: TenantId, stored: Stored, to: str) -> Stored:
-        """Store this version, of at most 5 GB, under another key as well; its bytes do not come through here.
+        """Copy this version, of at most 5 GB, to another key. Its bytes stay within the store.
 
         Raises:
-            OriginalMissing: there is no such object or version.
+            OriginalMissing: the object or the version does not exist.
         """
 
     def remove(self, tenant: TenantId, key: str, version: str | None = None) -> int:
-        """Delete this version and all older ones of exactly this key (all, where None); how many there were.
-        Leaves no delete marker. Nothing there is no error."""
+        """Delete this version and all older versions of exactly this key, or all versions where `version` is None. No
+        delete marker is left. It is no error if nothing is there.
+
+        Returns:
+            The number of versions that were deleted.
+        """
 
     def listed(self, tenant: TenantId, prefix: str) -> Iterator[Listed]:
-        """All versions and markers of the keys that begin with this prefix, by key in order of its bytes, the newest
-        version first. Page by page as they are asked for: memory does not grow with their number."""
+        """All versions and delete markers of the keys that begin with this prefix. They are ordered by the bytes of the
+        key; the newest version of a key is first. They are read page by page, so memory does not grow with their
+        number."""
 
     def tenants(self) -> set[str]:
-        """The second parts of all keys, as they stand there, whoever wrote them: for operators."""
+        """The second parts of all keys in the bucket, which need not be valid tenant ids. This is for operators."""
 
     def remove_all(self, tenant: TenantId, prefix: str) -> int:
-        """Delete all versions of all keys under this prefix, which ends with '/'; how many there were."""
+        """Delete all versions of all keys under this prefix, which ends with '/', and return how many there were."""
 
     def check(self) -> None:
-        """
+        """Check that the bucket answers.
+
         Raises:
-            Transient, Misconfigured: the bucket does not answer, or is not there.
+            Transient, Misconfigured: the bucket does not answer, or does not exist.
         """
 
 
@@ -109,10 +119,11 @@ Item = Document | Build
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One item as it was read and as it shall be. It is written only if the item still is as it was read: absent where
-    `before` is None, else of the same generation and revision. `after` None deletes it.
+    """A change of one item: the item as it was read, and as it shall be.
 
-    Nothing is written but by a Change, and a Change is checked against the transition table: so every write is.
+    It is written only if the item still is as it was read: absent where `before` is None, else with the same generation
+    and revision. Where `after` is None, the item is deleted. Every write is a Change, and every Change of a record is
+    checked against the table of transitions.
     """
 
     before: Item | None
@@ -124,185 +135,203 @@ class Change:
 
 
 class DocumentTable(Protocol):
-    """The records. Reads are consistent. Failures that may pass raise Transient."""
+    """The records and builds. Reads are consistent."""
 
     def read(self, tenant: TenantId, document: DocumentId) -> Document | None: ...
 
     def read_many(self, tenant: TenantId, documents: Sequence[DocumentId]) -> Mapping[DocumentId, Document]:
-        """Those that exist, from one batched consistent read (of up to 100; more are read in several)."""
+        """The records that exist among these, from one consistent batch read of up to 100. More are read in several."""
 
     def read_build(self, tenant: TenantId, document: DocumentId, build_id: BuildId) -> Build | None: ...
 
     def read_both(
         self, tenant: TenantId, document: DocumentId, build_id: BuildId
     ) -> tuple[Document | None, Build | None]:
-        """The record and this build of it, by one request. Each is as its last write left it, but another may come
-        between the two."""
+        """The record and this build of it, by one request. Each is as its last write left it, but a write may come
+        between the two reads."""
 
     def write(self, tenant: TenantId, *changes: Change) -> None:
-        """All of them, or none. The stored revision is the one before plus 1 (1 for a new item), whatever `after`
-        carries; read again, or use `replace(after, revision=...)`, before changing it further.
+        """Write all of these changes, or none. The stored revision is that of `before` plus 1 (1 for a new item),
+        whatever `after` has. Only `records/compare_and_set.py` calls this.
 
         Raises:
-            Conflict: an item is no longer as it was read; nothing was written.
+            Conflict: an item is no longer as it was read. Nothing was written.
         """
 
     def newest(
         self, tenant: TenantId, limit: int, before: tuple[datetime, DocumentId] | None = None
     ) -> Sequence[tuple[datetime, DocumentId]]:
-        """Ids by accept time of their newest generation, newest first (ties by id, descending), from `before` on,
-        exclusive. From an index that may lag a moment. Tombstones are left out."""
+        """The ids of documents by the accept time of their newest generation, newest first, and descending by id among
+        equals. They start after the position `before`. They are read from an index that may lag a moment. Tombstones
+        are left out."""
 
     def tenants(self) -> set[TenantId]:
-        """Whose documents there are, but for tombstones: for operators. Asks for all of them, and may lag a moment."""
+        """The tenants that have documents other than tombstones. This reads all documents, and may lag a moment. It is
+        for operators."""
 
     def due(self, now: datetime, limit: int) -> Sequence[tuple[TenantId, DocumentId]]:
-        """Records of all tenants whose `due` has come, earliest first within each partition. May lag a moment."""
+        """The records of all tenants whose `sweep_at` has come, earliest first within each partition. It may lag a
+        moment."""
 
     def check(self) -> None:
-        """
+        """Check that the table answers.
+
         Raises:
-            Transient, Misconfigured: the table does not answer, or is not there.
+            Transient, Misconfigured: the table does not answer, or does not exist.
         """
 
 
 class TaskQueue(Protocol):
-    """Celery's queues. Failures that may pass raise Transient."""
+    """The queues that Celery workers consume."""
 
     def send(self, message: Message, lane: Lane, *, delay: timedelta = timedelta(0)) -> None:
-        """At least once, invisible for `delay` (at most 15 minutes)."""
+        """Send a message. It is delivered at least once, after `delay`, which is 15 minutes at most."""
 
     def dead_letter(self, message: Message, reason: str) -> None:
-        """To the stage's dead-letter queue, with its reason."""
+        """Send a message to the dead-letter queue of its stage, with the reason."""
 
     def dead_letter_counts(self) -> Mapping[Stage, int]:
-        """About how many letters there are in each dead-letter queue, seen by nobody yet."""
+        """The approximate number of messages in each dead-letter queue."""
 
     def ping(self, tenant: TenantId, ping: str, lane: Lane) -> None:
-        """A no-op through this lane's extract queue; the worker answers by `PingTable.answer`."""
+        """Send a no-op through the extract queue of this lane. The worker answers by `PingTable.answer`."""
 
     def check(self) -> None:
-        """
+        """Check that the queues answer.
+
         Raises:
-            Transient, Misconfigured: a queue does not answer, or is not there.
+            Transient, Misconfigured: a queue does not answer, or does not exist.
         """
 
 
 class Embedder(Protocol):
-    """Texts to vectors of one Space."""
+    """Turns texts into the vectors of one Space."""
 
     @property
     def space(self) -> Space: ...
 
     @property
     def weight(self) -> float:
-        """How much of a hit's score its cosine makes, 0 to 1; the rest is BM25's."""
+        """The share of the cosine in the score of a hit, from 0 to 1. The rest is that of BM25."""
 
     def fits(self, text: str) -> bool:
-        """Whether the text is within the model's window."""
+        """Whether the text fits into the window of the model."""
 
     def embed(self, tenant: TenantId, texts: Sequence[str]) -> Sequence[Vector | None]:
-        """Unit-length vectors of the first of these texts, in order: as many as one request to the provider takes, and
-        at least one, so that what was paid for can be kept before the next is asked for. None for a text that the
-        provider refuses.
+        """The vectors of the first of these texts, in order, each of length 1. There is at least one, and at most as
+        many as one request to the provider takes, so that the caller can keep what was paid for before it asks for
+        more. A text that the provider refuses has None.
 
         Raises:
-            Transient: with `retry_after` where the provider said so.
-            Permanent: the call itself is wrong (key, model), whatever the text.
+            Transient: the provider did not answer; with `retry_after` where it said when to ask again.
+            Permanent: the call itself is wrong (key or model), whatever the text.
         """
 
-    def embed_query(self, tenant: TenantId, text: str) -> Vector | None: ...
+    def embed_query(self, tenant: TenantId, text: str) -> Vector | None:
+        """The vector of a question, of length 1; None where the provider refuses the text."""
 
 
 class ProviderBudgetTable(Protocol):
-    """What all who ask a provider for vectors of one model know of its pace. It is of the account that pays, and holds
-    nothing of any tenant. Failures that may pass raise Transient."""
+    """The budget of an embedding provider, for each model, shared by all processes that ask it. It belongs to the
+    account that pays, and holds nothing of any tenant."""
 
     def read(self, model: str) -> ProviderBudget | None:
-        """Consistent."""
+        """The budget of this model, by a consistent read."""
 
     def write(self, model: str, before: ProviderBudget | None, after: ProviderBudget) -> ProviderBudget:
-        """As stored: its revision is the one before plus 1.
+        """Write the budget, and return it as stored: its revision is that of `before` plus 1.
 
         Raises:
-            Conflict: it is no longer as it was read; nothing was written.
+            Conflict: it is no longer as it was read. Nothing was written.
         """
 
 
 class SearchIndex(Protocol):
-    """Chunks by words and by vectors. A tenant's chunks are out of reach of every other tenant's calls.
-    Bound to one Space: opened with another it raises EmbedderChanged. Failures that may pass raise Transient."""
+    """The index of chunks, by words and by vectors. No call of one tenant reaches a chunk of another. An index is bound
+    to one Space: opened with another, it raises EmbedderChanged."""
 
     def known_vectors(self, tenant: TenantId, hashes: Sequence[TextHash]) -> Mapping[TextHash, Vector]:
-        """Vectors already stored for these texts; absent hashes are left out. Sees what was put before the last
-        refresh, at least."""
+        """The vectors that are stored for these texts already. Texts without one are left out. Everything that was put
+        before the last refresh is seen."""
 
     def put(self, tenant: TenantId, entries: Sequence[Entry]) -> None:
-        """Store or overwrite by entry id, all or as many as possible before a Transient. Found after `refresh`."""
+        """Store these entries; an entry of the same id is overwritten. They are found after `refresh`. Where this
+        raises Transient, some of them may be stored."""
 
     def refresh(self, tenant: TenantId) -> None:
-        """What was put is counted and found from here on, and more can be put: who comes again after a put that failed
-        asks for this before it pays for more.
+        """Make everything that was put counted and found from now on. A retry after a `put` that failed calls this
+        first: it raises where the index cannot take more, before anything is paid for.
 
         Raises:
-            Transient: not now.
+            Transient: the index cannot do so now.
         """
 
-    def count(self, tenant: TenantId, document: DocumentId, build_id: BuildId) -> Count: ...
+    def count(self, tenant: TenantId, document: DocumentId, build_id: BuildId) -> Count:
+        """The number of chunks and vectors that the index holds of this build."""
 
     def without_vector(self, tenant: TenantId, document: DocumentId, build_id: BuildId, limit: int) -> Sequence[int]:
-        """Ordinals of this pair's chunks that have no vector, ascending."""
+        """The ordinals of the chunks of this build that have no vector, ascending, at most `limit` of them."""
 
     def builds(
         self, tenant: TenantId, document: DocumentId | None = None
     ) -> Iterator[tuple[DocumentId, BuildId, Count]]:
-        """What there is: of each pair of each document, or of one, by id in order of its bytes, then by pair. Sees what
-        was put before the last refresh, at least. Page by page as they are asked for: memory does not grow with their
-        number."""
+        """Every build that the index has chunks of, with its counts, for all documents or for one. They are ordered by
+        the bytes of the document's id, then by build id. Everything that was put before the last refresh is seen. They
+        are read page by page, so memory does not grow with their number."""
 
     def clear(
         self, tenant: TenantId, document: DocumentId, *, older_than: BuildId | None = None, but: BuildId | None = None
     ) -> int:
-        """Remove the chunks of all pairs older than this (of all pairs, where None) except those of the pair `but`; how
-        many there were. Includes what was put and not refreshed yet."""
+        """Remove the chunks of all builds older than `older_than` (of all builds, where it is None), except those of
+        the build `but`. Chunks that were put and not refreshed yet are removed too.
+
+        Returns:
+            The number of chunks that were removed.
+        """
 
     def candidates(self, tenant: TenantId, query: IndexQuery) -> Candidates:
-        """The best `depth` of each arm, every one of the union scored in both. Exact ties by id, ascending."""
+        """The best `depth` candidates of each arm, each scored by both arms. Equal scores are ordered by id,
+        ascending."""
 
     def check(self) -> None:
-        """
+        """Check that the index answers, and that it was made for this embedder.
+
         Raises:
-            Transient, EmbedderChanged, Misconfigured: as it says.
+            Transient, EmbedderChanged, Misconfigured: it does not, or it was not.
         """
 
 
 class Reading(Protocol):
-    """A file being read, in a child process: iterate for its pages; the facts are true once iteration has begun, the
-    warnings once it has ended."""
+    """A file that is being read in a child process. Iterating over it yields its pages. Its properties are valid once
+    the first page was asked for, and `warnings` once the last page was read."""
 
     @property
     def kind(self) -> str:
-        """pdf, markdown, text …"""
+        """The name of the format: pdf, markdown, text …"""
 
     @property
-    def engine(self) -> str: ...
+    def engine(self) -> str:
+        """The library that reads the file."""
 
     @property
-    def paged(self) -> bool: ...
+    def paged(self) -> bool:
+        """Whether the format has pages."""
 
     @property
     def pages(self) -> int:
-        """How many there will be, without those of files in it; 0 where the format does not say."""
+        """The number of pages, without those of files within the file. It is 0 where the format does not say."""
 
     @property
-    def warnings(self) -> Sequence[str]: ...
+    def warnings(self) -> Sequence[str]:
+        """What readers of the text should know, such as parts that could not be read."""
 
     @property
     def seeks(self) -> bool:
-        """Whether a file of this kind can be read from a later page on."""
+        """Whether a file of this kind can be read from a later page on, without reading the pages before it."""
 
     def __iter__(self) -> Iterator[Page]:
-        """
+        """The pages of the file, in order.
+
         Raises:
             Permanent: the file cannot be read, or a limit was hit; which and why.
             Transient: no child process could be started.
@@ -311,17 +340,17 @@ class Reading(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file in an archive, to be a document of its own."""
+    """A file in an archive, which becomes a document of its own."""
 
     number: int
-    """Among the files of the archive, from 1."""
+    """The number of the file within the archive, counted from 1."""
     path: tuple[str, ...]
-    """Its name, as the archive has it, behind those of the archives that it lies in."""
+    """The name of the file as the archive has it, after the names of the archives within the archive that it is in."""
     media_type: str
-    """What its content was found to be."""
+    """The media type that its content was found to have."""
     size: int
     content: Iterator[bytes]
-    """To be read while it is taken, or left."""
+    """The bytes of the file, in blocks. They can be read only during the call that hands over this member."""
 
 
 OnMember = Callable[[Member], None]
@@ -340,16 +369,24 @@ class Reader(Protocol):
         tenant: TenantId | None = None,
         take: OnMember | None = None,
     ) -> AbstractContextManager[Reading]:
-        """Leaving the context before all was read ends the child, whatever it was doing. No child reads files of two
-        tenants. A `first_page` other than 1 is for kinds that seek alone: the pages from there on, as they would come
-        if all were read. Where there is a `take`, it is given each file of an archive as it comes, once all of the
-        archive is known to be within the limits; a page without text stands for what is left out. Without it, the
-        texts of these files are the pages."""
+        """Open a file. Leaving the context before all was read ends the child process, whatever it is doing. No child
+        reads files of two tenants.
+
+        Args:
+            name: the name of the file, which may tell its format.
+            declared: the media type that the sender gave, if any.
+            first_page: the page to start at. It is greater than 1 only for kinds that seek; the pages from there on are
+                the same as if all were read.
+            tenant: whose file it is.
+            take: called with each member of an archive, once the whole archive is known to be within the limits. A
+                member that cannot be read comes as a page with a problem instead. Without `take`, the texts of the
+                members are the pages.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A page as it looks: a byte for each pixel, 0 black to 255 white, line by line from the top."""
+    """A page as a grey picture: one byte for each pixel, from 0 (black) to 255 (white), line by line from the top."""
 
     width: int
     height: int
@@ -357,19 +394,19 @@ class Picture:
 
 
 class Recognizer(Protocol):
-    """Finds text in pictures. Failures that may pass raise Transient."""
+    """Finds text in pictures."""
 
     def recognize(self, picture: Picture) -> str:
-        """Its text, in lines; empty where there is none.
+        """The text of a picture, in lines. It is empty where no text was found.
 
         Raises:
-            Permanent: this picture cannot be looked at; why.
+            Permanent: this picture cannot be recognized; why.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A caller's right to act for one tenant. The secret is not here: only its hash is stored."""
+    """The right of a caller to act for one tenant. The secret itself is not stored, only its hash."""
 
     tenant: TenantId
     id: str
@@ -379,7 +416,7 @@ class ApiKey:
 
 
 class KeyTable(Protocol):
-    """API keys, under their tenant."""
+    """The API keys, stored under their tenant."""
 
     def store(self, key: ApiKey) -> None: ...
 
@@ -388,11 +425,11 @@ class KeyTable(Protocol):
     def of(self, tenant: TenantId) -> Sequence[ApiKey]: ...
 
     def revoke(self, tenant: TenantId, key: str) -> bool:
-        """False where there was none."""
+        """Delete a key, and return whether it existed."""
 
 
 class PingTable(Protocol):
-    """Answers of workers to pings, kept for some minutes."""
+    """The answers of workers to pings. They are kept for some minutes."""
 
     def answer(self, tenant: TenantId, ping: str) -> None: ...
 
@@ -400,16 +437,16 @@ class PingTable(Protocol):
 
 
 class UploadTable(Protocol):
-    """Uploads that are awaited, each until its `ends`. Reads are consistent. Failures that may pass raise Transient."""
+    """The uploads that are awaited, each until its `expires_at`. Reads are consistent."""
 
     def store(self, upload: AwaitedUpload) -> None:
-        """As it is now, whatever is there. Dropped some time after its `ends`."""
+        """Store the upload, replacing what is stored of it. The table drops it some time after its `expires_at`."""
 
     def find(self, tenant: TenantId, upload: UploadId) -> AwaitedUpload | None: ...
 
 
 class Clock(Protocol):
-    """The time, so that tests can move it."""
+    """The clock that the verbs read. Tests replace it."""
 
     def __call__(self) -> datetime:
-        """Now, in UTC."""
+        """The present moment, in UTC."""

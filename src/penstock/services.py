@@ -1,4 +1,4 @@
-"""What the verbs are handed: the ports, filled by wiring.py, and the numbers that they go by."""
+"""Services: what every verb is handed. It holds the ports, filled by wiring.py, and the limits."""
 
 from __future__ import annotations
 
@@ -22,47 +22,54 @@ from penstock.ports import (
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The numbers that the verbs go by. Times are durations; sizes count characters unless they say otherwise."""
+    """The limits that the verbs work by. `settings.py` says what each is set by."""
 
     lease: timedelta = timedelta(seconds=120)
+    """The length of a lease."""
     attempts: int = 10
+    """The number of tries of a stage and shard before its document fails."""
     backoff: timedelta = timedelta(seconds=4)
-    """The first retry waits between 0 and this; each further one up to twice as long."""
+    """The first retry waits between 0 and this time. Each further retry waits up to twice as long as the one before."""
     longest_backoff: timedelta = timedelta(minutes=15)
+    """The maximum wait before a retry."""
     resend_after: timedelta = timedelta(minutes=10)
-    """The sweep's first wait for a message that may be lost."""
+    """The time after which the sweep first sends a message again, which may be lost."""
     keep_tombstone: timedelta = timedelta(days=15)
+    """How long the record of a deleted document stays. It is longer than SQS keeps messages."""
     keep_failed: timedelta = timedelta(days=1)
-    """How long the chunks of a failed attempt stay, unseen, for a retry to find their vectors."""
+    """How long the chunks of a failed attempt stay in the index, where no reader sees them. A retry finds their vectors
+    there."""
     keep_build: timedelta = timedelta(days=30)
-    """Longer than any message about it may live."""
+    """How long a build item stays at most. It is longer than SQS keeps messages."""
     file_bytes: int = 500_000_000
-    """Bytes, whichever door it came by."""
+    """The maximum size of a file, whichever door it came by."""
     chunk_chars: int = 4000
+    """The maximum length of a chunk, in characters."""
     overlap_chars: int = 400
+    """The length of the end of a chunk that the next chunk repeats, in characters."""
     shard_chunks: int = 128
-    """Chunks per shard: what one request to a provider takes."""
+    """The number of chunks in a shard: one request to an embedding provider takes as many."""
 
 
 @dataclass(frozen=True, slots=True)
 class StopRequest:
-    """Long work shall stop at its next checkpoint, and leave the rest to the next run."""
+    """A request to long work: stop at the next checkpoint, and leave the rest to the next run."""
 
     limit: str | None = None
-    """What no run may take longer than; None where the runtime ends for reasons of its own, and the next may well
-    finish what this one began."""
+    """The time that no run may exceed, as text for an error message. None where the runtime ends for reasons of its
+    own: then the next run may have more time."""
     way_out: str = ""
-    """From that limit: a sentence without its end."""
+    """How to avoid that limit: a sentence without its full stop, for the same message."""
 
 
 def no_stop_request() -> StopRequest | None:
-    """Of a runtime that sets no time."""
+    """The `stop_request` of a runtime that sets no time limit."""
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """All that the verbs need, chosen in one place (wiring.py) and handed down as an argument."""
+    """Everything that the verbs need of the world. It is chosen in one place (wiring.py) and passed as an argument."""
 
     objects: ObjectStore
     documents: DocumentTable
@@ -76,4 +83,4 @@ class Services:
     clock: Clock
     limits: Limits = field(default_factory=Limits)
     stop_request: Callable[[], StopRequest | None] = no_stop_request
-    """Asked at every checkpoint of long work."""
+    """Called at every checkpoint of long work. Where it returns a StopRequest, the work stops there."""

@@ -258,7 +258,7 @@ POISON = {
     "no arguments": (envelope("penstock.extract", {}), "exactly tenant, document, generation"),
     "an argument too many": (envelope("penstock.extract", ids("quick-1") | {"text": "secret"}), "exactly"),
     "an argument of another type": (envelope("penstock.extract", ids("quick-1") | {"generation": "1"}), "exactly"),
-    "an id that is none": (envelope("penstock.extract", ids("../quick-1")), "no document id"),
+    "an id that is none": (envelope("penstock.extract", ids("../quick-1")), "not a document id"),
 }
 
 

@@ -14,8 +14,8 @@ from penstock.domain.ids import DocumentId, TenantId
 from penstock.domain.receipt import Removal
 from penstock.domain.status import Status
 from penstock.domain.task import Message, Operation, Stage, TaskId
-from penstock.ports import Change, Listed
-from penstock.records.compare_and_set import update_known_record, update_record
+from penstock.ports import Listed
+from penstock.records.compare_and_set import delete_build, update_known_record, update_record
 from penstock.records.document_lease import DocumentLease
 from penstock.records.work_files import FOLDERS, attempts_in, build_id_of_key, discard
 from penstock.services import Services
@@ -136,7 +136,7 @@ def remove(services: Services, claim: DocumentLease) -> None:
                 discard(services, tenant, place)
     build = services.documents.read_build(tenant, record.id, record.build_id)
     if build is not None:
-        services.documents.write(tenant, Change(build, None))
+        delete_build(services, build)
     left = _found(services, record)
     if left != Removal():
         raise LeftBehind(chunks=left.chunks, objects=left.objects)

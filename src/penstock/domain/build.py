@@ -1,4 +1,4 @@
-"""The sibling item of an attempt of several shards: who works on which, which are done, and how many there are."""
+"""The build: the item of an attempt of several shards. It says who works on which shard, and which shards are done."""
 
 from __future__ import annotations
 
@@ -16,31 +16,36 @@ from penstock.domain.receipt import Receipt
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One cutting of a generation into shards. The finished shards are a set, never a counter, so a redelivery cannot
-    count twice; whoever's write makes the set whole publishes. The sums grow only with the set."""
+    """One cutting of a generation into shards.
+
+    The finished shards are a set and not a counter, so a redelivered message cannot count twice. The worker whose write
+    completes the set publishes the build. The sums grow only together with the set.
+    """
 
     tenant: TenantId
     document: DocumentId
     build_id: BuildId
     total: int | None = None
-    """How many shards there are; unknown until extract has written the last."""
+    """The number of shards. It is None until extract has written the last one."""
     written: int = 0
+    """The number of shards that extract has saved so far."""
     pages_read: int = 0
     pages: int = 0
-    """Of the whole file, as its format says; 0 where it does not say."""
+    """The number of pages of the whole file, as its format says; 0 where it does not say."""
     done: frozenset[int] = frozenset()
+    """The numbers of the finished shards."""
     leases: Mapping[int, Lease] = field(default_factory=dict)
-    """Of the shards that were claimed and are not done."""
+    """The leases of the shards that were claimed and are not done, by shard."""
     chunks: int = 0
     embedded: int = 0
     reopened: int = 0
-    """How often the index held less than was sent, so that all shards were done again."""
+    """The number of times that the index held fewer chunks than were sent, so that all shards were done again."""
     draft: Receipt | None = None
-    """What extract knows of the receipt: whole once the total is known."""
+    """The receipt as far as extract knows it. It is complete once the total is known."""
     resume: Cut | None = None
-    """Where extract goes on, once its time has run out."""
+    """Where the next extract continues, after one stopped at a checkpoint."""
     expires_at: datetime | None = None
-    """When it may go, should nobody have removed it."""
+    """When the table may drop this item, if nobody has removed it by then."""
     revision: int = 0
 
     @property
@@ -53,15 +58,18 @@ class Build:
         return [shard for shard in range(self.written) if shard not in self.done]
 
     def lease_of(self, shard: int) -> Lease:
-        """A shard's epochs count on from the revision, which moves with every lease: so they grow even over a shard
-        that was done and is done again, and nothing need be kept of finished ones."""
+        """The lease of this shard, or a first one.
+
+        The epochs of a shard count on from the revision, which grows with every lease. So they grow even where a shard
+        that was done is done again, and nothing need be kept of finished shards.
+        """
         return self.leases.get(shard, Lease(epoch=self.revision))
 
     def with_lease(self, shard: int, lease: Lease) -> Self:
         return replace(self, leases={**self.leases, shard: lease})
 
     def reopen(self) -> Self:
-        """All shards open again, each with the attempts that this cost."""
+        """This build with all of its shards to be done again. Each lease has the number of attempts that this cost."""
         reopened = self.reopened + 1
         again = {shard: Lease(epoch=self.revision, attempts=reopened) for shard in range(self.written)}
         return replace(self, reopened=reopened, done=frozenset(), chunks=0, leases=again)

@@ -1,4 +1,4 @@
-"""Pages as they are read, chunks as they are cut, entries as they are indexed, hits as they are found."""
+"""Text on its way: pages as they are read, chunks as they are cut, entries as they are indexed, candidates as found."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, NewType, TypeAlias
 from penstock.domain.document import BuildId
 from penstock.domain.ids import DocumentId
 
-if TYPE_CHECKING:  # takes 0.2 s to import, and only who makes vectors or compares them needs it
+if TYPE_CHECKING:  # numpy takes 0.2 s to import, and only code that makes or compares vectors needs it
     import numpy as np
     import numpy.typing as npt
 
 Vector: TypeAlias = "npt.NDArray[np.float32]"
-"""float32 of shape (dimensions,)."""
+"""An array of float32, of shape (dimensions,)."""
 
 TextHash = NewType("TextHash", str)
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """From `offset` characters into its page on, the text stands under these headings, outermost first."""
+    """The headings that the text of a page stands under, from `offset` characters on; the outermost heading is
+    first."""
 
     offset: int
     path: tuple[str, ...]
@@ -31,19 +32,19 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of text in reading order or, where a format has no pages, the next part of it."""
+    """One page of text in reading order. Where a format has no pages, it is the next part of the text."""
 
     number: int
-    """From 1."""
+    """The number of the page, counted from 1."""
     text: str
     sections: tuple[Section, ...] = ()
     problem: str | None = None
-    """Why the page could not be read, where it could not."""
+    """Why the page could not be read; None where it was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A run of characters of a document, cited by the pages it stands on (both ends counted)."""
+    """A span of text of a document, cited by the pages it stands on, from the first to the last."""
 
     ordinal: int
     text: str
@@ -51,10 +52,10 @@ class Chunk:
     last_page: int
     section: tuple[str, ...] = ()
     breaks: tuple[tuple[int, int], ...] = ()
-    """Where in the text each page after the first begins: the offset in characters, and the page's number."""
+    """Where each page after the first begins: the offset into the text in characters, and the number of the page."""
 
     def by_page(self) -> list[tuple[int, str]]:
-        """Each page's number, and the part of the text that stands on it."""
+        """The number of each page, and the part of the text that stands on it."""
         begins = [(0, self.first_page), *self.breaks]
         ends = [offset for offset, _ in self.breaks] + [len(self.text)]
         return [(page, self.text[offset:end]) for (offset, page), end in zip(begins, ends, strict=True)]
@@ -62,20 +63,23 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Where cutting can go on after a chunk, by reading from `page` on; what comes is what would have come anyway."""
+    """A place after a chunk where cutting can continue. The next run reads from `page` on, and makes the same chunks as
+    one run over the whole file would have made."""
 
     page: int
     offset: int
-    """Characters from the beginning of that page to the core that the next chunk is of."""
+    """The number of characters from the start of that page to the core of the next chunk. (The core of a chunk is the
+    chunk without the overlap.)"""
     pieces: int
-    """How many chunks were cut from that core already; 0 but where its whole did not fit."""
+    """The number of chunks that were cut from that core already. It is 0 unless the core was too large for the
+    embedder."""
     ordinal: int
-    """Of the next chunk."""
+    """The ordinal of the next chunk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """The vectors that can be compared with each other: those of one model in one number of dimensions."""
+    """A space of vectors that can be compared with each other: those of one model, with one number of dimensions."""
 
     model: str
     dimensions: int
@@ -84,25 +88,26 @@ class Space:
         return f"{self.model} ({self.dimensions} dimensions)"
 
     def text_hash(self, text: str) -> TextHash:
-        """By which a text's vector is found again: sha256 of model, dimensions and text."""
+        """The hash that the vector of a text is found by: the sha256 of model, dimensions and text."""
         return TextHash(hashlib.sha256(f"{self.model}\0{self.dimensions}\0{text}".encode()).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A chunk as the index holds it. Its id derives from identity (I3), so that a redelivery overwrites itself."""
+    """A chunk as the index holds it. Its id derives from its identity (I3), so a redelivered message overwrites its own
+    entries."""
 
     document: DocumentId
     build_id: BuildId
     chunk: Chunk
     hash: TextHash
     vector: Vector | None
-    """None where the embedder refused the text."""
+    """The vector of the text, or None where the embedder refused it."""
     name: str
     source: str
     paged: bool
     metadata: Mapping[str, str] = field(default_factory=dict)
-    """What the document's sender said about it."""
+    """The metadata that the sender gave with the document."""
 
     @property
     def id(self) -> str:
@@ -110,18 +115,18 @@ class Entry:
 
 
 def labels(metadata: Mapping[str, str]) -> list[str]:
-    """As what an index can look for."""
+    """The metadata as strings, one for each key and value, which an index can search for exactly."""
     return [json.dumps(item) for item in sorted(metadata.items())]
 
 
-def unlabelled(told: Iterable[str]) -> dict[str, str]:
-    """What `labels` were made of."""
-    return dict(json.loads(label) for label in told)
+def metadata_of(labels: Iterable[str]) -> dict[str, str]:
+    """The metadata that these labels were made from."""
+    return dict(json.loads(label) for label in labels)
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What the index holds of one pair."""
+    """The number of chunks that the index holds of one build, and how many of these have a vector."""
 
     chunks: int
     vectors: int
@@ -129,44 +134,45 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class IndexQuery:
-    """What is asked of the index. Empty `sources` and `documents` mean all."""
+    """A query to the index. Empty `sources` or `documents` do not restrict it."""
 
     terms: Mapping[str, int]
-    """What to look for, as `words.terms_of` takes texts apart, and how often it was asked for; empty for vectors
-    alone."""
+    """The terms to search for, as `search.words` splits texts, each with the number of times it is in the question.
+    Empty where only vectors are searched."""
     vector: Vector | None
     depth: int
-    """How many candidates of each arm."""
+    """The number of candidates that each arm (words, vectors) gives."""
     sources: tuple[str, ...] = ()
     documents: tuple[DocumentId, ...] = ()
     metadata: tuple[tuple[str, str], ...] = ()
-    """Only what has all of these."""
+    """Only chunks whose metadata has all of these keys and values are found."""
     since: int | None = None
-    """Only generations from this on. A generation's number is the time of its arrival, in ms."""
+    """Only generations from this one on are found. The number of a generation is the time of its arrival, in ms."""
     before: int | None = None
-    """Only generations before this."""
+    """Only generations before this one are found."""
     phrases: tuple[str, ...] = ()
-    """Only what holds all of these, as `words.exact_words` joined by blanks."""
+    """Only chunks that contain all of these phrases are found. A phrase is its `search.words.exact_words`, joined by
+    blanks."""
     excluded: frozenset[tuple[DocumentId, BuildId]] = frozenset()
-    """Pairs known not to be active."""
+    """Builds that are known not to be active. They are not found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An entry that one of the arms found, scored by both."""
+    """An entry that at least one of the arms found, scored by both arms."""
 
     entry: Entry
-    """Its vector may be left out."""
+    """The entry. Its vector may be missing here."""
     bm25: float
-    """At least 0; higher is better; 0 where no word matched."""
+    """The BM25 score of the words. It is 0 where no word matched; higher is better."""
     cosine: float | None
-    """None where the entry, or the query, has no vector."""
+    """The cosine between query and entry; None where one of them has no vector."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The union of what both arms found, in no order."""
+    """The union of what both arms found, in no particular order."""
 
     found: tuple[Candidate, ...]
     mean_cosine: float
-    """q·m: the query vector by the mean of the vectors stored for this tenant; 0 where there are none."""
+    """The dot product of the query vector and the mean of the tenant's stored vectors; 0 where there are none."""

@@ -1,4 +1,4 @@
-"""The document: its record, its states, and who may move them. One small item per document holds all of it."""
+"""The document: its record, which is one small item that holds everything about it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from penstock.domain.task import Lane
 
 @dataclass(frozen=True, slots=True, order=True)
 class BuildId:
-    """A generation, and one build of it: one cutting into chunks. Readers see the chunks of exactly one pair."""
+    """The id of a build: a generation of a document, and the number of one cutting of it into chunks. Readers see the
+    chunks of exactly one build, the active one. A later build of the same document compares as greater."""
 
     generation: int
     build: int
@@ -27,7 +28,7 @@ class BuildId:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """The bytes of a generation as they lie in the bucket. `sha256` is unknown until somebody has hashed them."""
+    """The bytes of a generation as they are stored in the bucket. `sha256` is None until they have been hashed."""
 
     key: str
     version: str
@@ -37,17 +38,18 @@ class Original:
     sha256: str | None = None
     content_type: str | None = None
     sequencer: str | None = None
-    """S3's order of events for this key; see `earlier`."""
+    """The order of S3's events for this key; see `earlier`."""
 
 
 REMEMBERED = 3
-"""Of the attempts before the newest, so many last causes are kept."""
+"""The number of failures of earlier attempts that a record keeps."""
 _SHORT = 200
+"""The maximum length of the message of a kept failure, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """What readers see of a document: the active pair, the bytes it was cut from, and its receipt."""
+    """What readers see of a document: the active build, the bytes it was cut from, and its receipt."""
 
     build_id: BuildId
     original: Original
@@ -57,10 +59,11 @@ class Edition:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The record. Changed by `Change` alone: one conditional write, naming the generation and revision it believes in.
+    """The record of a document. It is changed only by a `Change`: a conditional write that names the generation and the
+    revision that were read.
 
-    The revision is the finer fence: it moves with every write, so a decision taken on an older reading is refused
-    and taken again on what is there now, where `Lease.held` and the generation decide who lost (I2).
+    The revision grows with every write. So a decision that was taken on an older reading is refused, and taken again on
+    the present record, where the generation and `Lease.held_by` decide who lost (I2).
     """
 
     tenant: TenantId
@@ -73,89 +76,95 @@ class Document:
     lane: Lane = Lane.STANDARD
     metadata: Mapping[str, str] = field(default_factory=dict)
     container: DocumentId | None = None
-    """The archive that it came in, where it did: without that one, it is hidden."""
+    """The archive that the document came in, if it did. A document whose archive is gone is hidden."""
     has_members: bool = False
-    """Documents were made of its files: see members.py."""
+    """Whether this is an archive whose files became documents; see `documents/archive_members.py`."""
     build: int = 0
-    """The epoch of the extract that cut the newest generation; 0 before the first claim."""
+    """The number of the newest build: the epoch of the extract that makes it. It is 0 before the first claim."""
     lease: Lease = field(default_factory=Lease)
-    """Of extract and of delete: epochs grow over both, so that builds of one document never repeat."""
+    """The lease of extract and of delete. Its epochs grow over both, so that the builds of a document never repeat."""
     checkpointed: bool = False
-    """Extract stopped, as its time ran out, and goes on under the same build (its item says where)."""
+    """Whether extract stopped at a checkpoint because its time was over. The next extract continues the same build,
+    whose item says where."""
     active: Edition | None = None
     pages_read: int = 0
-    """Of the newest attempt, told from time to time; a build of several shards tells of itself."""
+    """The number of pages that the newest attempt has read, written from time to time. A build of several shards has
+    its own."""
     pages: int = 0
-    """Of the whole file, as its format says; 0 where nobody knows yet."""
+    """The number of pages of the whole file, as its format says; 0 where that is not known yet."""
     receipt: Receipt | None = None
-    """Of the newest generation, once published."""
+    """The receipt of the newest generation, once it is published."""
     failure: Failure | None = None
-    """Of the newest attempt alone: none of an earlier one is ever shown with it."""
+    """The failure of the newest attempt. A failure of an earlier attempt is never shown with it."""
     history: tuple[Failure, ...] = ()
-    """What the attempts before it, on the same bytes, ended with; the latest last."""
+    """The failures that earlier attempts on the same bytes ended with; the latest is last."""
     cancel: bool = False
-    """Asked for while somebody holds the work: seen at the next checkpoint. Nothing is claimed or published then."""
+    """Whether a cancel was requested while a worker held the lease. The worker sees it at its next checkpoint.
+    Meanwhile nothing is claimed or published."""
     removal: Removal | None = None
     needs_cleanup: bool = False
-    """There were earlier builds: their chunks, and what a stalled writer may still write, are cleared once more."""
+    """Whether there were earlier builds. Their chunks, and what a stalled writer may still write, are cleared once
+    more."""
     quiet_until: datetime | None = None
-    """When no lease can be alive any more that a newer generation took the work from."""
+    """When the leases of an earlier generation, from which a newer one took over, have ended for certain."""
     sweep_at: datetime | None = None
-    """When the sweep shall look at this record."""
+    """When the sweep shall look at this record. None where it need not."""
     resend_wait: int = 0
-    """Seconds the sweep waits after its next resend; doubled each time."""
+    """The number of seconds that the sweep waits after its next resend. It doubles each time."""
     expires_at: datetime | None = None
-    """When a tombstone may go."""
+    """When a tombstone may be removed."""
     revision: int = 0
 
     @property
     def build_id(self) -> BuildId:
-        """The pair that the newest attempt writes."""
+        """The build that the newest attempt writes."""
         return BuildId(self.generation, self.build)
 
     @property
     def visible(self) -> BuildId | None:
-        """The pair that readers see now."""
+        """The build that readers see now, if there is one."""
         return None if self.hidden or self.active is None else self.active.build_id
 
     @property
     def hidden(self) -> bool:
-        """Whether it is deleted, or soon will be: nothing of it, or of what came in it, is shown."""
+        """Whether the document is deleted or being deleted. Then nothing of it is shown, and no member of it."""
         return self.status in {Status.DELETING, Status.DELETED}
 
     @property
     def in_work(self) -> bool:
-        """Whether somebody has begun on the newest generation, and it has not come to its end."""
+        """Whether work on the newest generation was started and has not ended."""
         return self.status in {Status.EXTRACTING, Status.EMBEDDING}
 
     @property
     def remembered(self) -> tuple[Failure, ...]:
-        """The history once a new attempt on these bytes begins."""
+        """The history that the record has once a new attempt on these bytes starts."""
         if self.failure is None:
             return self.history
         return (*self.history, replace(self.failure, message=self.failure.message[:_SHORT]))[-REMEMBERED:]
 
     def moved(self, status: Status, **fields: object) -> Self:
-        """
+        """The record with this status and these fields.
+
         Raises:
-            IllegalTransition: the table does not allow this move.
+            IllegalTransition: the table of transitions does not allow this status.
         """
         check_move(self.status, status)
         return replace(self, status=status, **fields)  # type: ignore[arg-type]
 
 
 def earlier(sequencer: str, other: str) -> bool:
-    """Whether S3's event with this sequencer came before the other, of the same key: hexadecimal strings, the shorter
-    one padded with zeros on the right, compared as text (Amazon S3, "Event message structure")."""
+    """Whether the S3 event with this sequencer came before the other one of the same key. Sequencers are hexadecimal;
+    the shorter one is padded with zeros on the right, and they are compared as text (Amazon S3, "Event message
+    structure")."""
     length = max(len(sequencer), len(other))
     return sequencer.upper().ljust(length, "0") < other.upper().ljust(length, "0")
 
 
 def milliseconds(moment: datetime) -> int:
-    """Milliseconds since 1970, UTC."""
+    """The number of milliseconds from 1970, UTC, to this moment."""
     return int(moment.timestamp() * 1000)
 
 
 def moment(milliseconds: int) -> datetime:
-    """The moment so many milliseconds after 1970, UTC."""
+    """The moment that is this number of milliseconds after 1970, UTC."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)

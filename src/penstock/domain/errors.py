@@ -1,4 +1,4 @@
-"""What can go wrong, by what follows from it: fail now, try again, or stop quietly."""
+"""Errors, by what follows from them: fail now, try again, or stop quietly. The docstring of an error is its message."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ class PenstockError(Exception):
     """Something went wrong."""
 
     code: ClassVar[str] = "internal_error"
-    """Stable, for programs; the message is for people and may be reworded."""
+    """The code is for programs and does not change. The message is for people and may be reworded."""
 
     def __init__(self, **facts: object) -> None:
-        """The class's docstring is the message; `facts` fill its {placeholders} and are kept for programs."""
+        """Make the error. Its message is the docstring of the class, and `facts` fill the {placeholders} in it."""
         self.facts = facts
         super().__init__(" ".join(inspect.cleandoc(type(self).__doc__ or "").format(**facts).split()))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _again, (type(self), self.facts)
+        return _rebuild, (type(self), self.facts)
 
 
-def _again(kind: type[PenstockError], facts: dict[str, object]) -> PenstockError:
+def _rebuild(kind: type[PenstockError], facts: dict[str, object]) -> PenstockError:
     return kind(**facts)
 
 
@@ -33,17 +33,17 @@ class Permanent(PenstockError):
 
 
 class Transient(PenstockError):
-    """This may well succeed later: {why}."""
+    """This may succeed later: {why}."""
 
     code = "temporarily_unavailable"
 
     def __init__(self, *, retry_after: float | None = None, **facts: object) -> None:
-        """`retry_after`: seconds that the other side asked us to wait, where it did."""
+        """Make the error. `retry_after` is the number of seconds that the other side asked us to wait, if it did."""
         self.retry_after = retry_after
         super().__init__(**facts)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _again, (type(self), {"retry_after": self.retry_after, **self.facts})
+        return _rebuild, (type(self), {"retry_after": self.retry_after, **self.facts})
 
 
 class NotYet(Transient):
@@ -63,11 +63,11 @@ class Fenced(PenstockError):
 
 
 class Interrupted(BaseException):
-    """The runtime ends now. Raised in the midst of whatever the task does, which leaves what it holds and says so."""
+    """The runtime ends now. This is raised anywhere within the task, which then releases what it holds."""
 
 
 class Cancelled(Fenced):
-    """Somebody asked for this work to be cancelled."""
+    """The cancel of this work was requested."""
 
     code = "cancelled"
 
@@ -110,26 +110,26 @@ class BeingDeleted(Permanent):
 
 
 class Deleted(Permanent):
-    """Document {document!r} was deleted, and its bytes with it. Add it again to have it back."""
+    """Document {document!r} was deleted, and its bytes with it. Add it again to restore it."""
 
     code = "deleted"
 
 
 class NothingToRetry(Permanent):
-    """Document {document!r} is {status}: there is nothing to retry. What failed or was cancelled can be; to replace it,
-    add the new bytes under its id."""
+    """Document {document!r} is {status}: there is nothing to retry. A document that failed or was cancelled can be
+    retried; to replace one, add the new bytes under its id."""
 
     code = "nothing_to_retry"
 
 
 class NothingToCancel(Permanent):
-    """Document {document!r} is {status}: nothing is under way that could be cancelled. To have it gone, delete it."""
+    """Document {document!r} is {status}: no work is under way that could be cancelled. To remove it, delete it."""
 
     code = "nothing_to_cancel"
 
 
 class CannotRedrive(Permanent):
-    """Dead letter {id} cannot be sent again: {why}. Drop it; a copy is kept."""
+    """Dead letter {id} cannot be sent again: {why}. Drop it: a copy is kept."""
 
     code = "cannot_redrive"
 
@@ -156,7 +156,8 @@ class EmptyFile(Permanent):
 
 
 class UnsupportedType(Permanent):
-    """The file is {found}, which is not read here. Read are: {accepted}. Convert it to one of these and upload that."""
+    """The file is {found}, which cannot be read. Supported are: {accepted}. Convert it to one of these and upload
+    that."""
 
     code = "unsupported_type"
 
@@ -188,7 +189,7 @@ class OutOfTime(Permanent):
 
 class ReaderDied(Permanent):
     """The process that opened the file ended without an answer ({why}). The file is damaged or hostile; save a new
-    copy from a viewer and upload that."""
+    copy in a viewer and upload that."""
 
     code = "reader_died"
 
@@ -221,14 +222,14 @@ class MembersLeft(Transient):
 
 
 class AttemptsUsedUp(Permanent):
-    """It was tried {attempts} times; the last time: {cause}. Mend the cause, then retry the document."""
+    """It was tried {attempts} times; the last time: {cause}. Fix the cause, then retry the document."""
 
     code = "attempts_used_up"
 
 
 class GivenUp(Permanent):
-    """Its message came back again and again, and nobody ever said what became of it ({reason}). Mend the cause (the
-    logs of that time tell), then retry the document."""
+    """Its message was delivered again and again, and no worker ever reported a result ({reason}). Fix the cause (see
+    the logs of that time), then retry the document."""
 
     code = "given_up"
 
@@ -276,27 +277,27 @@ class Unauthorized(Permanent):
 
 
 class RequestTooLarge(TooLarge):
-    """The request is larger than {limit} bytes, the most that its files may have together (PENSTOCK_MAX_FILE_BYTES).
-    Send several files one by one; split a single one, or raise the limit."""
+    """The request is larger than {limit} bytes, the maximum for all of its files together (PENSTOCK_MAX_FILE_BYTES).
+    Send several files one by one, split a single one, or raise the limit."""
 
     code = "request_too_large"
 
 
 class SendByUpload(TooLarge):
-    """The request is larger than {limit} bytes, the most that is taken this way. Ask POST /v1/uploads for a place to
-    send the file to; `penstock add` does that by itself."""
+    """The request is larger than {limit} bytes, the maximum for this way. Ask POST /v1/uploads for a place to send
+    the file to; `penstock add` does that by itself."""
 
     code = "send_by_upload"
 
 
 class UploadMissing(Permanent):
-    """No file came until {until}."""
+    """No file arrived before {until}."""
 
     code = "upload_missing"
 
 
 class UploadStalled(Permanent):
-    """No byte of the upload came for {seconds} seconds, so it was given up. Nothing was accepted; send it again."""
+    """No byte of the upload arrived for {seconds} seconds, so it was ended. Nothing was accepted; send it again."""
 
     code = "upload_stalled"
 

@@ -1,4 +1,4 @@
-"""The ids of tenants and documents: what is one, and which a document gets whose caller gave none."""
+"""The ids of tenants and documents: what makes a valid one, and how an id is derived where the caller gives none."""
 
 from __future__ import annotations
 
@@ -9,24 +9,20 @@ from typing import NewType
 from penstock.domain.errors import BadRequest
 
 TenantId = NewType("TenantId", str)
-
-
 DocumentId = NewType("DocumentId", str)
 
-
 _TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-
-
 _DOCUMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 def tenant_id(text: str) -> TenantId:
-    """
+    """The tenant id that this text is.
+
     Raises:
         BadRequest: it is not 1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit.
     """
     if not is_tenant_id(text):
-        raise BadRequest(why=f"{text!r} is no tenant id: use 1 to 63 of a-z, 0-9 and '-', a letter or digit first.")
+        raise BadRequest(why=f"{text!r} is not a tenant id: use 1 to 63 of a-z, 0-9 and '-', a letter or digit first.")
     return TenantId(text)
 
 
@@ -35,17 +31,18 @@ def is_tenant_id(text: str) -> bool:
 
 
 def document_id(text: str) -> DocumentId:
-    """
+    """The document id that this text is.
+
     Raises:
         BadRequest: it is not 1 to 128 of A-Z, a-z, 0-9, '.', '_' and '-', beginning with a letter or digit.
     """
     if not _DOCUMENT.fullmatch(text):
-        raise BadRequest(
-            why=f"{text!r} is no document id: use 1 to 128 of A-Z, a-z, 0-9, '.', '_' and '-', a letter or digit first."
-        )
+        allowed = "1 to 128 of A-Z, a-z, 0-9, '.', '_' and '-', a letter or digit first"
+        raise BadRequest(why=f"{text!r} is not a document id: use {allowed}.")
     return DocumentId(text)
 
 
 def derived_id(*identity: str) -> DocumentId:
-    """The id of a document whose caller gave none: a hash of what identifies it, the tenant first."""
+    """The id of a document whose caller gave none: 32 hexadecimal digits of the sha256 of what identifies it, tenant
+    first."""
     return DocumentId(hashlib.sha256("\0".join(identity).encode()).hexdigest()[:32])

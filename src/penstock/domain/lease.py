@@ -11,28 +11,33 @@ from penstock.domain.errors import Fenced, Leased
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to work on one stage of one shard, and how often that was tried. A later lease has a higher epoch;
-    a write that names an older one is refused."""
+    """The right to work on one stage of one shard until a time, and how often that was tried.
+
+    A later lease has a higher epoch, and a write that names an older epoch is refused.
+    """
 
     epoch: int = 0
     until: datetime | None = None
+    """When the lease ends. None where nobody holds it."""
     attempts: int = 0
+    """The number of tries that failed, or ended without a word."""
     not_before: datetime | None = None
-    """After a try that failed or has to wait: not before this. A copy of the message has to wait like the message
-    itself (I4)."""
+    """The work may not be taken before this time, because a try failed or has to wait. So a copy of the message waits
+    like the message itself (I4)."""
     deferrals: int = 0
-    """How often it was told to come later since a try failed last."""
+    """The number of times that the work was deferred since the last try that failed."""
     paid: int = 0
-    """Texts that were sent to the embedder by tries of this attempt that were put down."""
+    """The number of texts that tries of this attempt sent to the embedder before they were released."""
 
     def is_alive(self, now: datetime) -> bool:
         return self.until is not None and now < self.until
 
     def acquired(self, now: datetime, length: timedelta) -> Self:
-        """The next lease. One that ended without a word counts as an attempt.
+        """The next lease, which ends `length` from now. If the one before was never released, its holder vanished: that
+        counts as an attempt.
 
         Raises:
-            Leased: another's lease is still alive, or it is to rest.
+            Leased: another holds the lease, or the work has to wait.
         """
         if self.until is not None and self.is_alive(now):
             raise Leased(until=self.until)
@@ -42,10 +47,10 @@ class Lease:
         return replace(self, epoch=self.epoch + 1, until=now + length, attempts=self.attempts + lost, not_before=None)
 
     def held_by(self, epoch: int) -> Self:
-        """This same work, if `epoch` is still the one that holds it.
+        """This same lease, if the holder with this epoch still has it.
 
         Raises:
-            Fenced: it was taken by another, or given back.
+            Fenced: another has taken it, or it was released.
         """
         if self.epoch != epoch or self.until is None:
             raise Fenced
@@ -55,13 +60,13 @@ class Lease:
         return replace(self.held_by(epoch), until=until)
 
     def released(self, epoch: int) -> Self:
-        """Its work is done, or handed back on purpose: no attempt."""
+        """The lease after its work was done, or released on purpose. This does not count as an attempt."""
         return replace(self.held_by(epoch), until=None)
 
-    def failed(self, epoch: int, rest: datetime) -> Self:
-        """A try failed; the next not before `rest`."""
-        return replace(self.held_by(epoch), until=None, attempts=self.attempts + 1, not_before=rest, deferrals=0)
+    def failed(self, epoch: int, not_before: datetime) -> Self:
+        """The lease after a try that failed. The next try may not start before `not_before`."""
+        return replace(self.held_by(epoch), until=None, attempts=self.attempts + 1, not_before=not_before, deferrals=0)
 
-    def deferred(self, epoch: int, rest: datetime) -> Self:
-        """It has to wait; that is no attempt."""
-        return replace(self.held_by(epoch), until=None, not_before=rest, deferrals=self.deferrals + 1)
+    def deferred(self, epoch: int, not_before: datetime) -> Self:
+        """The lease of work that has to wait until `not_before`. This does not count as an attempt."""
+        return replace(self.held_by(epoch), until=None, not_before=not_before, deferrals=self.deferrals + 1)

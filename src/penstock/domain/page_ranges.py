@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Of numbers in ascending order."""
+    """The ranges of these numbers, which are in ascending order."""
     runs: list[tuple[int, int]] = []
     for number in numbers:
         if runs and number == runs[-1][1] + 1:
@@ -17,17 +17,17 @@ def ranges(numbers: Iterable[int]) -> str:
 
 
 def numbers(text: str) -> list[int]:
-    """The numbers of these ranges, which are whole.
+    """The numbers in these ranges, which were not shortened.
 
     Raises:
-        ValueError: it is no list of ranges.
+        ValueError: the text is not a list of ranges.
     """
     runs = (run.partition("-") for run in text.split(",") if text)
     return [number for first, _, last in runs for number in range(int(first), int(last or first) + 1)]
 
 
 def shortened(text: str, longest: int) -> str:
-    """These ranges, cut at a comma to at most `longest` characters, '…' marking the cut."""
+    """These ranges, cut at a comma to at most `longest` characters. '…' marks the cut."""
     if len(text) <= longest:
         return text
     return text[: text.rindex(",", 0, longest)] + ",…"

@@ -16,26 +16,27 @@ class Failure:
     code: str
     message: str
     attempt: int = 0
-    """Which try of its stage and shard it was, from 1."""
+    """The number of the try, of its stage and shard, counted from 1."""
     at: datetime | None = None
 
     def same(self, other: Failure | None) -> bool:
-        """Whether this is the same cause, whenever and at whichever try."""
+        """Whether both have the same cause, whatever their time and try."""
         return other is not None and (self.code, self.message) == (other.code, other.message)
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What a removal found of its document, all of which is gone once it has ended."""
+    """What a removal found of its document. All of it is gone once the removal has ended."""
 
     chunks: int = 0
     objects: int = 0
-    """Keys of the bucket."""
+    """The number of keys in the bucket."""
     versions: int = 0
-    """Of these keys."""
+    """The number of versions of these keys."""
 
     def with_more(self, other: Removal) -> Self:
-        """A try that is cut short has removed some: the next finds the rest, and what was written since."""
+        """This removal together with what a later try found. An earlier try may have removed a part before it was cut
+        short, and more may have been written since; so the greater number counts."""
         return replace(
             self,
             chunks=max(self.chunks, other.chunks),
@@ -46,13 +47,16 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What went in and what came out. Page lists are ranges such as '3,7-9'; long ones are cut, and then
-    `explained` names the stored object that has them whole."""
+    """What went into a document and what came out of it.
+
+    Lists of pages are ranges such as '3,7-9'. A long list is shortened, and then `explained` names the stored object
+    that has it whole.
+    """
 
     kind: str
     engine: str
     paged: bool
-    """False where the format has no pages: what is counted then are the parts it was read in."""
+    """Whether the format has pages. If not, the parts in which it was read are counted as pages."""
     pages: int
     pages_with_text: int
     pages_without_text: str = ""
@@ -60,19 +64,20 @@ class Receipt:
     chunks: int = 0
     vectors: int = 0
     members: int = 0
-    """Of an archive: its files that are documents of their own."""
+    """The number of files of an archive that became documents of their own."""
     embedded: int = 0
-    """Texts that were sent to the embedder for this attempt; the other vectors were known already."""
+    """The number of texts that were sent to the embedder for this attempt. The other vectors were known already."""
     refused: str = ""
-    """Ordinals of chunks that the embedder refused; they are found by words alone."""
+    """The ordinals of the chunks whose texts the embedder refused. They are found by words alone."""
     warnings: tuple[str, ...] = ()
     explained: str | None = None
     seconds: float = 0.0
-    """From acceptance to searchable."""
+    """The time from acceptance until the document was searchable, in seconds."""
 
     @property
     def verdict(self) -> Status:
-        """indexed, where all that went in came out or is explained; else partial, or no_text."""
+        """The status that this receipt gives: indexed where everything that went in came out or is explained, else
+        partial or no_text."""
         if self.pages_damaged or self.refused or self.vectors != self.chunks:
             return Status.PARTIAL
         return Status.INDEXED if self.chunks or self.members else Status.NO_TEXT

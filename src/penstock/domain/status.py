@@ -10,7 +10,7 @@ from penstock.domain.errors import IllegalTransition
 
 
 class Status(StrEnum):
-    """How the newest generation stands. `TRANSITIONS` says what may follow what."""
+    """The status of the newest generation of a document. `TRANSITIONS` says which status may follow which."""
 
     QUEUED = "queued"
     EXTRACTING = "extracting"
@@ -47,13 +47,15 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = MappingProxyType(
         _S.DELETED: frozenset({_S.QUEUED}),
     }
 )
-"""What may follow each status. Staying in one is always allowed: a lease, a mark, a newer generation is not a move."""
+"""The statuses that may follow each status. Staying in a status is always allowed: a lease, a finished shard or a newer
+generation of a queued document does not change it."""
 
 
 def check_move(before: Status, after: Status) -> None:
-    """
+    """Check a change of status against the table.
+
     Raises:
-        IllegalTransition: the table does not allow this move.
+        IllegalTransition: the table does not allow it.
     """
     if after is not before and after not in TRANSITIONS[before]:
         raise IllegalTransition(before=before, after=after)

@@ -1,4 +1,4 @@
-"""What is asked of a worker (a message: ids only) and what a caller polls (a task id)."""
+"""Messages, which ask a worker for one stage of work, and task ids, which a caller polls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Stage(StrEnum):
 
 
 class Lane(StrEnum):
-    """The priority of a document: separate capacity, not an order."""
+    """The lane of a document: queues with workers of their own. Lanes are separate capacity, not an order."""
 
     EXPRESS = "express"
     STANDARD = "standard"
@@ -28,17 +28,17 @@ class Lane(StrEnum):
 
 
 def queue_name(stage: Stage, lane: Lane) -> str:
-    """The queue that a message of this stage and lane travels by. Delete has one lane."""
+    """The name of the queue for messages of this stage and lane. Delete has one queue for all lanes."""
     return stage.value if stage is Stage.DELETE else f"{stage.value}-{lane.value}"
 
 
 QUEUES: tuple[str, ...] = tuple(dict.fromkeys(queue_name(stage, lane) for stage in Stage for lane in Lane))
-"""All stage queues by name."""
+"""The names of all stage queues."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """I1: ids only. `build` and `shard` are given for embed alone."""
+    """A message to a worker. It carries ids only (I1). Only embed has `build` and `shard`."""
 
     stage: Stage
     tenant: str
@@ -60,7 +60,7 @@ class Message:
 
     @classmethod
     def of(cls, stage: Stage, arguments: Mapping[str, object]) -> Self:
-        """The message that these task arguments came from.
+        """The message that has these task arguments.
 
         Raises:
             BadRequest: a field is missing, is not of its type, or does not belong to this stage.
@@ -75,12 +75,13 @@ class Message:
 
 
 class Operation(StrEnum):
-    """What a task does to its document."""
+    """What a task does with its document."""
 
     INGEST = "ingest"
     DELETE = "delete"
     UPLOAD = "upload"
-    """A file is awaited; once it has come, how its ingest stands. Such an id names the upload, not the document."""
+    """The task waits for a file, and then has the state of the file's ingest. Its id names the upload, not the
+    document."""
 
 
 _TASK_ID = re.compile(r"(?P<operation>ingest|delete|upload)-(?P<generation>\d{1,16})-(?P<document>.+)")
@@ -88,8 +89,8 @@ _TASK_ID = re.compile(r"(?P<operation>ingest|delete|upload)-(?P<generation>\d{1,
 
 @dataclass(frozen=True, slots=True)
 class TaskId:
-    """One operation on one generation of a document. No item is stored for it: the record tells its state. Of an upload
-    it is the upload's id, and the moment that it was announced."""
+    """One operation on one generation of a document. No item is stored for a task: the record says its state. The id of
+    an upload task has the id of the upload, and the time of its announcement as the generation."""
 
     operation: Operation
     generation: int
@@ -100,9 +101,10 @@ class TaskId:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """
+        """The task id that this text is.
+
         Raises:
-            NotFound: the text is no task id.
+            NotFound: the text is not a task id.
         """
         match = _TASK_ID.fullmatch(text)
         if match is None:
@@ -111,7 +113,7 @@ class TaskId:
 
 
 class TaskState(StrEnum):
-    """Celery's words for how a task stands."""
+    """The state of a task, in Celery's words."""
 
     PENDING = "PENDING"
     STARTED = "STARTED"

@@ -1,4 +1,4 @@
-"""The awaited upload: what a caller said of a file that it will itself send to the bucket."""
+"""The awaited upload: a file that a caller has announced, and sends to the bucket by itself."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from penstock.domain.task import Lane, Operation, TaskId
 UploadId = NewType("UploadId", str)
 
 LARGEST = 5_000_000_000
-"""Bytes. S3 takes 5 GB by one POST, and copies as much by one request."""
+"""The maximum size of a file, in bytes. S3 takes 5 GB by one POST, and copies 5 GB by one request."""
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitedUpload:
-    """An item of its own, from the moment that it is announced until its `ends`. Changed once: by the S3 event of its
-    file, which says what it became."""
+    """An announced upload. It is an item of its own until `expires_at`. It is changed once, by the S3 event of its
+    file."""
 
     tenant: TenantId
     id: UploadId
     document: DocumentId
-    """What its bytes will be: known from the beginning."""
+    """The document that the file will be. Its id is known from the start."""
     name: str
     size: int
     content_type: str
     source: str
     announced: datetime
     post_until: datetime
-    """Until when S3 takes the file."""
+    """When S3 stops accepting the file."""
     expires_at: datetime
-    """When nothing is known of it any more."""
+    """When the upload is forgotten."""
     lane: Lane = Lane.STANDARD
     metadata: Mapping[str, str] = field(default_factory=dict)
     sha256: str | None = None
-    """As the caller says; the policy binds it, so S3 has checked it."""
+    """The sha256 that the caller announced, in hexadecimal. The POST policy names it, so S3 has checked it."""
     generation: int | None = None
-    """Which one of its document it became, or was already; None while the file is awaited."""
+    """The generation of its document that the file became, or was already. None while the file is awaited."""
     sequencer: str | None = None
-    """Of the S3 event that has been seen to, the latest."""
+    """The sequencer of the latest S3 event that was handled."""
 
     @property
     def key(self) -> str:
-        """Where the file is to be sent."""
+        """The key that the file is sent to."""
         return f"uploads/{self.tenant}/{self.id}/file"
 
     @property

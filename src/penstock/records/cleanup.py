@@ -7,14 +7,14 @@ from contextlib import suppress
 from penstock.domain.build import Build
 from penstock.domain.document import BuildId, Document
 from penstock.domain.errors import Conflict
-from penstock.ports import Change
+from penstock.records.compare_and_set import delete_build
 from penstock.records.work_files import FOLDERS, attempts_in, discard, shard_folder
 from penstock.services import Services
 
 
 def clear_stale(services: Services, record: Document) -> None:
-    """Remove what no reader sees of a record whose attempt has ended: older pairs, and attempts that came to nothing.
-    What a later attempt may be writing by now is newer than all of these, and stays."""
+    """Remove from the index what no reader sees of a record whose attempt has ended: older builds, and attempts that
+    failed. A later attempt may be writing already; its chunks are newer than all of these, and stay."""
     end = BuildId(record.generation, record.build + 1)
     services.index.clear(
         record.tenant, record.id, older_than=end, but=record.active.build_id if record.active else None
@@ -22,25 +22,29 @@ def clear_stale(services: Services, record: Document) -> None:
 
 
 def clear_files(services: Services, record: Document) -> None:
-    """Remove the work files and receipts of a record whose attempt has ended, but for the receipt of the active pair.
-    Like the chunks, bounded by the newest attempt: what a later one writes stays."""
+    """Remove the work files and receipts of a record whose attempt has ended, except the receipt of the active build.
+    What a later attempt writes stays.
+
+    Raises:
+        Conflict: the build item was changed meanwhile.
+    """
     tenant, shown = record.tenant, record.active.build_id if record.active else None
-    for room in FOLDERS:
-        for build_id, place in attempts_in(services, record, room):
-            if build_id <= record.build_id and (room, build_id) != ("receipts", shown):
-                discard(services, tenant, place)
+    for folder in FOLDERS:
+        for build_id, location in attempts_in(services, record, folder):
+            if build_id <= record.build_id and (folder, build_id) != ("receipts", shown):
+                discard(services, tenant, location)
     build = services.documents.read_build(tenant, record.id, record.build_id)
     if build is not None:
-        services.documents.write(tenant, Change(build, None))
+        delete_build(services, build)
 
 
 def remove_work_files(services: Services, built: Document, build: Build) -> None:
-    """Work files and the build item have done their work. The item goes last: while it is there, the message that comes
-    again is for this. What is left behind even so, lifecycle and TTL remove.
+    """Remove the work files of a published build, and its build item. The item goes last: while it is there, a
+    redelivered message removes them again. What is left even so, the bucket's lifecycle and the table's TTL remove.
 
     Raises:
         Transient: they are not removed.
     """
     services.objects.remove_all(built.tenant, shard_folder(built))
-    with suppress(Conflict):  # another does the same
-        services.documents.write(built.tenant, Change(build, None))
+    with suppress(Conflict):  # another worker removes it
+        delete_build(services, build)

@@ -16,17 +16,18 @@ log = logging.getLogger(__name__)
 
 
 def send_extract(services: Services, queued: Document) -> None:
-    """Send the message of a record that was written before."""
+    """Send the extract message of a record that was written before.
+
+    Where the queue does not answer, the document is accepted all the same: the sweep sends the message (I6)."""
     try:
         services.queue.send(Message(Stage.EXTRACT, queued.tenant, queued.id, queued.generation), queued.lane)
     except Transient:
-        # The record stands, so the document is accepted: the sweep sends its message when it falls due (I6).
         log.warning("no message sent; the sweep will", extra={"tenant": queued.tenant, "document": queued.id})
 
 
 def requeued(record: Document, now: datetime, limits: Limits) -> Document:
-    """The record with a new attempt. Who works on the one before is fenced, and still may write until a lease's end.
-    What that one failed of is history."""
+    """The record with a new attempt. A worker on the attempt before is fenced, but may still write to the index until
+    its lease ends. The failure of that attempt moves to the history."""
     return record.moved(
         Status.QUEUED,
         accepted=now,

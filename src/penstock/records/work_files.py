@@ -1,4 +1,4 @@
-"""Shards: chunks that wait in the bucket for their embedding, so that no message carries text (I1)."""
+"""Work files: the shards that wait in the bucket for their embedding, so that no message carries text (I1)."""
 
 from __future__ import annotations
 
@@ -16,60 +16,60 @@ from penstock.domain.ids import TenantId
 from penstock.domain.task import Message, Stage
 from penstock.services import Services
 
-_KEY = 4  # slashes in the key of a receipt; a work file lies in a folder of its build
+FOLDERS = ("work", "receipts")
+"""The folders of the bucket that an attempt writes to. A shard is stored at
+`work/{tenant}/{document}/{generation}/{build}/{shard}.json`, and the long lists of a receipt are stored at
+`receipts/{tenant}/{document}/{generation}/{build}.json`."""
+_SLASHES_OF_A_RECEIPT = 4
 
 
 def shard_folder(record: Document) -> str:
-    """Where the shards of the newest build wait."""
+    """The folder of the shards of the newest build."""
     return f"work/{record.tenant}/{record.id}/{record.generation}/{record.build}/"
 
 
-FOLDERS = ("work", "receipts")
-"""What an attempt writes into the bucket: `{room}/{tenant}/{document}/{generation}/{build}…`."""
-
-
-def attempts_in(services: Services, record: Document, room: str) -> Iterator[tuple[BuildId, str]]:
-    """Whose files there are of this document, and where: a folder, or a key."""
+def attempts_in(services: Services, record: Document, folder: str) -> Iterator[tuple[BuildId, str]]:
+    """The builds of this document that have files in this folder, each with the location of its files."""
     last = ""
-    for each in services.objects.listed(record.tenant, f"{room}/{record.tenant}/{record.id}/"):
+    for each in services.objects.listed(record.tenant, f"{folder}/{record.tenant}/{record.id}/"):
         build_id = build_id_of_key(each.key)
-        place = location_of_key(each.key)
-        if build_id is not None and place != last:
-            yield build_id, place
-        last = place
+        location = location_of_key(each.key)
+        if build_id is not None and location != last:
+            yield build_id, location
+        last = location
 
 
 def location_of_key(key: str) -> str:
-    """What goes together with this file: the folder of its build; a receipt is alone."""
-    return key if key.count("/") == _KEY else key.rpartition("/")[0] + "/"
+    """The location of all files of a build, by the key of one of them: its folder, or the key of a receipt."""
+    return key if key.count("/") == _SLASHES_OF_A_RECEIPT else key.rpartition("/")[0] + "/"
 
 
-def discard(services: Services, tenant: TenantId, place: str) -> None:
-    """Remove a folder, or a key."""
-    if place.endswith("/"):
-        services.objects.remove_all(tenant, place)
+def discard(services: Services, tenant: TenantId, location: str) -> None:
+    """Remove the files at this location."""
+    if location.endswith("/"):
+        services.objects.remove_all(tenant, location)
     else:
-        services.objects.remove(tenant, place)
+        services.objects.remove(tenant, location)
 
 
 def build_id_of_key(key: str) -> BuildId | None:
-    """Whose file this is; None where it is in none of the rooms."""
+    """The build that a file belongs to. None where the key is not one of an attempt's."""
     _, _, _, generation, build = (key.split("/") + [""] * 2)[:5]
     number = build.removesuffix(".json")
     return BuildId(int(generation), int(number)) if generation.isdecimal() and number.isdecimal() else None
 
 
 def save_shard(services: Services, record: Document, shard: int, chunks: Sequence[Chunk], *, paged: bool) -> None:
-    """Under a key that derives from identity (I3): saved twice, it is the same object."""
+    """Save a shard under a key that derives from identity (I3): saved twice, it is the same object."""
     body = orjson.dumps({"paged": paged, "chunks": [asdict(chunk) for chunk in chunks]})
     services.objects.put(record.tenant, _key(record, shard), BytesIO(body), content_type="application/json")
 
 
 def load_shard(services: Services, record: Document, shard: int) -> tuple[list[Chunk], bool]:
-    """The chunks, and whether their format has pages.
+    """The chunks of a shard, and whether their format has pages.
 
     Raises:
-        OriginalMissing: it was removed: the build is published, or given up.
+        OriginalMissing: the shard was removed, because its build is published or was given up.
         Transient: the bucket did not answer.
     """
     with services.objects.get(record.tenant, _key(record, shard)) as blocks:
@@ -78,7 +78,7 @@ def load_shard(services: Services, record: Document, shard: int) -> tuple[list[C
 
 
 def send_shards(services: Services, record: Document, build: Build) -> None:
-    """Ask for the embedding of every shard that is not done."""
+    """Send the embed message of every shard that is not done."""
     for shard in build.unfinished:
         services.queue.send(embed_message(record, shard), record.lane)
 
@@ -89,7 +89,7 @@ def embed_message(record: Document, shard: int) -> Message:
 
 
 def _chunk(*, section: list[str], breaks: list[tuple[int, int]], **fields: Any) -> Chunk:
-    """JSON has no tuples."""
+    """The chunk of these fields. JSON has no tuples, so lists become tuples again."""
     return Chunk(section=tuple(section), breaks=tuple((offset, page) for offset, page in breaks), **fields)
 
 

@@ -102,7 +102,9 @@ def test_an_interrupted_shard_is_put_down_and_what_it_paid_for_is_in_the_receipt
 def test_a_shard_whose_time_is_over_hands_back_after_each_batch_and_comes_to_its_end(world: World) -> None:
     received, message = shard_message(world)
     outcomes = [run_until(world, message, lambda: StopRequest("a test may")) for _ in range(2)]
-    assert outcomes[0] == Redeliver(timedelta(0), "The time of this run is over. The next run continues where this one stopped.")
+    assert outcomes[0] == Redeliver(
+        timedelta(0), "The time of this run is over. The next run continues where this one stopped."
+    )
     assert outcomes[1] == Done()
     world.drain()
     assert is_whole(world, received)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from penstock.adapters.opensearch.server import Body
-from penstock.domain.chunk import Chunk, Entry, Space, TextHash, Vector, labels, unlabelled
+from penstock.domain.chunk import Chunk, Entry, Space, TextHash, Vector, labels, metadata_of
 from penstock.domain.document import BuildId
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.search.words import exact_words, terms_of
@@ -162,7 +162,7 @@ def entry_of(source: Mapping[str, Any]) -> Entry:
         name=source["name"],
         source=source["source"],
         paged=source["paged"],
-        metadata=unlabelled(source["metadata"]),
+        metadata=metadata_of(source["metadata"]),
     )
 
 

@@ -22,7 +22,7 @@ from penstock.domain.chunk import (
     TextHash,
     Vector,
     labels,
-    unlabelled,
+    metadata_of,
 )
 from penstock.domain.document import BuildId
 from penstock.domain.ids import DocumentId, TenantId, tenant_id
@@ -238,7 +238,7 @@ def _entries(db: sqlite3.Connection, rows: Collection[int]) -> Iterator[tuple[in
             name=row["name"],
             source=row["source"],
             paged=bool(row["paged"]),
-            metadata=unlabelled(json.loads(row["metadata"])),
+            metadata=metadata_of(json.loads(row["metadata"])),
         )
         yield row["row"], entry
 
