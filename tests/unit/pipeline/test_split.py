@@ -243,3 +243,9 @@ def test_where_the_reading_ahead_ends_moves_no_cut() -> None:
     for blanks in (1_000, 7_777, 30_001):
         shifted = {chunk.text for chunk in chunks_of([Page(1, " " * blanks + text)])}
         assert len(whole - shifted) <= 1, "only the first chunk may begin with them"
+
+
+def test_the_worked_example_of_the_splitter_is_true() -> None:
+    pages = [Page(1, "aaa. b. ccc d. end", (Section(12, ("Heading",)),))]
+    cores = [chunk.text for chunk in split(pages, largest=10, overlap=0, fits=lambda text: True)]
+    assert cores == ["aaa. ", "b. ccc ", "d. end"]
