@@ -61,7 +61,7 @@ def _see_to(services: Services, tenant: TenantId, *, fix: bool, as_json: bool) -
         refusal = None
         if fix and finding.remedy:
             try:
-                finding.mend()
+                finding.repair()
                 mended += 1
             except Transient:
                 raise  # the next would fare no better

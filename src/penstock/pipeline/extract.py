@@ -104,7 +104,7 @@ def _read_and_cut(services: Services, claim: Claim, path: Path, sha256: str) -> 
             written = before.written if before else 0
             total = _send_shards(services, claim, tally, chain(first, following, found), written)
     receipt = tally.receipt()
-    taking.drop_others()
+    taking.remove_others()
     if several:
         _declare(services, claim, total, receipt, sha256)
     else:
@@ -295,13 +295,13 @@ class _Tally:
     def take(self, member: Member, taking: MemberReceiver) -> None:
         """
         Raises:
-            Fenced, HandedOn, OutOfTime, Transient: as for `MemberReceiver.take`.
+            Fenced, HandedOn, OutOfTime, Transient: as for `MemberReceiver.receive`.
         """
         if self.reporter is not None:
             self.reporter.report_progress(self.pages, self.reading.pages)
         self.pages += 1
         try:
-            taking.take(member)
+            taking.receive(member)
         except TooLarge as error:
             said = label("/".join(member.path))
             self._lost(Page(member.number, "", problem=f"{said}: {error}"))

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from penstock.documents.progress import progress, task, whole
+from penstock.documents.progress import progress, task, with_full_lists
 from penstock.domain.build import Build
 from penstock.domain.errors import NotFound, PasswordRequired, Transient
 from penstock.domain.ids import TenantId
@@ -179,7 +179,7 @@ def test_long_lists_of_a_receipt_are_kept_beside_the_record_and_shown_whole():
     assert record.receipt is not None
     assert len(record.receipt.pages_without_text) <= 502
     assert record.receipt.pages_without_text.endswith(",…")
-    shown = whole(world.services, record).receipt
+    shown = with_full_lists(world.services, record).receipt
     assert shown is not None
     assert shown.pages_without_text == ",".join(str(page) for page in range(1, 401, 2))
     world.delete(received)

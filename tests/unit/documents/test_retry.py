@@ -12,7 +12,7 @@ from penstock.domain.document import REMEMBERED, Document
 from penstock.domain.errors import BeingDeleted, Deleted, NotFound, NothingToRetry, PasswordRequired, Transient
 from penstock.domain.status import Status
 from penstock.domain.task import TaskState
-from penstock.operations.dead_letters import Settled, settle
+from penstock.operations.dead_letter_handling import Settled, settle
 from tests.support.world import TENANT, World, prose
 
 

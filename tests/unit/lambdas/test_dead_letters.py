@@ -13,7 +13,7 @@ from penstock.domain.errors import Transient
 from penstock.domain.ids import derived_id
 from penstock.domain.status import Status
 from penstock.lambdas.dead_letters import make_handler
-from penstock.operations.dead_letters import Settled, settle
+from penstock.operations.dead_letter_handling import Settled, settle
 from penstock.records.leases import take_embed, take_extract
 from tests.support.lambdas import Invocation, sample
 from tests.support.world import TENANT, World, prose

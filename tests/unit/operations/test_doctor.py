@@ -26,7 +26,8 @@ from penstock.domain.lease import Lease
 from penstock.domain.receipt import Receipt
 from penstock.domain.status import Status
 from penstock.domain.task import Lane
-from penstock.operations.doctor import Kind, examine
+from penstock.operations.doctor import examine
+from penstock.operations.doctor_checks import Kind
 from penstock.operations.external_sort import sorted_on_disk
 from penstock.ports import Change, Listed
 from penstock.services import Services
@@ -57,7 +58,7 @@ def kinds(world: World) -> list[tuple[Kind, str]]:
 def mend(world: World) -> None:
     for finding in examine(world.services, TENANT):
         if finding.remedy is not None:
-            finding.mend()
+            finding.repair()
     world.drain()
 
 
@@ -213,7 +214,7 @@ def test_what_comes_between_the_look_and_the_mending_is_kept(world: World, kind:
     )
     assert received is not None
     try:
-        finding.mend()
+        finding.repair()
     except Fenced:
         assert dropped
     world.drain()

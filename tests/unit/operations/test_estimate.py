@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from penstock.cli.main import app
 from penstock.domain.errors import PasswordRequired
-from penstock.operations.cost import Way, beside, listed_prices, requests_of
+from penstock.operations.cost import Way, indirect_requests, listed_prices, requests_of
 from penstock.operations.estimate import estimate
 from penstock.reading.sandbox.reader import ChildReader
 from penstock.services import Limits
@@ -74,7 +74,7 @@ def test_requests_grow_linearly_with_the_shards() -> None:
 def test_every_request_has_a_price(way: Way, shards: int) -> None:
     prices = listed_prices()
     assert prices.of_requests(requests_of(way, shards)) > 0
-    assert prices.of_requests(beside(way, shards)) > 0
+    assert prices.of_requests(indirect_requests(way, shards)) > 0
 
 
 def test_dollars_are_what_the_list_says() -> None:
