@@ -1,4 +1,4 @@
-"""Uploads that are awaited: announced by a caller, sent to the bucket, begun by S3's event."""
+"""Awaited uploads: announced by a caller, sent to the bucket, and received at S3's event."""
 
 from __future__ import annotations
 
