@@ -19,8 +19,8 @@ from penstock.domain.chunk import Chunk, Count, Entry, IndexQuery, Space, Vector
 from penstock.domain.document import BuildId
 from penstock.domain.errors import Misconfigured, Refused, Transient
 from penstock.domain.ids import DocumentId, TenantId
-from penstock.operations.doctor import examine
-from penstock.operations.doctor_checks import Kind
+from penstock.operations.doctor.case import Kind
+from penstock.operations.doctor.examine import examine
 from penstock.services import Limits
 from tests.support.fakes.embedder import FakeEmbedder
 from tests.support.plan import Plan

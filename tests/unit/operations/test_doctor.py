@@ -26,8 +26,8 @@ from penstock.domain.lease import Lease
 from penstock.domain.receipt import Receipt
 from penstock.domain.status import Status
 from penstock.domain.task import Lane
-from penstock.operations.doctor import examine
-from penstock.operations.doctor_checks import Kind
+from penstock.operations.doctor.case import Kind
+from penstock.operations.doctor.examine import examine
 from penstock.operations.external_sort import sorted_on_disk
 from penstock.ports import Change, Listed
 from penstock.services import Services

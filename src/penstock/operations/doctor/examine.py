@@ -5,19 +5,22 @@ length. The lists are of three different moments, and the tenant's documents cha
 wrong is looked at again, as it is now, before it is reported. Repairs use only the functions that everybody else uses,
 and each of these reads the record once more (I2).
 
-`doctor_facts.py` gathers the facts; `doctor_checks.py` says what is wrong with them.
+`facts.py` gathers the facts; `document_checks.py` and `orphan_checks.py` have a check for each kind of finding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import islice
 
 from penstock.domain.document import Document
 from penstock.domain.ids import DocumentId, TenantId, is_tenant_id
 from penstock.domain.status import Status
-from penstock.operations.doctor_checks import Case, Finding, findings_of, unheard_uploads
-from penstock.operations.doctor_facts import Facts, current_facts, gathered_facts
+from penstock.operations.doctor.case import Case, Check, Finding, Kind, is_settled, receive_found
+from penstock.operations.doctor.document_checks import CHECKS_OF_DOCUMENT, CHECKS_WHILE_DELETING
+from penstock.operations.doctor.facts import Facts, current_facts, gathered_facts
+from penstock.operations.doctor.orphan_checks import CHECKS_WITHOUT_DOCUMENT
 from penstock.operations.external_sort import RUN
 from penstock.services import Services
 
@@ -53,9 +56,9 @@ def examine(services: Services, tenant: TenantId, *, run: int = RUN) -> Iterator
             archives = {record.container for record in records.values() if record.container} - records.keys()
             records = {**records, **services.documents.read_many(tenant, sorted(archives))}
             for facts in batch:
-                if findings_of(_case(services, tenant, facts, records)):
+                if _findings(_case(services, tenant, facts, records)):
                     yield from _looked_at_again(services, tenant, facts)
-    yield from unheard_uploads(services, tenant)
+    yield from _uploads(services, tenant)
 
 
 def _looked_at_again(services: Services, tenant: TenantId, facts: Facts) -> list[Finding]:
@@ -69,7 +72,7 @@ def _looked_at_again(services: Services, tenant: TenantId, facts: Facts) -> list
             records = {} if after is None else {after.id: after}
             if after is not None and after.container is not None:
                 records |= services.documents.read_many(tenant, [after.container])
-            return findings_of(_case(services, tenant, current, records))
+            return _findings(_case(services, tenant, current, records))
     return []
 
 
@@ -79,3 +82,31 @@ def _case(services: Services, tenant: TenantId, facts: Facts, records: Mapping[D
     archive = records.get(container) if container else None
     archive_gone = container is not None and (archive is None or archive.status is Status.DELETED)
     return Case(services, tenant, facts, record, archive_gone=archive_gone)
+
+
+def _findings(case: Case) -> list[Finding]:
+    """What is wrong with this document."""
+    return [
+        Finding(kind, case.facts.id, problem.what, problem.remedy, problem.repair)
+        for kind, check in _checks_for(case.record).items()
+        for problem in check(case)
+    ]
+
+
+def _checks_for(record: Document | None) -> Mapping[Kind, Check]:
+    if record is None or record.status is Status.DELETED:
+        return CHECKS_WITHOUT_DOCUMENT
+    return CHECKS_WHILE_DELETING if record.status is Status.DELETING else CHECKS_OF_DOCUMENT
+
+
+def _uploads(services: Services, tenant: TenantId) -> Iterator[Finding]:
+    """Files that were uploaded and not received. A file that is received leaves `uploads/` within moments."""
+    for each in services.objects.listed(tenant, f"uploads/{tenant}/"):
+        if each.latest and not each.marker and is_settled(each, services.clock()):
+            yield Finding(
+                Kind.ARRIVAL_UNHEARD,
+                each.key,
+                "this upload has arrived, but its event has not",
+                "receive it, or remove it if it is not awaited any more",
+                partial(receive_found, services, each),
+            )
