@@ -17,7 +17,7 @@ from pathlib import Path
 from textwrap import fill
 
 from penstock.local.template import read_template
-from penstock.operations.cost import Requests, Way, beside, listed_prices, requests_of
+from penstock.operations.cost import Requests, Way, indirect_requests, listed_prices, requests_of
 from penstock.operations.estimate import Estimate, estimate
 from penstock.reading.sandbox.reader import ChildReader
 from penstock.services import Limits
@@ -152,7 +152,7 @@ def _estimated(pages: int) -> Estimate:
 
 def _billed(way: Way, shards: int) -> Requests:
     """Also what no program of ours sends."""
-    return _sum(requests_of(way, shards), beside(way, shards))
+    return _sum(requests_of(way, shards), indirect_requests(way, shards))
 
 
 def _sum(one: Requests, other: Requests) -> Requests:

@@ -12,7 +12,7 @@ from functools import cache
 from penstock.domain.document import Document
 from penstock.domain.ids import DocumentId
 from penstock.domain.status import FINAL, PUBLISHED, Status
-from penstock.operations.doctor import examine
+from penstock.operations.doctor.examine import examine
 from penstock.records.shard_lease import last_shard_lease
 from penstock.services import Limits
 from penstock.wiring import now

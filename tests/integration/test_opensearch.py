@@ -19,7 +19,8 @@ from penstock.domain.chunk import Chunk, Count, Entry, IndexQuery, Space, Vector
 from penstock.domain.document import BuildId
 from penstock.domain.errors import Misconfigured, Refused, Transient
 from penstock.domain.ids import DocumentId, TenantId
-from penstock.operations.doctor import Kind, examine
+from penstock.operations.doctor.case import Kind
+from penstock.operations.doctor.examine import examine
 from penstock.services import Limits
 from tests.support.fakes.embedder import FakeEmbedder
 from tests.support.plan import Plan
@@ -233,7 +234,7 @@ def test_what_the_index_lost_is_found_and_indexed_again(server: RecordingServer,
     paid = len(embedder.embedded)
     (finding,) = examine(world.services, TENANT)
     assert (finding.kind, finding.document) == (Kind.COUNTS_DIFFER, "one")
-    finding.mend()
+    finding.repair()
     world.drain()
     world.clock.pass_time(world.limits.lease)
     world.sweep()

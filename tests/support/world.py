@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
 from penstock.documents.cancel import request_cancel
-from penstock.documents.receive import ObjectEvent, Received, Upload, receive_object, receive_upload
+from penstock.documents.object_events import ObjectEvent, receive_object
+from penstock.documents.receive import Received, Upload, receive_upload
 from penstock.documents.remove import request_removal
 from penstock.documents.retry import request_retry
 from penstock.domain.chunk import Count, Entry

@@ -25,8 +25,8 @@ from penstock.api.models import (
 )
 from penstock.api.openapi import answers, invalid, moment, together
 from penstock.documents.cancel import request_cancel
-from penstock.documents.listing import Place, list_documents
-from penstock.documents.progress import progress, whole
+from penstock.documents.listing import Cursor, list_documents
+from penstock.documents.progress import progress, with_full_lists
 from penstock.documents.remove import request_removal
 from penstock.documents.retry import request_retry
 from penstock.domain.document import Document, Original
@@ -149,7 +149,7 @@ def get_documents(
 )
 def get_document(document: Id, tenant: Caller, services: Given) -> DocumentDetail:
     """Its status, how far it is, its receipt or its error, and what readers find of it now."""
-    record = whole(services, _read(services, tenant, document))
+    record = with_full_lists(services, _read(services, tenant, document))
     task = TaskId(Operation.INGEST, record.generation, record.id)
     return DocumentDetail.of(record, progress(services, record), str(task))
 
@@ -286,12 +286,12 @@ def _original(record: Document, generation: int | None) -> Original | None:
     return record.original if generation in {None, record.generation} else None
 
 
-def _cursor(place: Place) -> str:
+def _cursor(place: Cursor) -> str:
     accepted, document = place
     return base64.urlsafe_b64encode(f"{accepted.isoformat()}~{document}".encode()).decode().rstrip("=")
 
 
-def _place(cursor: str) -> Place:
+def _place(cursor: str) -> Cursor:
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
         accepted, document = text.split("~", 1)

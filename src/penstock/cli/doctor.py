@@ -38,7 +38,7 @@ def doctor(
     """
     asked = tenant_id(tenant) if tenant else None
     services = operators_services()
-    from penstock.operations.doctor import all_tenants  # noqa: PLC0415 - boto3 and numpy: not for --help
+    from penstock.operations.doctor.examine import all_tenants  # noqa: PLC0415 - boto3 and numpy: not for --help
 
     tenants = [asked] if asked else all_tenants(services)
     if not tenants and not as_json:
@@ -49,7 +49,7 @@ def doctor(
 
 def _see_to(services: Services, tenant: TenantId, *, fix: bool, as_json: bool) -> bool:
     """Whether nothing is wrong with this tenant's, or not any more."""
-    from penstock.operations.doctor import examine  # noqa: PLC0415 - see above
+    from penstock.operations.doctor.examine import examine  # noqa: PLC0415 - see above
 
     found: Counter[str] = Counter()
     mended = 0
@@ -61,7 +61,7 @@ def _see_to(services: Services, tenant: TenantId, *, fix: bool, as_json: bool) -
         refusal = None
         if fix and finding.remedy:
             try:
-                finding.mend()
+                finding.repair()
                 mended += 1
             except Transient:
                 raise  # the next would fare no better

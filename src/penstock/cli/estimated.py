@@ -12,7 +12,7 @@ from penstock.cli.printing import readable
 from penstock.documents.file_names import accepted_type
 from penstock.domain.errors import TypeNotAccepted
 from penstock.domain.provider_budget import BYTES_PER_TOKEN
-from penstock.operations.cost import Prices, Way, beside, listed_prices, requests_of
+from penstock.operations.cost import Prices, Way, indirect_requests, listed_prices, requests_of
 from penstock.operations.estimate import Estimate, estimate
 from penstock.reading.sandbox.reader import ChildReader
 from penstock.services import Limits
@@ -40,7 +40,7 @@ class _File:
         shards = self.estimate.shards
         return {
             "requests": prices.of_requests(requests_of(self.way, shards))
-            + prices.of_requests(beside(self.way, shards)),
+            + prices.of_requests(indirect_requests(self.way, shards)),
             "compute": prices.of_lambda(self.estimate.seconds * _EXTRACT_GIGABYTES),
             "embedding": 0.0 if model == LOCAL else prices.of_tokens(model, self.estimate.tokens),
         }

@@ -1,4 +1,4 @@
-"""Await an upload: say where a file is to be sent, and keep what was said of it until it comes."""
+"""Await an upload: give out the form that a file is to be posted with, and store what was announced until it comes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from penstock.services import Services
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """A file that somebody wants to send to the bucket by itself."""
+    """A file that a caller wants to send directly to the bucket."""
 
     name: str
     size: int
     content_type: str
     sha256: str | None
-    """In hexadecimal, where it is known."""
+    """The SHA-256 of the bytes in hexadecimal, if the caller gave it."""
 
 
 def await_upload(
@@ -36,11 +36,12 @@ def await_upload(
     metadata: Mapping[str, str],
     seconds: int,
 ) -> tuple[AwaitedUpload, PostPolicy]:
-    """The item, and the form that S3 will take for so many seconds. Nothing of it is a document before the file is
-    there: then S3's event begins its record.
+    """Store the awaited upload, and return it with the form that S3 accepts for this many seconds. It is no document
+    until the file is in the bucket: S3's event then creates the record.
 
-    Without a `document`, its id is the one that the same bytes have by HTTPS if their sha256 is given; else it is
-    that of the upload.
+    Args:
+        document: the id of the document. If it is None and the sha256 is known, the id is the one that the same bytes
+            would have by HTTPS; otherwise it is the id of the upload.
 
     Raises:
         Transient: a service did not answer; nothing is awaited.
@@ -59,7 +60,7 @@ def await_upload(
         source=source,
         announced=now,
         post_until=expires,
-        # An event may wait in its queue, and whoever polls may come late: as long as a tombstone is kept.
+        # S3's event may wait in its queue, and a caller may poll late: the item is kept as long as a tombstone.
         expires_at=expires + services.limits.keep_tombstone,
         lane=lane,
         metadata=dict(metadata),

@@ -1,4 +1,4 @@
-"""API keys: made once, shown once, stored as a hash."""
+"""API keys: a key is created once, shown once, and stored as a hash."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ PREFIX = "psk"
 
 
 def create_key(services: Services, tenant: TenantId, label: str) -> str:
-    """A new key, whole: `psk.{tenant}.{id}.{secret}`. It cannot be shown again. The tenant stands in it, so that even
-    the look-up of a key begins with a tenant (I10); the secret has 256 bits, so a plain hash of it is enough."""
+    """Create a key and return it in full: `psk.{tenant}.{id}.{secret}`. It cannot be shown again. The key names its
+    tenant, so that even its look-up begins with a tenant (I10). The secret has 256 bits, so a plain hash is enough."""
     key, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     services.keys.store(ApiKey(tenant, key, _hash(secret), label, services.clock()))
     return f"{PREFIX}.{tenant}.{key}.{secret}"
 
 
 def tenant_of_key(services: Services, text: str) -> TenantId | None:
-    """Whom the key belongs to; None where it is no key of ours, unknown or revoked."""
+    """The tenant that the key belongs to. It is None if the text is not a Penstock key, or the key is unknown or
+    revoked."""
     parts = text.split(".")
     if len(parts) != 4 or parts[0] != PREFIX or not parts[2]:  # noqa: PLR2004 - the four parts above
         return None

@@ -1,9 +1,9 @@
-"""Members: the files of an archive, each a document of its own, received by the verb that receives an upload.
+"""Members: the files of an archive. Each becomes a document of its own, received by the same function as an upload.
 
-A member's id begins with what its archive's id comes to, and so does the key of its original. So all that were ever
-taken of an archive are found by one listing of the bucket, whoever died in the midst of taking them: the object is
-there before its record. Their originals carry the archive's generation as the sequencer: like S3's events, what an
-older one has to say is known as old (I2)."""
+The id of a member begins with a prefix that is derived from the archive's id, and so does the key of its original. One
+listing of the bucket therefore finds every member that was ever received, even if the worker died while receiving them:
+the object is stored before its record. The originals carry the archive's generation as their sequencer: as with S3's
+events, what comes from an older generation of the archive is recognised as out of date (I2)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from tempfile import TemporaryFile
 
-from penstock.documents.receive import Upload, after_removal, receive_upload
-from penstock.documents.remove import receive_removal, remove
-from penstock.domain.document import Document, Original
+from penstock.documents.file_names import LONGEST_NAME
+from penstock.documents.receive import Received, Upload, receive_upload, retry_after_removal
+from penstock.documents.remove import receive_removal, remove, removed_original
+from penstock.domain.document import Document
 from penstock.domain.errors import BeingDeleted, MembersLeft, OutOfTime, TooLarge
 from penstock.domain.ids import DocumentId, TenantId, derived_id
 from penstock.domain.status import Status
@@ -27,58 +28,59 @@ from penstock.records.document_lease import DocumentLease
 from penstock.services import Services
 
 _PREFIX = 16
-_SOON, _LATE = 2, 60
-"""Seconds until it is looked again whether all members are gone: soonest, and of very many."""
+"""The length of the prefix that the ids of an archive's members share, in characters, without its hyphen."""
+_SHORTEST_WAIT, _LONGEST_WAIT = 2, 60
+"""Seconds before the delete stage looks again whether all members are gone: for few members, and for very many."""
 _BATCH = 100
-"""Records that are read at once."""
-_LONGEST_NAME = 255
-"""Bytes of UTF-8, as of every other name."""
-_CUT = "..."
+"""The number of records that are read at once."""
+_ELLIPSIS = "..."
 
 
 def member_id(tenant: TenantId, container: DocumentId, path: Sequence[str]) -> DocumentId:
-    """I3: the same file of the same archive is the same document."""
-    return DocumentId(f"{_prefix(tenant, container)}{derived_id(tenant, container, *path)}")
+    """The same file of the same archive is always the same document (I3)."""
+    return DocumentId(f"{_id_prefix(tenant, container)}{derived_id(tenant, container, *path)}")
 
 
-def _prefix(tenant: TenantId, container: DocumentId) -> str:
+def _id_prefix(tenant: TenantId, container: DocumentId) -> str:
     return f"{derived_id(tenant, container)[:_PREFIX]}-"
 
 
 def member_name(archive: str, path: Sequence[str]) -> str:
-    """As it is shown, and cited; of a long one the beginning and the end."""
+    """The name that is shown and cited. A long one keeps its beginning and its end."""
     name = "/".join(filter(None, map(one_line, (archive, *path)))).encode()
-    if len(name) <= _LONGEST_NAME:
+    if len(name) <= LONGEST_NAME:
         return name.decode()
-    half = (_LONGEST_NAME - len(_CUT)) // 2
-    return name[:half].decode(errors="ignore") + _CUT + name[-half:].decode(errors="ignore")
+    half = (LONGEST_NAME - len(_ELLIPSIS)) // 2
+    return name[:half].decode(errors="ignore") + _ELLIPSIS + name[-half:].decode(errors="ignore")
 
 
 @dataclass(slots=True)
 class MemberReceiver:
-    """An extract that takes an archive apart."""
+    """Receives the members of an archive, for the extract stage that reads it."""
 
     services: Services
     claim: DocumentLease
-    taken: set[DocumentId] = field(default_factory=set)
+    received: set[DocumentId] = field(default_factory=set)
     _new: int = 0
-    _noted: bool = False
+    """The number of members that this run has brought: the others were received by an earlier run."""
+    _marked: bool = False
+    """Whether this run has written to the record that the archive has members."""
 
-    def take(self, member: Member) -> None:
-        """Receive it, unless the same bytes are there already.
+    def receive(self, member: Member) -> None:
+        """Receive the member, unless the same bytes are its newest generation already.
 
         Raises:
-            TooLarge: it is not taken.
+            TooLarge: the member is not received.
             Fenced: the claim was lost.
-            Checkpointed: the time is over; the next run finds what this one has taken.
-            OutOfTime: and finds no time for more.
-            Transient: a service did not answer, or what was there before is still being removed.
+            Checkpointed: the time of this run is over; the next run skips the members that were received.
+            OutOfTime: the time of this run is over, and it received no new member; nor would the next run.
+            Transient: a service did not answer, or an earlier document of this id is still being removed.
         """
         services, record = self.services, self.claim.document
         if member.size > services.limits.file_bytes:
             raise TooLarge(limit=services.limits.file_bytes)
-        self._look_at_the_time()
-        self._note()
+        self._stop_if_requested()
+        self._mark_has_members()
         document = member_id(record.tenant, record.id, member.path)
         with TemporaryFile(prefix="penstock-") as file:
             digest = hashlib.sha256()
@@ -86,45 +88,43 @@ class MemberReceiver:
                 digest.update(block)
                 file.write(block)
             file.seek(0)
-            upload = Upload(
-                file,
-                member_name(record.original.name, member.path),
-                member.size,
-                digest.hexdigest(),
-                member.media_type,
-                _sequencer(record),
-            )
-            try:
-                received = receive_upload(
-                    services,
-                    record.tenant,
-                    upload,
-                    document=document,
-                    source=record.source,
-                    lane=record.lane,
-                    metadata=record.metadata,
-                    container=record.id,
-                )
-            except BeingDeleted as error:
-                raise after_removal(services, error) from error
-        self.taken.add(document)
+            name = member_name(record.original.name, member.path)
+            upload = Upload(file, name, member.size, digest.hexdigest(), member.media_type, _sequencer(record))
+            received = self._receive_upload(upload, document)
+        self.received.add(document)
         self._new += not received.already_here
 
-    def drop_others(self) -> None:
-        """What came in this archive before, and is in it no more, goes.
+    def remove_others(self) -> None:
+        """Remove the members of an earlier generation of this archive that are not in this one.
 
         Raises:
             Transient: a service did not answer.
         """
-        if self._holds:
-            remove_members(self.services, self.claim.document, but=self.taken)
+        if self._has_members:
+            remove_members(self.services, self.claim.document, keep=self.received)
+
+    def _receive_upload(self, upload: Upload, document: DocumentId) -> Received:
+        archive = self.claim.document
+        try:
+            return receive_upload(
+                self.services,
+                archive.tenant,
+                upload,
+                document=document,
+                source=archive.source,
+                lane=archive.lane,
+                metadata=archive.metadata,
+                container=archive.id,
+            )
+        except BeingDeleted as error:
+            raise retry_after_removal(self.services, error) from error
 
     @property
-    def _holds(self) -> bool:
-        """Whether the record says that there are members."""
-        return self._noted or self.claim.document.has_members
+    def _has_members(self) -> bool:
+        """Whether the archive's record says that it has members."""
+        return self._marked or self.claim.document.has_members
 
-    def _look_at_the_time(self) -> None:
+    def _stop_if_requested(self) -> None:
         stop_request = self.services.stop_request()
         if stop_request is None:
             return
@@ -133,53 +133,57 @@ class MemberReceiver:
         self.claim.release(self.services)
         raise Checkpointed
 
-    def _note(self) -> None:
-        """That there are members, before there are: a removal looks for them then."""
-        if self._holds:
+    def _mark_has_members(self) -> None:
+        """Write to the archive's record that it has members, before there is one: a removal looks for members only if
+        the record says so."""
+        if self._has_members:
             return
 
         def decide(record: Document | None) -> Document:
             return replace(self.claim.held(record), has_members=True)
 
         update_record(self.services, self.claim.tenant, self.claim.document.id, decide)
-        self._noted = True
+        self._marked = True
 
 
 def remove_with_members(services: Services, claim: DocumentLease) -> None:
-    """The delete stage. What came in an archive goes first: the archive is told as deleted when all of it is.
+    """Do the work of the delete stage for a document that may be an archive. Its members are removed first: the archive
+    is reported as deleted only when all its members are.
 
     Raises:
-        MembersLeft: not yet.
+        MembersLeft: some members are not removed yet.
         LeftBehind, Fenced, Transient: as for `remove`.
     """
-    if claim.document.has_members and (left := remove_members(services, claim.document, strays=True)):
-        raise MembersLeft(count=left, retry_after=min(_SOON + left / _BATCH, _LATE))
+    if claim.document.has_members and (left := remove_members(services, claim.document, orphaned_objects=True)):
+        raise MembersLeft(count=left, retry_after=min(_SHORTEST_WAIT + left / _BATCH, _LONGEST_WAIT))
     remove(services, claim)
 
 
 def remove_members(
-    services: Services, container: Document, *, but: Collection[DocumentId] = (), strays: bool = False
+    services: Services, container: Document, *, keep: Collection[DocumentId] = (), orphaned_objects: bool = False
 ) -> int:
-    """Hide all that came in this archive, and ask for their removal. What a later generation of it has brought stays.
+    """Hide the members of this archive, and request their removal. Members that came with a later generation of the
+    archive stay.
 
     Args:
-        strays: also objects whose record was never written, as their extract died before.
+        keep: the members that stay.
+        orphaned_objects: whether to remove also objects whose record was never written, because the worker died.
 
     Returns:
-        how many are not gone yet.
+        the number of members that are not removed yet.
 
     Raises:
         Transient: a service did not answer.
     """
     left = 0
-    tenant, removed = container.tenant, Original("", "", "", 0, "", sequencer=_sequencer(container))
-    members = (each for each in _newest_objects(services, container) if _document(each) not in but)
+    tenant, removed = container.tenant, removed_original("", _sequencer(container))
+    members = (each for each in _newest_objects(services, container) if _document(each) not in keep)
     while batch := list(islice(members, _BATCH)):
         records = services.documents.read_many(tenant, [_document(each) for each in batch])
         for each in batch:
             record = records.get(_document(each))
             if record is None or record.status is Status.DELETED:
-                if strays and _still(services, container):
+                if orphaned_objects and _is_being_removed(services, container):
                     services.objects.remove(tenant, each.key, each.version)
             elif record.container == container.id:
                 left += 1
@@ -192,8 +196,9 @@ def _sequencer(container: Document) -> str:
 
 
 def _newest_objects(services: Services, container: Document) -> Iterator[Listed]:
+    """The newest version of each member's object; delete markers do not count."""
     tenant = container.tenant
-    listed = services.objects.listed(tenant, f"files/{tenant}/{_prefix(tenant, container.id)}")
+    listed = services.objects.listed(tenant, f"files/{tenant}/{_id_prefix(tenant, container.id)}")
     for _, versions in groupby(listed, key=lambda each: each.key):
         yield from islice((each for each in versions if not each.marker), 1)
 
@@ -202,6 +207,7 @@ def _document(stored: Listed) -> DocumentId:
     return DocumentId(stored.key.rpartition("/")[2])
 
 
-def _still(services: Services, container: Document) -> bool:
+def _is_being_removed(services: Services, container: Document) -> bool:
+    """Whether the archive, in this generation, is still deleted or being deleted."""
     record = services.documents.read(container.tenant, container.id)
     return record is not None and record.hidden and record.generation == container.generation

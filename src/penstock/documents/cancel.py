@@ -1,4 +1,4 @@
-"""Cancel: the work on the newest generation stops, and what it wrote goes; what readers saw before stays."""
+"""Cancel: the work on the newest generation stops, and what it wrote is removed. Readers keep what they saw before."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from penstock.services import Services
 
 
 def request_cancel(services: Services, tenant: TenantId, document: DocumentId) -> TaskId:
-    """Have the work stopped: at once where nobody holds it; else by its holder, at the next checkpoint. From now on
-    nothing of it is claimed, embedded further or published. The task to poll is that of the ingest itself, which says
-    REVOKED in the end. Asked twice, it is the same.
+    """Stop the work on a document: at once if no worker holds it, else its worker stops at its next check. From now on
+    nothing of it is claimed, embedded or published. The task to poll is the ingest task, which ends as REVOKED. A
+    second request has the same result.
 
     Raises:
-        NotFound, Deleted, BeingDeleted: there is no such document, no more, or soon no more.
-        NothingToCancel: it has come to its end.
-        Transient: nothing was changed, or it is asked for already: ask again.
+        NotFound, Deleted, BeingDeleted: the document does not exist, was deleted, or is being deleted.
+        NothingToCancel: the work has ended already.
+        Transient: a service did not answer; the cancel may be requested already, so request it again.
     """
     now = services.clock()
 
@@ -41,17 +41,17 @@ def request_cancel(services: Services, tenant: TenantId, document: DocumentId) -
 
     _, record = update_record(services, tenant, document, decide)
     assert record is not None, "a cancel deletes nothing"
-    if record.cancel and _held_until(services, record) is None:
-        _end(services, record)
+    if record.cancel and _leased_until(services, record) is None:
+        _write_cancelled(services, record)
     return TaskId(Operation.INGEST, record.generation, record.id)
 
 
 def stop_cancelled(services: Services, message: Message, claim: Claim | None = None) -> None:
-    """What a worker does that finds its work cancelled: let go of it. The last one to do so ends the attempt.
+    """Release the claim of a worker that finds its work cancelled. The last worker to do so ends the attempt.
 
     Raises:
-        Fenced: somebody else has ended it.
-        Transient: a service did not answer; the sweep ends it.
+        Fenced: another process has ended the attempt.
+        Transient: a service did not answer; the sweep ends the attempt.
     """
     if claim is not None:
         claim.release_if_held(services)
@@ -61,55 +61,68 @@ def stop_cancelled(services: Services, message: Message, claim: Claim | None = N
 
 
 def finish_cancel(services: Services, record: Document) -> None:
-    """Remove what a cancelled attempt wrote, and end it; unless somebody still holds it: then not before that is over.
+    """Remove what a cancelled attempt wrote, and end it. While a worker still holds a lease on it, the sweep is only
+    scheduled for the end of the last lease.
 
     Raises:
         Fenced, Transient: as for `stop_cancelled`.
     """
-    until = _held_until(services, record)
+    until = _leased_until(services, record)
     if until is not None:
-        update_known_record(services, record.tenant, record.id, record, lambda found: _due(found, record, until))
+        _sweep_at(services, record, until)
         return
     clear_stale(services, record)
     clear_files(services, record)
-    _end(services, record)
+    _write_cancelled(services, record)
 
 
-def _due(found: Document | None, record: Document, until: datetime) -> Document:
-    if found is None or found.build_id != record.build_id or not found.cancel:
-        raise Fenced
-    return found if found.sweep_at == until else replace(found, sweep_at=until)
+def _sweep_at(services: Services, record: Document, until: datetime) -> None:
+    def decide(found: Document | None) -> Document:
+        found = _same_attempt(found, record)
+        return found if found.sweep_at == until else replace(found, sweep_at=until)
+
+    update_known_record(services, record.tenant, record.id, record, decide)
 
 
-def _end(services: Services, record: Document) -> None:
-    """Nobody holds it, and nobody can take it while its cancel is asked for."""
+def _write_cancelled(services: Services, record: Document) -> None:
+    """End the attempt. No worker holds it, and none can claim it while its cancel is requested."""
 
     def decide(found: Document | None) -> Document:
-        if found is None or found.build_id != record.build_id or not found.cancel:
-            raise Fenced
-        return _cancelled(services, found)
+        return _cancelled(services, _same_attempt(found, record))
 
     try:
         update_known_record(services, record.tenant, record.id, record, decide)
     except Fenced:
-        return  # another has ended it, or a later wish came first
+        return  # another process has ended it, or a later request came first
+
+
+def _same_attempt(found: Document | None, record: Document) -> Document:
+    """The record as it was found, if it is still of the same attempt and to be cancelled.
+
+    Raises:
+        Fenced: it is not.
+    """
+    if found is None or found.build_id != record.build_id or not found.cancel:
+        raise Fenced
+    return found
 
 
 def _cancelled(services: Services, record: Document) -> Document:
-    """Whoever stalls may write on for a lease: what it wrote goes then, once more."""
-    stray = record.needs_cleanup or record.build != 0
+    """The record with its attempt ended as cancelled. A stalled worker may write on for the length of one lease; the
+    sweep then removes what it has written."""
+    needs_cleanup = record.needs_cleanup or record.build != 0
     return record.moved(
         Status.CANCELLED,
         cancel=False,
         lease=replace(record.lease, until=None, not_before=None),
         pages_read=0,
         pages=0,
-        needs_cleanup=stray,
-        sweep_at=services.clock() + services.limits.lease if stray else None,
+        needs_cleanup=needs_cleanup,
+        sweep_at=services.clock() + services.limits.lease if needs_cleanup else None,
     )
 
 
-def _held_until(services: Services, record: Document) -> datetime | None:
-    """When the last lease on the newest build ends; None where none is alive."""
+def _leased_until(services: Services, record: Document) -> datetime | None:
+    """When the last lease on the newest build ends. It is None if no lease is alive."""
     now, ends = services.clock(), (record.lease.until, last_shard_lease(services, record))
     return max((each for each in ends if each is not None and each > now), default=None)

@@ -1,4 +1,4 @@
-"""The name a file came by, made harmless, and the media type that it and its sender suggest."""
+"""File names: make a sender's file name harmless, and choose a media type by the name and what the sender declared."""
 
 from __future__ import annotations
 
@@ -11,48 +11,52 @@ from functools import cache
 from penstock.domain.errors import TypeNotAccepted
 from penstock.reading.kinds import media_type_of, spoken
 
-_LONGEST = 255  # bytes of UTF-8, as file systems have it; the record holds it and stays small
-_BARE = "application/octet-stream"
+LONGEST_NAME = 255
+"""The maximum length of a name, in bytes of UTF-8: the limit of file systems. The record holds the name and has to stay
+small."""
+_UNKNOWN_TYPE = "application/octet-stream"
 
 
-def clean_name(given: str) -> str:
-    """The base name in NFC, without control, format and separator characters, at most 255 bytes; its end is kept,
-    which has the suffix. A name of which nothing is left is 'unnamed'."""
-    base = re.split(r"[/\\]", given)[-1]
-    kept = "".join(c for c in unicodedata.normalize("NFC", base) if unicodedata.category(c)[0] != "C")
-    name = " ".join(kept.split())
+def clean_name(raw_name: str) -> str:
+    """The base name in NFC, without control, format and separator characters, and at most 255 bytes long. A longer name
+    is cut before its suffix, which is kept. A name of which nothing remains becomes 'unnamed'."""
+    base = re.split(r"[/\\]", raw_name)[-1]
+    printable = "".join(c for c in unicodedata.normalize("NFC", base) if unicodedata.category(c)[0] != "C")
+    name = " ".join(printable.split())
     if name.strip(". ") == "":
         return "unnamed"
     stem, dot, suffix = name.rpartition(".")
-    room = _LONGEST - len((dot + suffix).encode())
-    if not stem or room < 1:
-        return _cut(name, _LONGEST)
-    return _cut(stem, room) + dot + suffix
+    stem_bytes = LONGEST_NAME - len((dot + suffix).encode())
+    if not stem or stem_bytes < 1:
+        return _cut(name, LONGEST_NAME)
+    return _cut(stem, stem_bytes) + dot + suffix
 
 
 def accepted_type(name: str, declared: str | None, accepted: Collection[str]) -> str:
-    """The media type to go by until the content decides: the name's if that is accepted, else the declared one.
+    """The media type that is assumed until the content decides: the name's type if that is accepted, else the declared
+    type.
 
     Raises:
         TypeNotAccepted: neither is accepted.
     """
-    said = (declared or _BARE).partition(";")[0].strip().lower()
-    named = type_of_name(name)
-    for kind in (named, spoken(said)):
-        if kind is not None and kind in accepted:
-            return kind
-    seen = named if said == _BARE and named is not None else said
-    raise TypeNotAccepted(type=seen, accepted=", ".join(sorted(accepted)))
+    by_sender = (declared or _UNKNOWN_TYPE).partition(";")[0].strip().lower()
+    by_name = type_of_name(name)
+    for media_type in (by_name, spoken(by_sender)):
+        if media_type is not None and media_type in accepted:
+            return media_type
+    refused = by_name if by_sender == _UNKNOWN_TYPE and by_name is not None else by_sender
+    raise TypeNotAccepted(type=refused, accepted=", ".join(sorted(accepted)))
 
 
 def type_of_name(name: str) -> str | None:
+    """The media type that the suffix of this name stands for."""
     suffix = "." + name.rpartition(".")[2].lower() if "." in name else ""
     return media_type_of(name) or _known_types().guess_type(f"name{suffix}")[0]
 
 
 @cache
 def _known_types() -> mimetypes.MimeTypes:
-    """Python's own table: the machine's files would make acceptance differ from host to host."""
+    """Python's own table of suffixes: with the machine's own files, acceptance would differ from host to host."""
     return mimetypes.MimeTypes(filenames=())
 
 

@@ -1,4 +1,4 @@
-"""Browse: a tenant's documents, newest first, page by page."""
+"""Listing: a tenant's documents, newest first, page by page."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from penstock.domain.ids import DocumentId, TenantId
 from penstock.domain.status import Status
 from penstock.services import Services
 
-Place = tuple[datetime, DocumentId]
-"""Where a page ends: accept time and id of the last document that was looked at."""
+Cursor = tuple[datetime, DocumentId]
+"""The end of a page: accept time and id of the last document that was examined."""
 
-_BATCH = 100  # what one batched read takes
-_LOOKED_AT = 1_000  # per page: a filter that fits almost nothing must not read a whole table in one request
+_BATCH = 100
+"""The maximum number of records in one batched read."""
+_EXAMINED = 1_000
+"""The maximum number of documents that are examined for a page: a filter that matches almost nothing must not read a
+whole table in one request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One page. It may hold fewer documents than were asked for, even none, while `next` says that there is more."""
+    """One page. It may hold fewer documents than the limit, or none, although more follow."""
 
     documents: tuple[Document, ...]
-    next: Place | None
+    next: Cursor | None
+    """The cursor of the next page. It is None on the last page."""
 
 
 def list_documents(
@@ -31,30 +35,37 @@ def list_documents(
     tenant: TenantId,
     *,
     limit: int,
-    before: Place | None = None,
+    before: Cursor | None = None,
     statuses: Collection[Status] = (),
     sources: Collection[str] = (),
     container: DocumentId | None = None,
 ) -> Listing:
-    """Documents by accept time of their newest generation, newest first, from `before` on, exclusive. Empty filters let
-    all through; deleted documents are never listed."""
+    """A page of documents, by accept time of their newest generation, newest first. Deleted documents are never listed.
+
+    Args:
+        limit: the maximum number of documents on the page.
+        before: the cursor at which the previous page ended.
+        statuses: only documents with one of these statuses; all if empty.
+        sources: only documents of one of these sources; all if empty.
+        container: only members of this archive.
+    """
     found: list[Document] = []
-    for _ in range(_LOOKED_AT // _BATCH):
-        places = services.documents.newest(tenant, _BATCH, before)
-        records = services.documents.read_many(tenant, [document for _, document in places])
-        for place in places:
-            before = place
-            record = records.get(place[1])
-            if record is not None and _fits(record, statuses, sources, container):
+    for _ in range(_EXAMINED // _BATCH):
+        cursors = services.documents.newest(tenant, _BATCH, before)
+        records = services.documents.read_many(tenant, [document for _, document in cursors])
+        for cursor in cursors:
+            before = cursor
+            record = records.get(cursor[1])
+            if record is not None and _matches(record, statuses, sources, container):
                 found.append(record)
             if len(found) == limit:
-                return Listing(tuple(found), None if place == places[-1] and len(places) < _BATCH else place)
-        if len(places) < _BATCH:
+                return Listing(tuple(found), None if cursor == cursors[-1] and len(cursors) < _BATCH else cursor)
+        if len(cursors) < _BATCH:
             return Listing(tuple(found), None)
     return Listing(tuple(found), before)
 
 
-def _fits(
+def _matches(
     record: Document, statuses: Collection[Status], sources: Collection[str], container: DocumentId | None
 ) -> bool:
     return (

@@ -1,4 +1,4 @@
-"""Remove: a document leaves the index, the bucket and the table, complete and counted; a tombstone stays."""
+"""Remove: a document leaves the index, the bucket and the table, completely and counted. Only a tombstone stays."""
 
 from __future__ import annotations
 
@@ -23,16 +23,31 @@ from penstock.services import Services
 log = logging.getLogger(__name__)
 
 
+def removed_original(key: str, sequencer: str | None) -> Original:
+    """What is known of an object that was removed: its key, and its last place in S3's order of events."""
+    return Original(key, "", "", 0, "", sequencer=sequencer)
+
+
+def originals(record: Document) -> list[Original]:
+    """The stored files of a document: the newest, and the one that readers still see, if that is another."""
+    return list(dict.fromkeys([record.original, *([record.active.original] if record.active else [])]))
+
+
+def end_of_generation(record: Document) -> BuildId:
+    """A build id above every build of this generation, and below every build of a later one."""
+    return BuildId(record.generation + 1, 0)
+
+
 def request_removal(
-    services: Services, tenant: TenantId, document: DocumentId, *, of: Original | None = None
+    services: Services, tenant: TenantId, document: DocumentId, *, expected: Original | None = None
 ) -> TaskId:
-    """Hide the document from readers at once, and ask for its removal. Asked twice, it is the same task.
+    """Hide the document from readers at once, and send the message for its removal. Requested twice, it is one task.
 
     Args:
-        of: only if these still are its newest bytes.
+        expected: if given, the document is removed only while this is its newest file.
 
     Raises:
-        Fenced: they are not.
+        Fenced: the newest file is not the expected one.
         NotFound: there is no such document, or it is deleted already.
         Transient: nothing was changed.
     """
@@ -40,17 +55,18 @@ def request_removal(
     def decide(record: Document | None) -> Document:
         if record is None or record.status is Status.DELETED:
             raise NotFound(what="document", id=document)
-        if of is not None and record.original != of:
+        if expected is not None and record.original != expected:
             raise Fenced
         return _deleting(services, record, record.original)
 
-    record = _revised(services, tenant, document, decide)
+    record = _update_and_send(services, tenant, document, decide)
     return TaskId(Operation.DELETE, record.generation, record.id)
 
 
 def receive_removal(services: Services, tenant: TenantId, document: DocumentId, removed: Original) -> None:
-    """The drop folder says that an object was removed. One that came later than that stays. Where the object was not
-    heard of yet, a tombstone is left, so that the news of its arrival is known as old when it comes.
+    """Receive the report that an object of the drop folder was removed. An object that arrived later than that stays.
+    If no arrival of the object is known yet, a tombstone is written, so that its arrival is recognised as out of date
+    when it is reported.
 
     Args:
         removed: the key, and the sequencer of its removal.
@@ -62,33 +78,35 @@ def receive_removal(services: Services, tenant: TenantId, document: DocumentId, 
 
     def decide(record: Document | None) -> Document:
         if record is None:
-            return _tombstone(services, tenant, document, removed, now)
+            return _new_tombstone(services, tenant, document, removed, now)
         known = record.original.sequencer
         if known is not None and removed.sequencer is not None and earlier(removed.sequencer, known):
             return record
-        last = replace(record.original, sequencer=removed.sequencer)
+        latest = replace(record.original, sequencer=removed.sequencer)
         if record.status is Status.DELETED:
-            return record if last == record.original else replace(record, original=last)
-        return _deleting(services, record, last)
+            return record if latest == record.original else replace(record, original=latest)
+        return _deleting(services, record, latest)
 
-    _revised(services, tenant, document, decide)
+    _update_and_send(services, tenant, document, decide)
 
 
-def _revised(
+def _update_and_send(
     services: Services, tenant: TenantId, document: DocumentId, decide: Callable[[Document | None], Document]
 ) -> Document:
+    """Write the record, and send the delete message if the document is now to be deleted and was not before."""
     before, after = update_record(services, tenant, document, decide)
     assert after is not None, "a removal leaves a tombstone"
     if after.status is Status.DELETING and before is not None and before.status is not Status.DELETING:
         try:
             services.queue.send(Message(Stage.DELETE, tenant, document, after.generation), after.lane)
         except Transient:
-            # Readers are kept from it by the record alone; the sweep sends the message when it falls due (I6).
+            # The record alone hides the document from readers; the sweep sends the message when it falls due (I6).
             log.warning("no message sent; the sweep will", extra={"tenant": tenant, "document": document})
     return after
 
 
 def _deleting(services: Services, record: Document, original: Original) -> Document:
+    """The record, to be deleted."""
     if record.status is Status.DELETING:
         return record if original == record.original else replace(record, original=original)
     return record.moved(
@@ -103,9 +121,10 @@ def _deleting(services: Services, record: Document, original: Original) -> Docum
     )
 
 
-def _tombstone(
+def _new_tombstone(
     services: Services, tenant: TenantId, document: DocumentId, removed: Original, now: datetime
 ) -> Document:
+    """The tombstone of a document that never had a record."""
     ends = now + services.limits.keep_tombstone
     return Document(
         tenant, document, milliseconds(now), Status.DELETED, now, removed, source="", expires_at=ends, sweep_at=ends
@@ -113,81 +132,75 @@ def _tombstone(
 
 
 def remove(services: Services, claim: DocumentLease) -> None:
-    """The delete stage. No worker holds a lease on the document any more: `take_delete` has waited for that.
+    """Do the work of the delete stage. No worker holds a lease on the document any more: `take_delete` has waited for
+    that.
 
-    Nothing newer than this generation is touched: should this remover stall and another finish, what its user uploads
-    afterwards is not its business.
+    Nothing newer than this generation is touched: if this worker stalls and another completes the removal, files that
+    are uploaded afterwards are not affected.
 
-    It is counted what is there, before and afterwards: the receipt says what went, and that nothing stayed.
+    Everything is counted before and after: the receipt says what was removed, and that nothing remained.
 
     Raises:
-        LeftBehind: something is there still, or again; to be done again.
-        Fenced: another remover took over.
-        Transient: a service did not answer; what is done already is no trouble when done again.
+        LeftBehind: something is still there, or was written meanwhile; the stage has to be repeated.
+        Fenced: another worker took over the removal.
+        Transient: a service did not answer; it is safe to repeat what was done already.
     """
     record, tenant = claim.document, claim.tenant
-    noted = _noted(services, claim, _found(services, record))
-    services.index.clear(tenant, record.id, older_than=_end(record))
-    for original in _originals(record):
+    counted = _record_count(services, claim, _count(services, record))
+    services.index.clear(tenant, record.id, older_than=end_of_generation(record))
+    for original in originals(record):
         services.objects.remove(tenant, original.key, original.version)
-    for room in FOLDERS:
-        for build_id, place in attempts_in(services, record, room):
-            if build_id < _end(record):
+    for folder in FOLDERS:
+        for build_id, place in attempts_in(services, record, folder):
+            if build_id < end_of_generation(record):
                 discard(services, tenant, place)
     build = services.documents.read_build(tenant, record.id, record.build_id)
     if build is not None:
         delete_build(services, build)
-    left = _found(services, record)
-    if left != Removal():
-        raise LeftBehind(chunks=left.chunks, objects=left.objects)
-    _entomb(services, noted)
+    remaining = _count(services, record)
+    if remaining != Removal():
+        raise LeftBehind(chunks=remaining.chunks, objects=remaining.objects)
+    _write_tombstone(services, counted)
 
 
-def _end(record: Document) -> BuildId:
-    """Newer than every pair of this generation."""
-    return BuildId(record.generation + 1, 0)
-
-
-def _originals(record: Document) -> set[Original]:
-    return {record.original, *([record.active.original] if record.active else [])}
-
-
-def _found(services: Services, record: Document) -> Removal:
-    """What there is of this generation and of older ones."""
+def _count(services: Services, record: Document) -> Removal:
+    """The number of chunks, objects and object versions of this generation and of older ones."""
     services.index.refresh(record.tenant)
     builds = services.index.builds(record.tenant, record.id)
-    chunks = sum(count.chunks for _, build_id, count in builds if build_id < _end(record))
-    objects, versions, last = 0, 0, ""
-    for each in chain(_versions(services, record), _files(services, record)):
-        objects += each.key != last
+    chunks = sum(count.chunks for _, build_id, count in builds if build_id < end_of_generation(record))
+    objects, versions, last_key = 0, 0, ""
+    for each in chain(_versions_of_originals(services, record), _files(services, record)):
+        objects += each.key != last_key
         versions += 1
-        last = each.key
+        last_key = each.key
     return Removal(chunks, objects, versions)
 
 
-def _versions(services: Services, record: Document) -> Iterator[Listed]:
-    """The recorded versions of the originals, and those older than them."""
-    recorded = {(original.key, original.version) for original in _originals(record)}
+def _versions_of_originals(services: Services, record: Document) -> Iterator[Listed]:
+    """The recorded versions of the originals, and the versions older than them."""
+    recorded = {(original.key, original.version) for original in originals(record)}
     for key in sorted({key for key, _ in recorded}):
         reached = False
         for each in services.objects.listed(record.tenant, key):
             if each.key != key:
-                break  # this key comes before the longer ones that begin with it
+                break  # this key is listed before the longer ones that begin with it
             reached = reached or (key, each.version) in recorded
             if reached and not each.marker:
                 yield each
 
 
 def _files(services: Services, record: Document) -> Iterator[Listed]:
-    for room in FOLDERS:
-        for each in services.objects.listed(record.tenant, f"{room}/{record.tenant}/{record.id}/"):
+    """The work files and receipts of this generation and of older ones."""
+    for folder in FOLDERS:
+        for each in services.objects.listed(record.tenant, f"{folder}/{record.tenant}/{record.id}/"):
             build_id = build_id_of_key(each.key)
-            if build_id is not None and build_id < _end(record) and not each.marker:
+            if build_id is not None and build_id < end_of_generation(record) and not each.marker:
                 yield each
 
 
-def _noted(services: Services, claim: DocumentLease, found: Removal) -> DocumentLease:
-    """The claim with what was found in its record, before any of it goes: a remover that dies has told it."""
+def _record_count(services: Services, claim: DocumentLease, found: Removal) -> DocumentLease:
+    """The claim, after its record was given the count of what was found. This is written before anything is removed, so
+    that the count survives a worker that dies."""
 
     def decide(record: Document | None) -> Document:
         record = claim.held(record)
@@ -195,35 +208,34 @@ def _noted(services: Services, claim: DocumentLease, found: Removal) -> Document
         return record if removal == record.removal else replace(record, removal=removal)
 
     _, after = update_known_record(services, claim.tenant, claim.document.id, claim.document, decide)
-    assert after is not None, "noting deletes nothing"
+    assert after is not None, "counting deletes nothing"
     return replace(claim, document=after)
 
 
 def remove_missing(services: Services, claim: DocumentLease) -> None:
-    """What an extract finds gone from the drop folder, somebody wants gone; the event that says so may come later, or
-    not at all.
+    """Request the removal of a document whose file extract did not find in the drop folder: somebody has removed the
+    file, and the event that reports it may come later, or never.
 
     Raises:
-        Fenced: the claim was lost; whoever has it decides.
+        Fenced: the claim was lost; its new holder decides.
     """
 
     def decide(record: Document | None) -> Document:
         record = claim.held(record)
         return _deleting(services, replace(record, lease=record.lease.released(claim.epoch)), record.original)
 
-    _revised(services, claim.tenant, claim.document.id, decide)
+    _update_and_send(services, claim.tenant, claim.document.id, decide)
 
 
-def _entomb(services: Services, claim: DocumentLease) -> None:
+def _write_tombstone(services: Services, claim: DocumentLease) -> None:
     now = services.clock()
 
     def decide(record: Document | None) -> Document:
         record = claim.held(record)
         ends = now + services.limits.keep_tombstone
-        trace = Original(record.original.key, "", "", 0, "", sequencer=record.original.sequencer)
         return record.moved(
             Status.DELETED,
-            original=trace,
+            original=removed_original(record.original.key, record.original.sequencer),
             active=None,
             receipt=None,
             failure=None,

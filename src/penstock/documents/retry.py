@@ -1,4 +1,5 @@
-"""Retry: begin anew with what failed or was cancelled: the same bytes, attempts from zero, vectors that are known."""
+"""Retry: start again with a document that failed or was cancelled. The bytes stay, attempts count from zero, and
+vectors that the index already has are not paid for again."""
 
 from __future__ import annotations
 
@@ -13,31 +14,40 @@ from penstock.records.compare_and_set import existing_record, update_record
 from penstock.records.requeue import requeued, send_extract
 from penstock.services import Services
 
-_GOES_ON = frozenset({Status.QUEUED, Status.EXTRACTING, Status.EMBEDDING})
-RETRIED = frozenset({Status.FAILED, Status.CANCELLED})
+RETRYABLE = frozenset({Status.FAILED, Status.CANCELLED})
+"""The statuses from which a caller can retry a document."""
+_UNDER_WAY = frozenset({Status.QUEUED, Status.EXTRACTING, Status.EMBEDDING})
+
+
+def is_retryable(record: Document, statuses: Collection[Status] = RETRYABLE) -> bool:
+    """Whether a new attempt on the same bytes may start: the document has one of these statuses, or will soon be
+    cancelled."""
+    return record.cancel or record.status in statuses
 
 
 def request_retry(
-    services: Services, tenant: TenantId, document: DocumentId, *, of: Collection[Status] = RETRIED
+    services: Services, tenant: TenantId, document: DocumentId, *, statuses: Collection[Status] = RETRYABLE
 ) -> TaskId:
-    """A new attempt on the bytes of the newest generation. The task to poll is that of the ingest, once more. Of one
-    that goes on already nothing is changed; one that is about to be cancelled goes on instead.
+    """Start a new attempt on the bytes of the newest generation. The task to poll is its ingest task, as before.
+
+    Nothing changes if the document is under way already. If its cancel was requested and is not finished, the new
+    attempt replaces the cancel.
 
     Args:
-        of: what is begun anew.
+        statuses: the statuses from which the document is retried.
 
     Raises:
-        NotFound, Deleted, BeingDeleted: there is no such document, no more, or soon no more.
-        NothingToRetry: it has come to a good end.
+        NotFound, Deleted, BeingDeleted: the document does not exist, was deleted, or is being deleted.
+        NothingToRetry: the document has none of these statuses.
         Transient: nothing was changed.
     """
     now = services.clock()
 
     def decide(record: Document | None) -> Document:
         record = existing_record(record, document)
-        if record.status in _GOES_ON and not record.cancel:
+        if record.status in _UNDER_WAY and not record.cancel:
             return record
-        if not record.cancel and record.status not in of:
+        if not is_retryable(record, statuses):
             raise NothingToRetry(document=document, status=record.status)
         return requeued(record, now, services.limits)
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote_plus
 
 import orjson
 
-from penstock.documents.receive import ObjectEvent, receive_object
+from penstock.documents.object_events import ObjectEvent, receive_object
 from penstock.domain.errors import BadRequest, PenstockError
 from penstock.lambdas.batch import Event, Failures, LambdaContext, each_record
 from penstock.services import Services

@@ -17,7 +17,8 @@ from penstock.domain.task import Message
 from penstock.lambdas.arrivals import make_handler as arrivals_handler
 from penstock.lambdas.arrivals import object_events
 from penstock.lambdas.batch import Event, Failures, LambdaContext, Record, each_record
-from penstock.operations.dead_letters import POISON, Letter, file_letter, settle
+from penstock.operations.dead_letter_handling import settle
+from penstock.operations.dead_letters import POISON, Letter, file_letter
 from penstock.services import Services
 from penstock.settings import Settings
 from penstock.telemetry.context import log_context

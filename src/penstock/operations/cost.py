@@ -1,6 +1,6 @@
-"""Cost: the AWS requests that a document takes, and what they cost by a dated list of prices.
+"""Cost: the AWS requests that a document takes, and their price by a dated price list.
 
-The numbers are not guessed: `make bench-requests` counts what is sent, and fails where this module says otherwise.
+The numbers are measured: `make bench-requests` counts the requests that are sent, and fails if this module differs.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from types import MappingProxyType
 import orjson
 
 Requests = Mapping[str, float]
-"""How many, by `Service.Operation`."""
+"""The number of requests by `Service.Operation`. It is a mean, so it need not be whole."""
 
 _MILLION = 1e6
 
 
 class Way(StrEnum):
-    """How a file comes in."""
+    """The way by which a file comes in."""
 
     HTTPS = "https"
     DROP = "drop"
     UPLOAD = "upload"
-    """Announced by HTTPS, and then posted to the bucket by its sender."""
+    """The file is announced by HTTPS, and then posted to the bucket by its sender."""
 
 
 _BATCH = 10
-"""S3's events that the arrivals function is given at once, at the best."""
+"""The maximum number of S3 events in one invocation of the arrivals function. The costs assume full batches."""
 
 _RECEIVED: Mapping[Way, Requests] = MappingProxyType(
     {
@@ -51,11 +51,11 @@ _RECEIVED: Mapping[Way, Requests] = MappingProxyType(
         },
     }
 )
-"""Until the message is sent that asks for the extraction."""
+"""The requests of receiving a file, up to but without sending its extract message."""
 
 _MESSAGE: Requests = {"SQS.SendMessage": 1, "SQS.ReceiveMessage": 1, "SQS.DeleteMessageBatch": 1}
 _ONE_SHARD: Requests = {"DynamoDB.GetItem": 1, "DynamoDB.PutItem": 2, "S3.GetObject": 1}
-"""Claim, read, publish."""
+"""The requests of a document of one shard: claim, read, publish."""
 _SHARDS: Requests = {
     "DynamoDB.GetItem": 2,
     "DynamoDB.BatchGetItem": 1,
@@ -66,6 +66,7 @@ _SHARDS: Requests = {
     "S3.ListObjectVersions": 1,
     "S3.DeleteObjects": 1,
 }
+"""The requests of a document of several shards, without those that each shard takes."""
 _EACH_SHARD: Requests = {
     **_MESSAGE,
     "DynamoDB.BatchGetItem": 2,
@@ -74,8 +75,9 @@ _EACH_SHARD: Requests = {
     "S3.PutObject": 1,
     "S3.GetObject": 1,
 }
+"""The requests of each shard of a document of several shards, including its message."""
 
-_BESIDE: Mapping[Way, Requests] = MappingProxyType(
+_INDIRECT: Mapping[Way, Requests] = MappingProxyType(
     {
         Way.HTTPS: {"API Gateway.Request": 1, "Lambda.Invoke": 1},
         Way.DROP: {"S3.PutObject": 1, "SQS.SendMessage": 1, "Lambda.Invoke": 1 / _BATCH},
@@ -87,9 +89,10 @@ _BESIDE: Mapping[Way, Requests] = MappingProxyType(
         },
     }
 )
-"""Billed as well, though no program of ours sends it: the gateway's, the sender's own, S3's event, invocations."""
+"""Requests that are billed although no Penstock program sends them: those of the API Gateway and of the sender, S3's
+event, and invocations."""
 _INDEX_WRITES = 3
-"""Of the table's two indexes: both when it is accepted, one when it is done."""
+"""Writes to the table's two indexes: to both when a document is accepted, to one when it is done."""
 
 _PRICED: Mapping[str, tuple[str, float]] = MappingProxyType(
     {
@@ -114,15 +117,16 @@ _PRICED: Mapping[str, tuple[str, float]] = MappingProxyType(
         "SQS.SendMessage": ("sqs_request", 1),
     }
 )
-"""What a request is billed as, and as how many: items are under 1 KB; a batch is of a record and a build; a transaction
-of two counts each twice."""
+"""The price-list unit of each request, and the number of units: items are under 1 KB; a batch reads a record and a
+build; a transaction writes two items, and each counts twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Dollars, as AWS and the provider listed them on a day."""
+    """Prices in US dollars, as AWS and the embedding provider listed them on a certain day."""
 
     noted: str
+    """The day on which the prices were looked up."""
     region: str
     dollars_per_million: Mapping[str, float]
     dollars_per_million_tokens: Mapping[str, float]
@@ -132,7 +136,7 @@ class Prices:
         return sum(self.dollars_per_million[unit] * each * count for unit, each, count in units) / _MILLION
 
     def of_tokens(self, model: str, tokens: int) -> float | None:
-        """None where no price of this model is listed."""
+        """The price of embedding this many tokens. It is None if the list has no price of this model."""
         price = self.dollars_per_million_tokens.get(model)
         return None if price is None else price * tokens / _MILLION
 
@@ -141,26 +145,27 @@ class Prices:
 
 
 def listed_prices() -> Prices:
-    """Those that came with this version."""
+    """The price list that is part of this version of Penstock."""
     return Prices(**orjson.loads(files("penstock.operations").joinpath("prices.json").read_bytes()))
 
 
 def requests_of(way: Way, shards: int) -> Requests:
-    """What our programs send for a document of so many shards that goes through at once, and what Lambda sends to
-    receive and delete its messages. Index, provider and whoever polls are apart."""
+    """The requests that Penstock's programs send for a document of this many shards that is processed without a retry,
+    and that Lambda sends to receive and delete its messages. Requests to the index and to the embedding provider, and
+    those of callers that poll, are not included."""
     stages = [_MESSAGE, _ONE_SHARD] if shards <= 1 else [_MESSAGE, _SHARDS, *[_EACH_SHARD] * shards]
     return _sum(_RECEIVED[way], *stages)
 
 
-def beside(way: Way, shards: int) -> Requests:
-    """What is billed besides."""
-    invoked = 1 if shards <= 1 else 1 + shards
-    return _sum(_BESIDE[way], {"Lambda.Invoke": invoked, "DynamoDB.IndexWrite": _INDEX_WRITES})
+def indirect_requests(way: Way, shards: int) -> Requests:
+    """The requests that are billed for the same document although no Penstock program sends them."""
+    invocations = 1 if shards <= 1 else 1 + shards
+    return _sum(_INDIRECT[way], {"Lambda.Invoke": invocations, "DynamoDB.IndexWrite": _INDEX_WRITES})
 
 
-def _sum(*several: Requests) -> Requests:
+def _sum(*parts: Requests) -> Requests:
     total: dict[str, float] = {}
-    for requests in several:
+    for requests in parts:
         for operation, count in requests.items():
             total[operation] = total.get(operation, 0) + count
     return dict(sorted(total.items()))

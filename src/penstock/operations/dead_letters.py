@@ -1,7 +1,7 @@
-"""Dead letters: messages that their queue gave up. Each is settled (I4), and filed in the bucket for an operator.
+"""Dead letters: messages that their queue gave up. They are filed in the bucket; an operator redrives or drops them.
 
-The dead-letter queues are emptied as they fill, so the bucket is where letters are. An open letter wants somebody to
-look at it; of a letter that was sent again or dismissed, a copy is kept.
+The dead-letter queues are emptied as they fill, so the bucket is where letters are kept. An open letter needs attention
+from an operator. Every other letter is kept as a copy: it was redriven or dropped, or it never needed attention.
 """
 
 from __future__ import annotations
@@ -9,29 +9,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
 from io import BytesIO
 from typing import Any
 
 import orjson
 
-from penstock.documents.retry import RETRIED, request_retry
-from penstock.domain.errors import CannotRedrive, Fenced, GivenUp, Leased, NotFound, OriginalMissing
+from penstock.documents.retry import RETRYABLE, request_retry
+from penstock.domain.errors import CannotRedrive, NotFound, OriginalMissing
 from penstock.domain.ids import DocumentId, TenantId
-from penstock.domain.receipt import Failure
 from penstock.domain.status import Status
 from penstock.domain.task import Message, Stage
-from penstock.pipeline.stages import STAGES
-from penstock.records.claim import Claim, StageDone
+from penstock.operations.dead_letter_handling import Settled
 from penstock.services import Services
 
 OPERATOR = TenantId("_")
-"""Whose letters are: no tenant has this id. They hold ids, and what nobody can read (I1)."""
+"""The owner of all letters: no tenant can have this id. Letters hold ids, and messages that could not be read (I1)."""
 
 POISON = "poison"
-"""What became of a letter that is no message of ours."""
+"""The fate of a letter that is not a message of Penstock."""
 REDRIVEN, DROPPED = "redriven", "dropped"
-_OPEN = frozenset({POISON, "failed"})
+_OPEN = frozenset({POISON, Settled.FAILED.value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,31 +37,36 @@ class Letter:
 
     id: str
     queue: str
-    """Which one gave it up: a stage, or arrivals."""
+    """The queue that gave the message up: the name of a stage, or "arrivals"."""
     reason: str
     fate: str
-    """What became of it: failed (its document), stale, asked_again, poison; in the end redriven or dropped."""
+    """What became of the letter: a value of `Settled`, or "poison"; in the end "redriven" or "dropped"."""
     sent: datetime
     filed: datetime
     body: str
-    """As it was received."""
+    """The body of the message as it was received."""
     message: Mapping[str, Any] = field(default_factory=dict)
-    """The arguments of its task; empty where nobody can read it."""
+    """The arguments of the message's task. They are empty if the message could not be read."""
 
     @property
     def open(self) -> bool:
+        """Whether the letter needs somebody's attention."""
         return self.fate in _OPEN
 
     @property
     def key(self) -> str:
-        """A letter that is filed twice, as its queue may deliver it twice, is one."""
+        """The letter's key in the bucket. A queue may deliver a letter twice; filed twice, it is still one object."""
         return f"{_folder(kept=not self.open)}{self.queue}/{self.id}.json"
 
 
+# Filing and finding
+
+
 def file_letter(services: Services, letter: Letter) -> None:
-    """
+    """Store the letter in the bucket.
+
     Raises:
-        Transient: the bucket did not answer; to be done again.
+        Transient: the bucket did not answer; the letter has to be filed again later.
     """
     body = orjson.dumps(asdict(letter))
     services.objects.put(OPERATOR, letter.key, BytesIO(body), content_type="application/json")
@@ -73,8 +75,14 @@ def file_letter(services: Services, letter: Letter) -> None:
 def letters(
     services: Services, *, kept: bool = False, queue: str = "", reason: str = "", tenant: str = ""
 ) -> Iterator[Letter]:
-    """Those of a queue, with words of the reason (whatever their case), of a tenant; the oldest of each queue first.
-    Open ones, or those that are kept."""
+    """Open letters, the oldest of each queue first.
+
+    Args:
+        kept: whether to list kept letters instead of open ones.
+        queue: only letters of this queue.
+        reason: only letters whose reason contains this text, ignoring case.
+        tenant: only letters of this tenant.
+    """
     for each in services.objects.listed(OPERATOR, _folder(kept=kept) + (f"{queue}/" if queue else "")):
         letter = _read(services, each.key) if each.latest and not each.marker else None
         if letter is None or reason.casefold() not in letter.reason.casefold():
@@ -84,9 +92,10 @@ def letters(
 
 
 def find_letter(services: Services, id_: str) -> Letter:
-    """
+    """The letter with this id.
+
     Raises:
-        NotFound: there is none of this id, open or kept.
+        NotFound: no open or kept letter has this id.
     """
     for kept in (False, True):
         for each in services.objects.listed(OPERATOR, _folder(kept=kept)):
@@ -95,17 +104,33 @@ def find_letter(services: Services, id_: str) -> Letter:
     raise NotFound(what="dead letter", id=id_)
 
 
+def _read(services: Services, key: str) -> Letter | None:
+    try:
+        with services.objects.get(OPERATOR, key) as blocks:
+            stored = orjson.loads(b"".join(blocks))
+    except OriginalMissing:
+        return None  # another operator has redriven or dropped it meanwhile
+    return Letter(**stored | {name: datetime.fromisoformat(stored[name]) for name in ("sent", "filed")})
+
+
+def _folder(*, kept: bool) -> str:
+    return f"letters/{OPERATOR}/{'kept' if kept else 'open'}/"
+
+
+# Redriving and dropping
+
+
 def check_redrive(services: Services, letter: Letter) -> str:
-    """What sending it again would do, in words.
+    """A description of what a redrive of this letter would do.
 
     Raises:
-        CannotRedrive: nothing; why.
+        CannotRedrive: a redrive would do nothing; the error says why.
     """
     message = _message(letter)
     record = services.documents.read(TenantId(message.tenant), DocumentId(message.document))
     if record is None or record.generation != message.generation or record.status is Status.DELETED:
         raise CannotRedrive(id=letter.id, why="its document is gone, or was replaced since")
-    if record.status in RETRIED:
+    if record.status in RETRYABLE:
         return f"retry document {record.id}, which {'failed' if record.status is Status.FAILED else 'was cancelled'}"
     if record.in_work or record.status in {Status.QUEUED, Status.DELETING}:
         return f"send {message.stage} of document {record.id} again, which is {record.status}"
@@ -113,17 +138,20 @@ def check_redrive(services: Services, letter: Letter) -> str:
 
 
 def redrive(services: Services, letter: Letter) -> str:
-    """Have its work done again, and keep it as redriven: in this order, so that it is never lost; done twice, the
-    second message finds nothing to do. What was done, in words.
+    """Have the work of this letter done again, and keep the letter as redriven. In this order the letter is never lost;
+    if it is redriven twice, the second message finds nothing to do.
+
+    Returns:
+        a description of what was done.
 
     Raises:
         CannotRedrive: as for `check_redrive`.
-        Transient: a service did not answer; to be done again.
+        Transient: a service did not answer; the letter has to be redriven again.
     """
     done, message = check_redrive(services, letter), _message(letter)
     tenant, document = TenantId(message.tenant), DocumentId(message.document)
     record = services.documents.read(tenant, document)
-    if record is not None and record.status in RETRIED:
+    if record is not None and record.status in RETRYABLE:
         request_retry(services, tenant, document)
     elif record is not None:
         services.queue.send(message, record.lane)
@@ -132,7 +160,7 @@ def redrive(services: Services, letter: Letter) -> str:
 
 
 def drop(services: Services, letter: Letter) -> None:
-    """Nobody has to look at it any more; a copy is kept."""
+    """Keep the letter as dropped: it needs no attention any more."""
     _keep(services, letter, DROPPED)
 
 
@@ -144,72 +172,5 @@ def _keep(services: Services, letter: Letter, fate: str) -> None:
 
 def _message(letter: Letter) -> Message:
     if not letter.message or letter.queue not in set(Stage):
-        raise CannotRedrive(id=letter.id, why="it is no message of ours")
+        raise CannotRedrive(id=letter.id, why="it is not a message of Penstock")
     return Message.of(Stage(letter.queue), letter.message)
-
-
-def _read(services: Services, key: str) -> Letter | None:
-    try:
-        with services.objects.get(OPERATOR, key) as blocks:
-            held = orjson.loads(b"".join(blocks))
-    except OriginalMissing:
-        return None  # somebody else has seen to it
-    return Letter(**held | {name: datetime.fromisoformat(held[name]) for name in ("sent", "filed")})
-
-
-def _folder(*, kept: bool) -> str:
-    return f"letters/{OPERATOR}/{'kept' if kept else 'open'}/"
-
-
-class Settled(StrEnum):
-    """What became of it."""
-
-    FAILED = "failed"
-    """The document is: by this letter, or by the last of its attempts, which sent it."""
-    STALE = "stale"
-    """The letter is old news: its stage is done, somebody works on it, or nobody wants it any more."""
-    ASKED_AGAIN = "asked_again"
-
-
-def settle(services: Services, message: Message, reason: str, *, sent: datetime | None = None) -> Settled:
-    """Fail the attempt, if its stage is unfinished and no lease lives: that is, if it can be claimed. A removal is
-    asked for again: somebody wants the document gone; and so is what had to wait.
-
-    Args:
-        sent: when the letter was; one that is older than the newest attempt says nothing of that.
-
-    Raises:
-        Transient: a service did not answer; to be done again.
-    """
-    if not STAGES[message.stage].gives_up:
-        return _asked_again(services, message)
-    record = services.documents.read(TenantId(message.tenant), DocumentId(message.document))
-    if record is None or record.generation != message.generation or (sent is not None and sent < record.accepted):
-        return Settled.STALE
-    if record.status is Status.FAILED:
-        return Settled.FAILED
-    try:
-        claim: Claim = STAGES[message.stage].take(services, message)
-        if claim.deferrals:
-            return _waits_on(services, claim)
-        error = GivenUp(reason=reason)
-        claim.fail(services, Failure(error.code, str(error), attempt=claim.attempts + 1, at=services.clock()))
-    except (Leased, StageDone, Fenced):
-        return Settled.STALE
-    return Settled.FAILED
-
-
-def _waits_on(services: Services, claim: Claim) -> Settled:
-    """Its queue gave it up for being received so often; it only waited, and waiting is never judged dead."""
-    delay = services.limits.longest_backoff
-    services.queue.send(claim.message, claim.document.lane, delay=delay)
-    claim.defer(services, delay)
-    return Settled.ASKED_AGAIN
-
-
-def _asked_again(services: Services, message: Message) -> Settled:
-    record = services.documents.read(TenantId(message.tenant), DocumentId(message.document))
-    if record is None or record.generation != message.generation or record.status is not Status.DELETING:
-        return Settled.STALE
-    services.queue.send(message, record.lane, delay=services.limits.longest_backoff)
-    return Settled.ASKED_AGAIN

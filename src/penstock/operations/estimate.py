@@ -1,4 +1,4 @@
-"""Estimate: what a file would become, read and cut here as a worker would, with nothing sent anywhere."""
+"""Estimate: read and cut a file here as a worker would, and say what it would become. Nothing is sent anywhere."""
 
 from __future__ import annotations
 
@@ -17,59 +17,62 @@ from penstock.services import Limits
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Of one file."""
+    """What one file would become."""
 
     size: int
+    """The size of the file, in bytes."""
     kind: str = ""
     pages: int = 0
-    """Parts, where the format has no pages."""
+    """The number of pages; of parts, if the format has no pages."""
     chunks: int = 0
     tokens: int = 0
-    """To be embedded, overlaps included; see BYTES_PER_TOKEN. Texts that the index knows already are not."""
+    """The number of tokens in the chunks, overlaps included; see BYTES_PER_TOKEN. Texts of which the index has a vector
+    already are counted too, although they are not embedded again."""
     shards: int = 0
     seconds: float = 0.0
-    """That reading and cutting took here."""
+    """The time that reading and cutting took on this machine, in seconds."""
     problem: Permanent | None = None
-    """Why it would fail."""
+    """The error with which the file would fail."""
 
 
 def estimate(reader: Reader, path: Path, limits: Limits, fits: Callable[[str], bool]) -> Estimate:
-    """
+    """Read and cut the file at this path.
+
     Args:
-        fits: what the embedder takes as one text.
+        fits: whether the embedder accepts this text as one input.
 
     Raises:
         Transient: no child process could be started.
     """
-    began, size = time.perf_counter(), path.stat().st_size
-    counted = _Counted()
-    chunks = texts = 0
+    started, size = time.perf_counter(), path.stat().st_size
+    counter = _PageCounter()
+    chunks = text_bytes = 0
     try:
         with reader.read(path, name=path.name, declared=None) as reading:
             for chunk in split(
-                counted.pages_of(reading), largest=limits.chunk_chars, overlap=limits.overlap_chars, fits=fits
+                counter.count(reading), largest=limits.chunk_chars, overlap=limits.overlap_chars, fits=fits
             ):
                 chunks += 1
-                texts += len(chunk.text.encode("utf-8", "replace"))
+                text_bytes += len(chunk.text.encode("utf-8", "replace"))
             kind = reading.kind
     except Permanent as error:
-        return Estimate(size, pages=counted.pages, seconds=time.perf_counter() - began, problem=error)
+        return Estimate(size, pages=counter.pages, seconds=time.perf_counter() - started, problem=error)
     return Estimate(
         size,
         kind,
-        counted.pages,
+        counter.pages,
         chunks,
-        tokens=-(-texts // BYTES_PER_TOKEN),
+        tokens=-(-text_bytes // BYTES_PER_TOKEN),
         shards=max(1, -(-chunks // limits.shard_chunks)),
-        seconds=time.perf_counter() - began,
+        seconds=time.perf_counter() - started,
     )
 
 
 @dataclass(slots=True)
-class _Counted:
+class _PageCounter:
     pages: int = 0
 
-    def pages_of(self, reading: Reading) -> Iterator[Page]:
+    def count(self, reading: Reading) -> Iterator[Page]:
         for page in reading:
             self.pages += 1
             yield page

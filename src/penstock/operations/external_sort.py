@@ -1,4 +1,4 @@
-"""Spill: sort more lines than memory shall hold, by way of the disk."""
+"""External sort: sort more lines than fit in memory, by merging sorted files on disk."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 RUN = 50_000
-"""Lines that are held in memory: some 10 MB of them."""
+"""The number of lines that are held in memory while they are sorted: about 10 MB."""
 _AT_ONCE = 64
-"""Files that are merged at once: a process may not have many more open."""
+"""The number of files that are merged at once: a process cannot open many more."""
 
 
 @contextmanager
 def sorted_on_disk(lines: Iterable[str], *, run: int = RUN) -> Iterator[Iterator[str]]:
-    """These lines, none of which has a line break, in order. What lies on the disk goes with the context."""
+    """The lines in order; none of them may contain a line break. The files on disk are removed with the context."""
     with TemporaryDirectory(prefix="penstock-") as folder:
         names = (Path(folder) / str(number) for number in count())
-        waiting = iter(lines)
+        unsorted = iter(lines)
         runs: list[Path] = []
-        while held := sorted(islice(waiting, run)):
-            runs.append(_written(next(names), held))
-            del held
+        while in_memory := sorted(islice(unsorted, run)):
+            runs.append(_written(next(names), in_memory))
+            del in_memory
             if len(runs) == _AT_ONCE:
                 runs = [_merged(next(names), runs)]
         with ExitStack() as opened:

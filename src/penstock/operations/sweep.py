@@ -1,4 +1,4 @@
-"""Sweep: find what is due and see to it: lost messages, second clearings, tombstones past their time (I6)."""
+"""Sweep: process the records that are due: resend lost messages, clear up once more, drop expired tombstones (I6)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from penstock.documents.cancel import finish_cancel
-from penstock.domain.document import BuildId, Document
+from penstock.documents.remove import end_of_generation
+from penstock.domain.document import Document
 from penstock.domain.errors import Fenced, PenstockError
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.domain.status import FINAL, Status
@@ -21,7 +22,10 @@ log = logging.getLogger(__name__)
 
 
 def sweep(services: Services, *, limit: int = 100) -> int:
-    """See to at most `limit` records; how many there were. One that fails stays due, and does not keep the others.
+    """Process at most `limit` records that are due. A record that fails stays due, and does not hold up the others.
+
+    Returns:
+        the number of records that were due, up to the limit.
 
     Raises:
         Transient: the table did not answer.
@@ -29,9 +33,9 @@ def sweep(services: Services, *, limit: int = 100) -> int:
     found = services.documents.due(services.clock(), limit)
     for tenant, document in found:
         try:
-            see_to(services, tenant, document)
+            sweep_record(services, tenant, document)
         except Fenced:
-            continue  # somebody else got on with it
+            continue  # another process has moved it on
         except Exception as error:
             trace = not isinstance(error, PenstockError)
             log.warning("still due: %s", error, exc_info=trace, extra={"tenant": tenant, "document": document})
@@ -40,11 +44,11 @@ def sweep(services: Services, *, limit: int = 100) -> int:
 
 
 def _postpone(services: Services, tenant: TenantId, document: DocumentId) -> None:
-    """Let others come first: what fails again and again must not be all that is ever looked at."""
-    due = services.clock() + services.limits.resend_after
+    """Let other records come first: otherwise records that fail again and again could fill every sweep."""
+    sweep_at = services.clock() + services.limits.resend_after
 
     def decide(record: Document | None) -> Document | None:
-        return record if record is None or record.sweep_at is None else replace(record, sweep_at=due)
+        return record if record is None or record.sweep_at is None else replace(record, sweep_at=sweep_at)
 
     try:
         update_record(services, tenant, document, decide)
@@ -52,18 +56,18 @@ def _postpone(services: Services, tenant: TenantId, document: DocumentId) -> Non
         log.warning("not postponed: %s", error, extra={"tenant": tenant, "document": document})
 
 
-def see_to(services: Services, tenant: TenantId, document: DocumentId) -> None:
-    """What is due of one record.
+def sweep_record(services: Services, tenant: TenantId, document: DocumentId) -> None:
+    """Process one record, if it is due.
 
     Raises:
-        Fenced: somebody else got on with it.
-        Transient: a service did not answer; it stays due.
+        Fenced: another process has moved it on.
+        Transient: a service did not answer; the record stays due.
     """
     record = services.documents.read(tenant, document)
     if record is None or record.sweep_at is None or record.sweep_at > services.clock():
         return
     if record.status is Status.DELETED:
-        services.index.clear(tenant, document, older_than=BuildId(record.generation + 1, 0))
+        services.index.clear(tenant, document, older_than=end_of_generation(record))
         update_known_record(services, tenant, document, record, lambda found: None if found == record else found)
     elif record.status in FINAL:
         _clear_again(services, record)
@@ -74,7 +78,7 @@ def see_to(services: Services, tenant: TenantId, document: DocumentId) -> None:
 
 
 def _clear_again(services: Services, record: Document) -> None:
-    """No lease that lived when the attempt ended is alive now: what stalled writers wrote since then goes."""
+    """Remove what stalled workers wrote after their attempt had ended. No lease of that time is alive any more."""
     clear_stale(services, record)
     clear_files(services, record)
 
@@ -85,8 +89,8 @@ def _clear_again(services: Services, record: Document) -> None:
 
 
 def _resend(services: Services, record: Document) -> None:
-    """A message that may be lost is sent again, and twice as long is waited for it. Its queue may only be long: a
-    copy is dropped by its claim, and waiting is never judged dead."""
+    """Send a message again that may be lost, and double the wait until the next time. If its queue is only long, the
+    claim drops the copy; waiting is never judged as a failure."""
     now = services.clock()
     until = _leased_until(services, record)
 
@@ -94,7 +98,7 @@ def _resend(services: Services, record: Document) -> None:
         if found is None or found.generation != record.generation or found.status is not record.status:
             raise Fenced
         if found.sweep_at != record.sweep_at:
-            raise Fenced  # another sweep saw to it
+            raise Fenced  # another sweep has processed it
         if until is not None and until > now:
             return replace(found, sweep_at=until)
         return replace(found, sweep_at=now + timedelta(seconds=found.resend_wait), resend_wait=found.resend_wait * 2)

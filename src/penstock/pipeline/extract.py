@@ -96,7 +96,7 @@ def _read_and_cut(services: Services, claim: DocumentLease, path: Path, sha256: 
             written = before.written if before else 0
             total = _send_shards(services, claim, tally, chain(first, following, found), written)
     receipt = tally.receipt()
-    receiver.drop_others()
+    receiver.remove_others()
     if several:
         _declare_total(services, claim, total, receipt, sha256)
     else:

@@ -76,12 +76,12 @@ class Tally:
         """Receive a member of an archive as a document, and count it. One that is too large is counted as damaged.
 
         Raises:
-            Fenced, Checkpointed, OutOfTime, Transient: as for `MemberReceiver.take`.
+            Fenced, Checkpointed, OutOfTime, Transient: as for `MemberReceiver.receive`.
         """
         self._report()
         self.pages += 1
         try:
-            receiver.take(member)
+            receiver.receive(member)
         except TooLarge as error:
             problem = f"{label('/'.join(member.path))}: {error}"
             self._add_damaged(Page(member.number, "", problem=problem))

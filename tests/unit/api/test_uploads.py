@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from penstock.documents.receive import ObjectEvent
+from penstock.documents.object_events import ObjectEvent
 from penstock.ports import PostPolicy
 from tests.support.door import SMALL, Door, is_problem, settings
 from tests.support.world import TENANT

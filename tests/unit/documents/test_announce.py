@@ -1,4 +1,4 @@
-"""Uploads that are awaited: announced by a caller, sent to the bucket, begun by S3's event."""
+"""Awaited uploads: announced by a caller, sent to the bucket, and received at S3's event."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from io import BytesIO
 import pytest
 
 from penstock.documents.announce import Announced, await_upload
+from penstock.documents.object_events import ObjectEvent
 from penstock.documents.progress import task
-from penstock.documents.receive import ObjectEvent
 from penstock.domain.errors import BadRequest, NotFound, Transient
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.domain.status import Status

@@ -1,4 +1,4 @@
-"""Members: the files of an archive, each a document of its own, through replacing, removing and dying in the midst."""
+"""Members: the files of an archive are documents of their own, also if it is replaced or removed, or a worker dies."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_each_file_of_an_archive_is_a_document_of_its_own(world: World) -> None:
 
 
 def died_at(world: World, message: Message, *, file: int) -> Redeliver:
-    """What a run comes to that finds the bucket away at the so manieth file of the archive."""
+    """The outcome of a run in which the bucket stops answering at this file of the archive."""
     put, count = world.objects.put, iter(range(1, 1000))
 
     def put_until(*args: object, **kwargs: object) -> Stored:
@@ -100,7 +100,7 @@ def died_at(world: World, message: Message, *, file: int) -> Redeliver:
 
 
 def test_an_archive_read_again_changes_none_of_the_members_it_has(world: World) -> None:
-    """I3: a run that died after it had taken some comes to the same."""
+    """I3: also if a run died after it had received some of them."""
     added(world, {**FILES, "c.txt": "The third."})
     outcome = died_at(world, world.take(), file=3)
     objects = {key: len(versions) for key, versions in world.objects.objects.items()}
@@ -141,7 +141,7 @@ def test_a_file_that_comes_back_with_the_archive_is_there_again(world: World) ->
 
 
 def test_what_came_in_a_deleted_archive_is_gone_from_search_at_once(world: World) -> None:
-    """I8: the archive's record hides it, whenever its own is told."""
+    """I8: the archive's record hides it, before its own record is changed."""
     archive = added(world, FILES)
     world.drain()
     world.delete(archive)
@@ -157,7 +157,7 @@ def test_a_search_asks_for_archives_only_where_hits_came_in_one(world: World) ->
         asked.append(list(documents))
         return read_many(tenant, documents)
 
-    world.upload("The weir was mended.", id="alone")
+    world.upload("The weir was repaired.", id="alone")
     world.drain()
     world.documents.read_many = read  # type: ignore[method-assign]
     world.search("weir")
@@ -182,7 +182,7 @@ def test_a_deleted_archive_leaves_nothing_of_its_files(world: World) -> None:
     assert member(world, "0.txt").status is Status.DELETED
 
 
-def test_an_archive_is_not_told_as_deleted_before_its_files_are(world: World) -> None:
+def test_an_archive_is_not_reported_as_deleted_before_its_files_are(world: World) -> None:
     archive = added(world, FILES)
     world.drain()
     world.delete(archive)
@@ -192,11 +192,11 @@ def test_an_archive_is_not_told_as_deleted_before_its_files_are(world: World) ->
 
 
 def test_files_of_an_extract_that_died_are_removed_with_the_archive(world: World) -> None:
-    """I6: their objects tell of them, though no receipt does; one even lies there without a record."""
+    """I6: they are found by their objects, without a receipt; one of them even has no record."""
     archive = added(world, FILES)
     died_at(world, world.take(), file=2)
-    stray = member_id(TENANT, archive.document.id, ("c.txt",))
-    world.objects.put(TENANT, f"files/{TENANT}/{stray}", BytesIO(b"put, and then it died"))
+    orphan = member_id(TENANT, archive.document.id, ("c.txt",))
+    world.objects.put(TENANT, f"files/{TENANT}/{orphan}", BytesIO(b"put, and then it died"))
     world.delete(archive)
     world.drain()
     assert world.record(archive).status is Status.DELETED
@@ -204,7 +204,7 @@ def test_files_of_an_extract_that_died_are_removed_with_the_archive(world: World
 
 
 def test_an_older_extract_that_goes_on_brings_back_nothing(world: World) -> None:
-    """I2: what a stalled worker still takes of an older archive is known as old."""
+    """I2: what a stalled worker still receives of an older archive is recognised as out of date."""
     added(world, {"a.txt": "The old weir."})
     stalled = world.take()
 
@@ -219,7 +219,7 @@ def test_an_older_extract_that_goes_on_brings_back_nothing(world: World) -> None
 
 
 def test_what_an_older_extract_puts_while_a_newer_one_ends_is_known_as_old(world: World) -> None:
-    """I2: no lease is asked between a put and its record; the archive's generation decides."""
+    """I2: no lease is checked between storing an object and writing its record; the archive's generation decides."""
     added(world, {"a.txt": "The old weir.", "b.txt": "The old lock."})
     stalled, put = world.take(), world.objects.put
 

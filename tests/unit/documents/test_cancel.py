@@ -131,7 +131,7 @@ def test_what_a_lost_worker_left_is_cancelled_at_once_and_cleared_by_the_sweep(w
 
 
 def test_what_a_stalled_writer_wrote_after_the_end_is_cleared_once_more(world: World) -> None:
-    """I3: it belongs to a pair that no reader sees."""
+    """I3: it belongs to a build that no reader sees."""
     received = world.upload(prose("a", 1))
     stalled = SteppedWorker(world.services, world.take())
     while not world.embedder.embedded:
@@ -176,7 +176,7 @@ def test_a_file_that_fails_while_it_is_cancelled_is_cancelled(world: World) -> N
 
 def test_a_try_that_fails_while_it_is_cancelled_does_not_come_again(world: World) -> None:
     received = world.upload(prose("a", 9))
-    world.reader.fail = Transient(why="told to fail")
+    world.reader.fail = Transient(why="made to fail")
     assert world.run(world.take(), meanwhile=lambda: world.cancel(received)) == Done()
     nothing_is_left_of_the_attempt(world, received)
 
@@ -190,7 +190,7 @@ def test_where_the_clearing_fails_the_sweep_ends_it(world: World) -> None:
         world.index.clear = broken  # type: ignore[method-assign]
 
     def broken(*_: object, **__: object) -> int:
-        raise Transient(why="told to fail")
+        raise Transient(why="made to fail")
 
     clear = world.index.clear
     world.run(world.take(), meanwhile=cancel_and_break)
@@ -223,7 +223,7 @@ def test_deleting_wins_over_cancelling(world: World) -> None:
 
 @pytest.mark.parametrize("again", ["other bytes", "some text"])
 def test_bytes_that_come_after_a_cancel_are_accepted_and_kept(world: World, again: str) -> None:
-    """Also the same ones: whoever got a 202 after the cancel wants them found."""
+    """Also if they are the same bytes: a caller that got a 202 after the cancel wants them found."""
     received = world.upload("some text", id="one")
     world.run(world.take(), meanwhile=lambda: [world.cancel(received), world.upload(again, id="one")])
     world.drain()
@@ -258,7 +258,7 @@ def test_what_is_not_there_cannot_be_cancelled(world: World) -> None:
         world.cancel(received)
 
 
-def test_whoever_ends_a_cancel_late_leaves_the_next_attempt_alone(world: World) -> None:
+def test_a_cancel_that_ends_late_leaves_the_next_attempt_alone(world: World) -> None:
     """I2, I3: what it clears is bounded by the attempt that was cancelled."""
     received = world.upload(prose("a", 9))
     seen: list[Document] = []

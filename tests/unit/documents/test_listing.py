@@ -1,4 +1,4 @@
-"""Browsing a tenant's documents."""
+"""Listing: a tenant's documents, newest first, page by page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a document is, and how its tasks stand."""
+"""Progress: how far a document is, and the status of its tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from penstock.documents.progress import progress, task, whole
+from penstock.documents.progress import progress, task, with_full_lists
 from penstock.domain.build import Build
 from penstock.domain.errors import NotFound, PasswordRequired, Transient
 from penstock.domain.ids import TenantId
@@ -40,7 +40,7 @@ def test_a_task_is_pending_until_a_worker_takes_it_and_started_while_one_has_it(
     assert (done.progress.current, done.progress.total) == (done.receipt.pages, done.receipt.pages)
 
 
-def test_progress_never_falls_within_an_attempt_and_is_whole_only_at_its_end(world):
+def test_progress_never_decreases_within_an_attempt_and_is_complete_only_at_its_end(world):
     world.upload(prose("long", 12), id="long")
     seen = []
 
@@ -59,7 +59,7 @@ def test_progress_never_falls_within_an_attempt_and_is_whole_only_at_its_end(wor
     assert seen[-1].chunks == world.record("long").receipt.chunks
 
 
-def test_pages_count_half_when_read_and_whole_when_their_shards_are_indexed(world):
+def test_pages_count_half_when_read_and_fully_when_their_shards_are_indexed(world):
     received = world.upload("Some words.")
     record = world.record(received)
     build = Build(TENANT, record.id, record.build_id, written=2, pages_read=100, pages=300)
@@ -170,16 +170,16 @@ def test_a_build_whose_shards_are_held_goes_on_though_an_earlier_try_failed(worl
     assert view(world, received.task).state is TaskState.PROGRESS
 
 
-def test_long_lists_of_a_receipt_are_kept_beside_the_record_and_shown_whole():
-    """The record stays under 4 KB, whatever the number of pages."""
+def test_long_lists_of_a_receipt_are_stored_outside_the_record_and_shown_in_full():
+    """The record stays under 4 KB for any number of pages."""
     world = World()
-    received = world.upload("\f".join("" if page % 2 else f"Page {page} tells of water." for page in range(1, 401)))
+    received = world.upload("\f".join("" if page % 2 else f"Page {page} is about water." for page in range(1, 401)))
     world.drain()
     record = world.record(received)
     assert record.receipt is not None
     assert len(record.receipt.pages_without_text) <= 502
     assert record.receipt.pages_without_text.endswith(",…")
-    shown = whole(world.services, record).receipt
+    shown = with_full_lists(world.services, record).receipt
     assert shown is not None
     assert shown.pages_without_text == ",".join(str(page) for page in range(1, 401, 2))
     world.delete(received)
@@ -187,10 +187,10 @@ def test_long_lists_of_a_receipt_are_kept_beside_the_record_and_shown_whole():
     assert world.objects.objects == {}
 
 
-def test_a_file_that_takes_long_to_read_tells_how_far_it_is():
-    """And one that is read at once costs no write for that."""
+def test_a_file_that_takes_long_to_read_reports_its_progress():
+    """A file that is read quickly costs no write for that."""
     world = World().with_limits(shard_chunks=1000)
-    received = world.upload("\f".join(f"Page {page} tells of water." for page in range(1, 21)))
+    received = world.upload("\f".join(f"Page {page} is about water." for page in range(1, 21)))
     seen = []
 
     class Slow(type(world.reader)):

@@ -1,4 +1,4 @@
-"""Remove: complete, counted, and ahead of everything else."""
+"""Remove: a removal is complete and counted, and comes before everything else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def world() -> World:
 
 
 def test_a_deleted_document_is_gone_from_search_at_once(world: World) -> None:
-    """I8: the record hides it, whenever its chunks go."""
+    """I8: the record hides it, whenever its chunks are removed."""
     received = world.upload("The weir was opened in spring.")
     world.drain()
     world.delete(received)
@@ -46,7 +46,7 @@ def test_a_removal_leaves_no_chunk_no_object_and_a_tombstone(world: World) -> No
     assert (record.original.name, record.metadata, record.active) == ("", {}, None)
 
 
-def test_a_removal_tells_what_it_removed_by_count(world: World) -> None:
+def test_a_removal_reports_how_much_it_removed(world: World) -> None:
     received = world.upload(prose("a", 9), id="one")
     world.drain()
     world.upload(prose("b", 9), id="one")
@@ -57,15 +57,15 @@ def test_a_removal_tells_what_it_removed_by_count(world: World) -> None:
     versions = sum(map(len, world.objects.objects.values()))
     task_id = world.delete(received)
     world.drain()
-    told = task(world.services, TENANT, task_id).removal
-    assert told == Removal(chunks, keys, versions)
+    removal = task(world.services, TENANT, task_id).removal
+    assert removal == Removal(chunks, keys, versions)
     assert keys > 1
     assert versions == keys + 1
 
 
 @pytest.mark.parametrize("calls", range(1, 30, 2))
 def test_a_remover_that_dies_at_any_call_has_told_what_it_found(world: World, calls: int) -> None:
-    """The receipt is true whoever was lost on the way."""
+    """The receipt is true even if workers died meanwhile."""
     received = world.upload(prose("a", 9), id="one")
     world.drain()
     chunks = sum(world.builds(received.document.id).values())

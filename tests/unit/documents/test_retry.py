@@ -1,4 +1,4 @@
-"""Retry: what failed or was cancelled begins anew, with attempts from zero and without the old error."""
+"""Retry: what failed or was cancelled starts again, with attempts counted from zero and without the old error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from penstock.domain.document import REMEMBERED, Document
 from penstock.domain.errors import BeingDeleted, Deleted, NotFound, NothingToRetry, PasswordRequired, Transient
 from penstock.domain.status import Status
 from penstock.domain.task import TaskState
-from penstock.operations.dead_letters import Settled, settle
+from penstock.operations.dead_letter_handling import Settled, settle
 from tests.support.world import TENANT, World, prose
 
 
@@ -30,7 +30,7 @@ def failed(world: World, text: str = "some text") -> Received:
     return received
 
 
-def test_a_failed_document_begins_anew_and_its_task_can_be_polled_again(world: World) -> None:
+def test_a_failed_document_starts_again_and_its_task_can_be_polled_again(world: World) -> None:
     received = failed(world)
     assert world.retry(received) == received.task
     seen = task(world.services, TENANT, received.task)
@@ -43,10 +43,10 @@ def test_a_failed_document_begins_anew_and_its_task_can_be_polled_again(world: W
 def test_attempts_are_counted_from_zero(world: World) -> None:
     """I4."""
     received = world.upload(prose("a", 1))
-    world.embedder.fail = [Transient(why="told to fail")] * 50
+    world.embedder.fail = [Transient(why="made to fail")] * 50
     world.drain()
     assert world.record(received).failure is not None
-    world.embedder.fail = [Transient(why="told to fail")] * (world.limits.attempts - 1)
+    world.embedder.fail = [Transient(why="made to fail")] * (world.limits.attempts - 1)
     world.retry(received)
     assert world.record(received).lease.attempts == 0
     world.drain()
@@ -56,7 +56,7 @@ def test_attempts_are_counted_from_zero(world: World) -> None:
 def test_vectors_that_were_paid_for_are_kept(world: World) -> None:
     world.embedder.batch = 1
     received = world.upload(prose("a", 9))
-    world.embedder.fail = [None] * 4 + [Transient(why="told to fail")] * 50
+    world.embedder.fail = [None] * 4 + [Transient(why="made to fail")] * 50
     world.drain()
     assert world.record(received).status is Status.FAILED
     paid = len(world.embedder.embedded)
@@ -115,7 +115,7 @@ def test_new_bytes_have_no_history(world: World) -> None:
     assert (world.record(received).failure, world.record(received).history) == (None, ())
 
 
-def test_a_cancelled_document_is_begun_anew(world: World) -> None:
+def test_a_cancelled_document_can_be_retried(world: World) -> None:
     received = world.upload("some text")
     world.cancel(received)
     world.retry(received)

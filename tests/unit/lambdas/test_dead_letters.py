@@ -13,7 +13,7 @@ from penstock.domain.errors import Transient
 from penstock.domain.ids import derived_id
 from penstock.domain.status import Status
 from penstock.lambdas.dead_letters import make_handler
-from penstock.operations.dead_letters import Settled, settle
+from penstock.operations.dead_letter_handling import Settled, settle
 from penstock.records.document_lease import take_extract
 from penstock.records.shard_lease import take_embed
 from tests.support.lambdas import Invocation, sample

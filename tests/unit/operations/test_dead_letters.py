@@ -1,4 +1,4 @@
-"""Letters: each is filed with its reason, none is lost, and a copy is kept of what is sent again or dropped."""
+"""Dead letters: each is filed with its reason, none is lost, and a copy is kept of each that is redriven or dropped."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def world() -> World:
 
 
 def dead_letter(world: World, message: Message | str, reason: str = "tried 10 times", queue: str = "extract") -> str:
-    """Have the dead-letter handler see to a letter; its id."""
+    """Have the dead-letter handler process this message, and return the id of its letter."""
     if isinstance(message, Message):
         queue = message.stage.value
         body = json.dumps(
@@ -61,7 +61,7 @@ def given_up(world: World, **named: Any) -> tuple[Received, str]:
 
 
 def test_a_letter_is_filed_once_with_its_reason_and_what_became_of_it(world: World) -> None:
-    """Also where its queue delivers it twice."""
+    """Also if its queue delivers it twice."""
     received, id_ = given_up(world)
     (letter,) = letters(world.services)
     assert (letter.id, letter.queue, letter.reason, letter.fate) == (id_, "extract", "tried 10 times", "failed")
@@ -146,7 +146,7 @@ def test_a_redrive_that_is_cut_short_loses_nothing(world: World, fails: str) -> 
     whole = getattr(port, fails)
 
     def broken(*_: object, **__: object) -> None:
-        raise Transient(why="told to fail")
+        raise Transient(why="made to fail")
 
     setattr(port, fails, broken)
     try:
@@ -217,8 +217,8 @@ def test_nothing_is_done_without_yes(world: World, shell: Callable[..., Any]) ->
     before = dict(world.objects.objects)
     for command in ("redrive", "drop"):
         assert "--yes does it" in shell(command, "--all")
-        (told,) = shell(command, id_, "--json")["letters"]
-        assert (told["letter"], told["done"]) == (id_, False)
+        (letter,) = shell(command, id_, "--json")["letters"]
+        assert (letter["letter"], letter["done"]) == (id_, False)
     assert (world.objects.objects, world.record(received).status) == (before, Status.FAILED)
     assert not world.queue.sent
 

@@ -1,4 +1,4 @@
-"""Doctor: table, bucket and index are compared, what is wrong is named and mended, and what is right is left alone."""
+"""Doctor: table, bucket and index are compared, what is wrong is reported and repaired, what is right is left alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from penstock.domain.lease import Lease
 from penstock.domain.receipt import Receipt
 from penstock.domain.status import Status
 from penstock.domain.task import Lane
-from penstock.operations.doctor import Kind, examine
+from penstock.operations.doctor.case import Kind
+from penstock.operations.doctor.examine import examine
 from penstock.operations.external_sort import sorted_on_disk
 from penstock.ports import Change, Listed
 from penstock.services import Services
@@ -38,7 +39,7 @@ KEY = "drop/acme/wiki/a.txt"
 
 @pytest.fixture
 def world() -> World:
-    """With a document that is as it should be."""
+    """A world with a document that is as it should be."""
     world = World()
     world.upload(prose("sound", 5), id="sound")
     world.drain()
@@ -46,7 +47,7 @@ def world() -> World:
 
 
 def later(world: World, length: timedelta = timedelta(hours=2)) -> None:
-    """When nothing can be on its way any more."""
+    """Wait until nothing can be on its way any more."""
     world.clock.pass_time(length)
 
 
@@ -54,10 +55,10 @@ def kinds(world: World) -> list[tuple[Kind, str]]:
     return [(finding.kind, finding.document) for finding in examine(world.services, TENANT)]
 
 
-def mend(world: World) -> None:
+def repair(world: World) -> None:
     for finding in examine(world.services, TENANT):
         if finding.remedy is not None:
-            finding.mend()
+            finding.repair()
     world.drain()
 
 
@@ -110,7 +111,7 @@ def test_a_document_that_changes_while_it_is_looked_at_is_left_alone(world: Worl
     assert received.document.id
 
 
-# What is wrong, and how it is mended
+# What is wrong, and how it is repaired
 
 
 def test_an_original_that_is_gone_is_named_but_nothing_is_removed(world: World) -> None:
@@ -119,7 +120,7 @@ def test_an_original_that_is_gone_is_named_but_nothing_is_removed(world: World) 
     (finding,) = examine(world.services, TENANT)
     assert (finding.kind, finding.document, finding.remedy) == (Kind.ORIGINAL_MISSING, "one", None)
     assert "add the file again" in finding.what
-    mend(world)
+    repair(world)
     assert world.record(received).status is Status.INDEXED
 
 
@@ -130,14 +131,14 @@ def test_a_file_that_left_the_folder_unheard_is_deleted(world: World) -> None:
     world.objects.mark_deleted(KEY)
     later(world)
     assert kinds(world) == [(Kind.REMOVAL_UNHEARD, received.document.id)]
-    mend(world)
+    repair(world)
     assert world.record(received).status is Status.DELETED
     assert kinds(world) == []
 
 
 @pytest.mark.parametrize("known", [False, True])
 def test_a_file_that_nobody_heard_of_is_received(world: World, known: bool) -> None:
-    """Also newer bytes of one that is known."""
+    """Also newer bytes of a file that is known."""
     if known:
         world.receive(world.drop(KEY, "older text", "01"))
         world.drain()
@@ -145,7 +146,7 @@ def test_a_file_that_nobody_heard_of_is_received(world: World, known: bool) -> N
     later(world)
     ((kind, _),) = kinds(world)
     assert kind is Kind.ARRIVAL_UNHEARD
-    mend(world)
+    repair(world)
     assert [hit.text for hit in world.search("text").hits if hit.name == "a.txt"] == ["newer text"]
     assert kinds(world) == []
 
@@ -160,27 +161,27 @@ def test_a_file_that_came_after_its_document_was_deleted_is_received_and_one_fro
     world.objects.objects[KEY] = left
     later(world)
     assert kinds(world) == [(Kind.OBJECT_WITHOUT_DOCUMENT, received.document.id)]
-    mend(world)
+    repair(world)
     assert KEY not in world.objects.objects
     world.drop(KEY, "other text", "02")
     later(world)
     assert kinds(world) == [(Kind.ARRIVAL_UNHEARD, received.document.id)]
-    mend(world)
+    repair(world)
     assert world.record(received).status is Status.INDEXED
 
 
 def test_bytes_whose_record_never_was_are_removed(world: World) -> None:
-    """Nobody was told that they were accepted."""
+    """No caller has got an answer that they were accepted."""
     world.objects.put(TENANT, f"files/{TENANT}/lost", BytesIO(b"bytes"))
     later(world)
     assert kinds(world) == [(Kind.OBJECT_WITHOUT_DOCUMENT, "lost")]
-    mend(world)
+    repair(world)
     assert kinds(world) == []
     assert f"files/{TENANT}/lost" not in world.objects.objects
 
 
 def test_what_came_in_an_archive_that_is_gone_is_removed(world: World) -> None:
-    """Whoever took it had stalled until the archive was deleted."""
+    """The worker that received it had stalled until the archive was deleted."""
     content = zip_of({"a.txt": "A lock."})
     upload = Upload(BytesIO(content), "box.zip", len(content), hashlib.sha256(content).hexdigest(), "application/zip")
     box = DocumentId("box")
@@ -191,13 +192,13 @@ def test_what_came_in_an_archive_that_is_gone_is_removed(world: World) -> None:
     world.documents.write(TENANT, Change(record, None))
     world.objects.remove(TENANT, record.original.key)
     assert kinds(world) == [(Kind.ARCHIVE_GONE, member)]
-    mend(world)
+    repair(world)
     assert world.record(member).status is Status.DELETED
     assert kinds(world) == []
 
 
 @pytest.mark.parametrize("kind", ["upload", "drop"])
-def test_what_comes_between_the_look_and_the_mending_is_kept(world: World, kind: str) -> None:
+def test_what_comes_between_the_look_and_the_repair_is_kept(world: World, kind: str) -> None:
     """Accepted means kept."""
     dropped = kind == "drop"
     if dropped:
@@ -213,7 +214,7 @@ def test_what_comes_between_the_look_and_the_mending_is_kept(world: World, kind:
     )
     assert received is not None
     try:
-        finding.mend()
+        finding.repair()
     except Fenced:
         assert dropped
     world.drain()
@@ -227,7 +228,7 @@ def test_an_upload_that_nobody_heard_of_leaves_its_door(world: World) -> None:
     world.objects.put(TENANT, f"uploads/{TENANT}/{'a' * 32}/file", BytesIO(b"bytes"))
     later(world)
     assert [kind for kind, _ in kinds(world)] == [Kind.ARRIVAL_UNHEARD]
-    mend(world)
+    repair(world)
     assert kinds(world) == []
 
 
@@ -240,18 +241,18 @@ def test_work_files_and_receipts_of_no_attempt_are_removed(world: World) -> None
     later(world)
     world.objects.put(TENANT, f"work/{TENANT}/one/{record.generation}/1/9.json", BytesIO(b"new"))
     assert sorted(kinds(world)) == [(Kind.FILES_LEFT, "gone"), (Kind.FILES_LEFT, "one")]
-    mend(world)
+    repair(world)
     left = [key for key in world.objects.objects if key.startswith(("work/", "receipts/"))]
     assert len(left) == 2, "of a later build, and one that was stored just now"
 
 
-@pytest.mark.parametrize("whose", ["of nobody", "of an older pair", "of a tombstone"])
+@pytest.mark.parametrize("whose", ["of nobody", "of an older build", "of a tombstone"])
 def test_chunks_that_no_reader_sees_are_cleared(world: World, whose: str) -> None:
     received = indexed(world)
     entries = [entry for entry in world.index.entries(TENANT) if entry.document == "one"]
     changed: dict[str, Any] = {
         "of nobody": {"document": DocumentId("gone")},
-        "of an older pair": {"build_id": BuildId(entries[0].build_id.generation - 1, 1)},
+        "of an older build": {"build_id": BuildId(entries[0].build_id.generation - 1, 1)},
         "of a tombstone": {},
     }[whose]
     if whose == "of a tombstone":
@@ -259,7 +260,7 @@ def test_chunks_that_no_reader_sees_are_cleared(world: World, whose: str) -> Non
         world.drain()
     world.index.put(TENANT, [replace(entry, **changed) for entry in entries])
     assert kinds(world) == [(Kind.CHUNKS_LEFT, str(changed.get("document", "one")))]
-    mend(world)
+    repair(world)
     assert kinds(world) == []
     seen = {entry.build_id for entry in world.index.entries(TENANT) if entry.document == "one"}
     assert seen == (set() if whose == "of a tombstone" else {entries[0].build_id})
@@ -274,7 +275,7 @@ def test_what_the_index_lost_is_indexed_again_and_only_that_is_paid_for(world: W
         del shelf[lost]
     paid = len(world.embedder.embedded)
     assert kinds(world) == [(Kind.COUNTS_DIFFER, "one")]
-    mend(world)
+    repair(world)
     world.clock.pass_time(world.limits.lease)
     world.sweep()
     again = world.record(received)
@@ -284,22 +285,22 @@ def test_what_the_index_lost_is_indexed_again_and_only_that_is_paid_for(world: W
     assert kinds(world) == []
 
 
-def test_work_that_the_sweep_does_not_see_is_seen_to(world: World) -> None:
+def test_work_that_the_sweep_has_missed_is_processed(world: World) -> None:
     received = world.upload(prose("a", 1), id="one")
     world.queue.sent.clear()
     later(world)
     assert kinds(world) == [(Kind.OVERDUE, "one")]
-    mend(world)
+    repair(world)
     assert world.record(received).status is Status.INDEXED
 
 
-def test_work_that_no_sweep_would_ever_see_is_seen_to(world: World) -> None:
+def test_work_that_no_sweep_would_ever_find_is_processed(world: World) -> None:
     received = world.upload(prose("a", 1), id="one")
     world.queue.sent.clear()
     record = world.record(received)
     world.documents.write(TENANT, Change(record, replace(record, sweep_at=None)))
     assert kinds(world) == [(Kind.OVERDUE, "one")]
-    mend(world)
+    repair(world)
     assert world.record(received).status is Status.INDEXED
 
 
@@ -323,7 +324,7 @@ def test_lines_are_sorted_whatever_their_number(tmp_path: object) -> None:
 
 
 class Many:
-    """A tenant with so many documents, none of which is held in memory; one in a thousand has lost its chunks."""
+    """A tenant with this many documents, none of which is held in memory. One in a thousand has lost its chunks."""
 
     def __init__(self, documents: int) -> None:
         self._count = documents
@@ -427,7 +428,7 @@ def test_it_says_what_it_would_do_and_does_it_only_with_fix(world: World, shell:
 def test_without_a_tenant_it_looks_at_all_of_them(
     world: World, shell: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those that have documents, and those that have objects only."""
+    """At tenants that have documents, and at tenants that have objects only."""
     monkeypatch.delenv("PENSTOCK_TENANT")
     other = TenantId("other")
     world.upload("sound too", tenant=other)
@@ -446,6 +447,6 @@ def test_without_a_tenant_it_looks_at_all_of_them(
     assert "gone: all is well" not in shell(code=0), "nobody is left"
 
 
-def test_what_cannot_be_mended_from_here_stays_wrong(world: World, shell: Callable[..., Any]) -> None:
+def test_what_cannot_be_repaired_is_reported_again(world: World, shell: Callable[..., Any]) -> None:
     world.objects.remove(TENANT, f"files/{TENANT}/sound")
     assert "original_missing" in shell("--fix", code=1)

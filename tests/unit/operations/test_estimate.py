@@ -1,4 +1,4 @@
-"""Estimates: what would become of files, what that takes, and what it costs by the dated prices."""
+"""Estimates: what files would become, the requests that they would take, and their cost by the dated prices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from penstock.cli.main import app
 from penstock.domain.errors import PasswordRequired
-from penstock.operations.cost import Way, beside, listed_prices, requests_of
+from penstock.operations.cost import Way, indirect_requests, listed_prices, requests_of
 from penstock.operations.estimate import estimate
 from penstock.reading.sandbox.reader import ChildReader
 from penstock.services import Limits
@@ -74,7 +74,7 @@ def test_requests_grow_linearly_with_the_shards() -> None:
 def test_every_request_has_a_price(way: Way, shards: int) -> None:
     prices = listed_prices()
     assert prices.of_requests(requests_of(way, shards)) > 0
-    assert prices.of_requests(beside(way, shards)) > 0
+    assert prices.of_requests(indirect_requests(way, shards)) > 0
 
 
 def test_dollars_are_what_the_list_says() -> None:
@@ -91,14 +91,16 @@ def test_the_command_adds_up_and_needs_no_server(tmp_path: Path) -> None:
     (tmp_path / "b.pdf").write_bytes(long_pdf(3))
     result = CliRunner().invoke(app, ["estimate", str(tmp_path), "--model", "text-embedding-3-small", "--json"])
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
+    printed = json.loads(result.stdout)
     for name in ("pages", "chunks", "tokens", "requests"):
-        assert told["total"][name] == sum(each[name] for each in told["files"])
+        assert printed["total"][name] == sum(each[name] for each in printed["files"])
     for part in ("requests", "compute", "embedding"):
-        assert told["total"]["dollars"][part] == pytest.approx(sum(each["dollars"][part] for each in told["files"]))
-    assert told["total"]["dollars"]["embedding"] == pytest.approx(told["total"]["tokens"] * 0.02e-6)
-    assert told["prices"]["noted"]
-    assert [each["way"] for each in told["files"]] == ["https", "https"]
+        assert printed["total"]["dollars"][part] == pytest.approx(
+            sum(each["dollars"][part] for each in printed["files"])
+        )
+    assert printed["total"]["dollars"]["embedding"] == pytest.approx(printed["total"]["tokens"] * 0.02e-6)
+    assert printed["prices"]["noted"]
+    assert [each["way"] for each in printed["files"]] == ["https", "https"]
 
 
 def test_the_command_ends_with_1_where_a_file_would_fail_and_prices_no_unknown_model(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_lost_delete_message_is_sent_again(world: World) -> None:
 
 
 def test_what_two_sweeps_find_at_once_is_sent_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """I2: the one whose write comes second stops quietly."""
+    """I2: the sweep whose write comes second stops quietly."""
     received = world.upload("some text")
     world.queue.sent.clear()
     world.clock.pass_time(world.limits.resend_after)
@@ -82,8 +82,8 @@ def test_work_whose_lease_ended_without_a_word_is_asked_for_again(world: World) 
     assert world.record(received).status is Status.INDEXED
 
 
-def test_older_pairs_that_could_not_be_cleared_are_cleared_later(world: World) -> None:
-    """I3: and with them what a stalled writer wrote, in index and bucket."""
+def test_older_builds_that_could_not_be_cleared_are_cleared_later(world: World) -> None:
+    """I3: and with them what a stalled worker wrote into index and bucket."""
     world.upload(prose("a", 5), id="one")
     world.drain()
     stalled = [entry for entry in world.index.entries(TENANT) if entry.document == "one"]
@@ -94,8 +94,8 @@ def test_older_pairs_that_could_not_be_cleared_are_cleared_later(world: World) -
     world.drain()
     world.index.clear = clear  # type: ignore[method-assign]
     world.index.put(TENANT, stalled)
-    for room, name in (("work", "/0.json"), ("receipts", ".json")):
-        place = f"{room}/{TENANT}/one/{old.build_id.generation}/{old.build_id.build}{name}"
+    for folder, name in (("work", "/0.json"), ("receipts", ".json")):
+        place = f"{folder}/{TENANT}/one/{old.build_id.generation}/{old.build_id.build}{name}"
         world.objects.put(TENANT, place, BytesIO(b"{}"))
     world.clock.pass_time(world.limits.lease)
     world.sweep()
@@ -108,7 +108,7 @@ def test_older_pairs_that_could_not_be_cleared_are_cleared_later(world: World) -
 def test_what_a_failed_attempt_left_goes_after_a_day(world: World) -> None:
     received = world.upload(prose("a", 9))
     world.run(world.take())
-    world.embedder.fail = [None, *[Transient(why="told to fail")] * 50]
+    world.embedder.fail = [None, *[Transient(why="made to fail")] * 50]
     world.drain()
     assert world.record(received).status is Status.FAILED
     assert world.builds(received.document.id), "its vectors were paid for: a retry finds them"
@@ -129,7 +129,7 @@ def test_a_tombstone_past_its_time_goes(world: World) -> None:
 
 
 def test_an_upload_that_never_came_is_a_failure_and_then_nothing(world: World) -> None:
-    """There is no record to sweep: its item ends by itself, and S3 takes no file any more."""
+    """There is no record to sweep: the upload's item expires by itself, and S3 accepts no file any more."""
     upload, _ = await_upload(
         world.services,
         TENANT,
@@ -150,11 +150,11 @@ def test_an_upload_that_never_came_is_a_failure_and_then_nothing(world: World) -
 
 
 def broken(*_: object, **__: object) -> int:
-    raise Transient(why="told to fail")
+    raise Transient(why="made to fail")
 
 
 def test_a_long_queue_is_not_flooded_and_waiting_is_never_judged_dead(world: World) -> None:
-    """I6: a day of backlog is a few copies, each dropped by its claim."""
+    """I6: a day of backlog makes a few copies, and the claim drops each of them."""
     received = world.upload("some text")
     end = world.clock() + 144 * world.limits.resend_after
     while world.clock() < end:
@@ -189,7 +189,7 @@ def test_a_final_document_is_not_due(world: World) -> None:
 
 
 def test_a_record_that_fails_does_not_keep_the_others_from_their_turn(world: World) -> None:
-    """I5: not even by a bug."""
+    """I5: not even if it fails by a bug."""
     for name in ("one", "two"):
         world.upload(prose("a", 1), id=name)
         world.drain()

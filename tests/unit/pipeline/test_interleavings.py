@@ -18,8 +18,8 @@ from penstock.domain.errors import BeingDeleted, Deleted, NotFound, NothingToCan
 from penstock.domain.ids import DocumentId, derived_id
 from penstock.domain.status import FINAL, PUBLISHED, Status
 from penstock.domain.task import Lane, Message
-from penstock.operations.dead_letters import settle
-from penstock.operations.doctor import examine
+from penstock.operations.dead_letter_handling import settle
+from penstock.operations.doctor.examine import examine
 from penstock.pipeline.run import Done
 from penstock.search.query import Question, search
 from tests.support.stepper import SteppedWorker

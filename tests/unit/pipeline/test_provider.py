@@ -18,7 +18,7 @@ from penstock.domain.ids import DocumentId
 from penstock.domain.provider_budget import UNLIMITED, Amount
 from penstock.domain.status import Status
 from penstock.domain.task import Lane, Message, Stage
-from penstock.operations.dead_letters import Settled, settle
+from penstock.operations.dead_letter_handling import Settled, settle
 from penstock.pipeline.run import Redeliver
 from penstock.rate_limit.limiter import RateLimiter
 from penstock.rate_limit.local_budget import LocalBudgetTable
