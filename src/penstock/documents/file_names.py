@@ -9,7 +9,7 @@ from collections.abc import Collection
 from functools import cache
 
 from penstock.domain.errors import TypeNotAccepted
-from penstock.reading.kinds import media_type_of, spoken
+from penstock.reading.kinds import canonical_media_type, media_type_of
 
 _LONGEST = 255  # bytes of UTF-8, as file systems have it; the record holds it and stays small
 _BARE = "application/octet-stream"
@@ -38,7 +38,7 @@ def accepted_type(name: str, declared: str | None, accepted: Collection[str]) ->
     """
     said = (declared or _BARE).partition(";")[0].strip().lower()
     named = type_of_name(name)
-    for kind in (named, spoken(said)):
+    for kind in (named, canonical_media_type(said)):
         if kind is not None and kind in accepted:
             return kind
     seen = named if said == _BARE and named is not None else said

@@ -106,7 +106,7 @@ def test_a_picture_that_makes_no_sense_is_not_passed_on(pixels: str) -> None:
     """I11: the child that sent it may have been taken over by its file."""
     from penstock.domain.errors import ReaderDied
     from penstock.reading.protocol import Scan
-    from penstock.reading.sandbox.reader import ChildReading
+    from penstock.reading.sandbox.child_reading import ChildReading
 
     recognizer = FakeRecognizer()
     reading = ChildReading(None, recognizer)  # type: ignore[arg-type]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from penstock.reading.formats.text import PART
-from penstock.reading.protocol import Scan, Text
+from penstock.reading.protocol import PART, Scan, Text
 from penstock.reading.text.characters import legible
 
 _BLANKS = re.compile(r"\s+")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.reading.formats.text import PART, read
-from penstock.reading.protocol import Opened, Text, Warned
+from penstock.reading.formats.text import read
+from penstock.reading.protocol import PART, Opened, Text, Warned
 from penstock.reading.source import Source
 from penstock.reading.text.characters import legible
 from penstock.reading.text.encoding import codec_of

@@ -22,7 +22,9 @@ from penstock.reading.limits import ReadLimits
 from penstock.reading.protocol import Failed
 from penstock.reading.report import report
 from penstock.reading.sandbox.child import answer
-from penstock.reading.sandbox.reader import ChildReader, ChildReading, error_of, frame_of
+from penstock.reading.sandbox.child_process import frame_of
+from penstock.reading.sandbox.child_reading import ChildReading, error_of
+from penstock.reading.sandbox.reader import ChildReader
 from tests.support.documents import bomb_pdf, long_pdf, pdf
 from tests.support.made import MAKERS
 
@@ -73,7 +75,7 @@ def cpu_seconds(process: int) -> float:
 
 
 def process_of(reading: ChildReading) -> int:
-    return reading._child.process
+    return reading._child.pid
 
 
 def test_a_long_document_comes_page_by_page(tmp_path: Path) -> None:
@@ -148,7 +150,7 @@ from pathlib import Path
 from penstock.reading.sandbox.reader import ChildReader
 
 with ChildReader().read(Path(sys.argv[1]), name="pipe.pdf", declared=None) as reading:
-    print(reading._child.process, flush=True)
+    print(reading._child.pid, flush=True)
     list(reading)
 """
 
