@@ -80,7 +80,7 @@ def test_an_empty_budget_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a stack's parameter says it."""
     monkeypatch.setenv("PENSTOCK_PROVIDER_REQUESTS_PER_MINUTE", "")
     monkeypatch.setenv("PENSTOCK_PROVIDER_TOKENS_PER_MINUTE", "")
-    read = Settings()
+    read = Settings.from_environment()
     assert (read.provider_requests_per_minute, read.provider_tokens_per_minute) == (None, None)
 
 
@@ -123,6 +123,7 @@ def test_an_index_without_an_address_says_which_setting_it_needs() -> None:
         ("PENSTOCK_QUEUES", "http://127.0.0.1/q", "JSON is malformed"),
         ("PENSTOCK_QUEUES", '{"delete": 1}', "Expected `str`, got `int`"),
         ("PENSTOCK_MAX_DIRECT_BYTES", "0", "Expected `int` >= 1"),
+        ("PENSTOCK_EXTRACT_MEMORY_BYTES", "1000", "Expected `int` >= 268435456"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named_with_what_was_expected(
@@ -131,7 +132,7 @@ def test_a_setting_that_cannot_be_used_is_named_with_what_was_expected(
     monkeypatch.setenv(variable, value)
     monkeypatch.setenv("PENSTOCK_ATTEMPTS", "-1")
     with pytest.raises(BadSetting) as refused:
-        Settings()
+        Settings.from_environment()
     assert f"{variable} is {value!r}: {said}" in str(refused.value)
     assert "PENSTOCK_ATTEMPTS is '-1'" in str(refused.value), "all are named at once"
 
@@ -148,19 +149,19 @@ def test_settings_are_read_from_the_environment_as_what_they_are(monkeypatch: py
     }
     for name, value in told.items():
         monkeypatch.setenv(name, value)
-    read = Settings(lease_seconds=7)
+    read = Settings.from_environment(lease_seconds=7)
     assert (read.index_path, read.queues, read.accepted_types) == (
         Path("/there"),
         {"delete": "http://q"},
         frozenset({"text/plain"}),
     )
-    assert (read.max_direct_bytes, read.extract_seconds, read.log_json) == (4_500_000, 0.5, True)
+    assert (read.max_direct_bytes, read.extract.seconds, read.log_json) == (4_500_000, 0.5, True)
     assert read.lease_seconds == 7, "what is given stands before the environment"
 
 
 def test_a_setting_that_there_is_not_is_no_setting() -> None:
     with pytest.raises(TypeError, match="leese_seconds"):
-        Settings(leese_seconds=7)
+        Settings.from_environment(leese_seconds=7)
 
 
 @pytest.mark.parametrize("setting", ["index", "embedder"])
