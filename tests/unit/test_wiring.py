@@ -45,20 +45,20 @@ def test_without_a_key_the_embedder_is_local_and_with_one_it_is_openai(monkeypat
 
 
 def test_a_stored_key_makes_the_embedder_openai_and_is_not_read_before_it_is_needed() -> None:
-    """I9: no store answers here."""
+    """I9: there is no store here that could answer."""
     embedder = services(Settings(**NEEDED, provider_key="/penstock/key", openai_model="m")).embedder
     assert embedder.space.model == "m"
 
 
-def turnstile(**settings: object) -> RateLimiter:
+def rate_limiter(**settings: object) -> RateLimiter:
     embedder = services(Settings(**NEEDED, embedder="openai", **settings)).embedder
     assert isinstance(embedder, OpenAIEmbedder)
     return embedder.texts
 
 
 def test_without_a_budget_the_provider_s_pace_is_kept_in_the_process() -> None:
-    """And nothing is written."""
-    alone = turnstile()
+    """Nothing is written."""
+    alone = rate_limiter()
     assert (type(alone.table), alone.limit) == (LocalBudgetTable, UNLIMITED)
 
 
@@ -72,12 +72,12 @@ def test_without_a_budget_the_provider_s_pace_is_kept_in_the_process() -> None:
     ids=["both", "requests", "tokens"],
 )
 def test_a_budget_is_shared_through_the_table(settings: dict[str, int], limit: Amount) -> None:
-    shared = turnstile(**settings)
+    shared = rate_limiter(**settings)
     assert (type(shared.table), shared.limit) == (DynamoProviderBudgetTable, limit)
 
 
 def test_an_empty_budget_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a stack's parameter says it."""
+    """The parameters of a stack are empty if they are not set."""
     monkeypatch.setenv("PENSTOCK_PROVIDER_REQUESTS_PER_MINUTE", "")
     monkeypatch.setenv("PENSTOCK_PROVIDER_TOKENS_PER_MINUTE", "")
     read = Settings.from_environment()
@@ -138,7 +138,7 @@ def test_a_setting_that_cannot_be_used_is_named_with_what_was_expected(
 
 
 def test_settings_are_read_from_the_environment_as_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = {
+    environment = {
         "PENSTOCK_INDEX_PATH": "/there",
         "PENSTOCK_QUEUES": '{"delete": "http://q"}',
         "PENSTOCK_ACCEPTED_TYPES": '["text/plain"]',
@@ -147,7 +147,7 @@ def test_settings_are_read_from_the_environment_as_what_they_are(monkeypatch: py
         "PENSTOCK_LOG_JSON": "true",
         "PENSTOCK_LEASE_SECONDS": "930",
     }
-    for name, value in told.items():
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
     read = Settings.from_environment(lease_seconds=7)
     assert (read.index_path, read.queues, read.accepted_types) == (

@@ -50,7 +50,7 @@ _OTHER_MEMBERS = {
     "Index/Document.iwa": "a document of Pages, Numbers or Keynote",
     "[Content_Types].xml": "an Office package without a text, a presentation or a workbook in it",
 }
-"""What an archive is that Penstock does not read, by the name of a member that only such an archive has."""
+"""What an archive is that no format matches with certainty, by the name of one of its members."""
 _UNKNOWN_TYPES = {"application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded", ""}
 """Media types that senders use if they do not know the type."""
 
@@ -69,7 +69,7 @@ def detect(formats: Sequence[Format], look: Look, *, name: str, declared: str | 
     warnings = []
     if named and found not in named:
         warnings.append(f"The name ends in {suffix}, but the content is {found.kind.title}.")
-    # Of a text type that no format here has, such as text/x-python, plain text may well be an instance.
+    # Plain text may well be of a text type that no format here has, such as text/x-python.
     contradicts = found not in typed and (typed or not media_type.startswith("text/"))
     if media_type not in _UNKNOWN_TYPES and contradicts:
         warnings.append(f"It was sent as {media_type}, but the content is {found.kind.title}.")

@@ -75,8 +75,8 @@ def test_a_name_or_type_that_says_otherwise_is_a_warning(
     ],
 )
 def test_what_is_not_read_is_named_with_what_is(head: bytes, found: str) -> None:
-    """Whatever it is called."""
-    with pytest.raises(UnsupportedType) as told:
+    """The name does not matter."""
+    with pytest.raises(UnsupportedType) as refused:
         detect(formats(), Look(head), name="report.pdf", declared="application/pdf")
-    assert told.value.facts["found"] == found
-    assert "PDF" in str(told.value.facts["accepted"])
+    assert refused.value.facts["found"] == found
+    assert "PDF" in str(refused.value.facts["accepted"])

@@ -39,7 +39,7 @@ def read(
         return list(reading), list(reading.warnings)
 
 
-def test_without_a_recognizer_pages_without_text_are_told_as_such(tmp_path: Path) -> None:
+def test_without_a_recognizer_pages_without_text_come_without_text(tmp_path: Path) -> None:
     pages, warnings = read(tmp_path, scanned_pdf(2), None)
     assert [(page.text, page.problem) for page in pages] == [("", None)] * 2
     assert warnings == []

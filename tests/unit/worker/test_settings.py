@@ -25,7 +25,7 @@ def limits(**settings: object) -> dict[str, float | None]:
     return {stage.value: app.tasks[f"penstock.{stage}"].time_limit for stage in Stage}
 
 
-def test_tasks_are_limited_to_25_and_30_minutes_unless_told_otherwise() -> None:
+def test_tasks_are_limited_to_25_and_30_minutes_unless_set_otherwise() -> None:
     assert limits() == dict.fromkeys(Stage, 1800)
     assert [Settings.from_environment().soft_time_limit(stage) for stage in Stage] == [1500] * 3
 
@@ -58,7 +58,7 @@ def test_limits_of_time_are_checked_in_settings_made_by_hand_too() -> None:
         Settings(task_time_limit={Stage.EMBED: 1500})
 
 
-def test_celery_is_told_of_processes_and_prefetch(environment: pytest.MonkeyPatch) -> None:
+def test_processes_and_prefetch_reach_celery(environment: pytest.MonkeyPatch) -> None:
     wanted = {
         "worker_concurrency": 3,
         "worker_prefetch_multiplier": 5,

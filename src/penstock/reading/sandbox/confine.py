@@ -65,7 +65,7 @@ _NEWER_CALLS = {
 
 def confine(limits: ReadLimits) -> None:
     """Limit this process, and refuse it what reading a file never needs: sockets, other programs, other processes. What
-    a kernel does not offer is left out; every system has at least the limits of memory and time."""
+    a kernel does not offer is left out: macOS has no limit of the address space and no filter of system calls."""
     for kind, limit in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),

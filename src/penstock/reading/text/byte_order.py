@@ -15,7 +15,8 @@ _BOMS = (
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 
 _SWAPPED = "\u2000\u0a00\u0d00\ufffd"
-"""What a space, two line ends and a byte order mark become if they are read in the wrong byte order."""
+"""What a space and the two line ends become if they are read in the wrong byte order, and the mark of bytes that could
+not be decoded."""
 
 _LOOK = 1024
 """The number of bytes by which UTF-16 and UTF-32 without a mark are recognized."""
