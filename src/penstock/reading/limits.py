@@ -14,10 +14,11 @@ Count = Annotated[int, Meta(ge=1)]
 
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
-    """The field `x` is the environment variable PENSTOCK_EXTRACT_X, which `Settings.extract` reads and errors name."""
+    """The field `x` is set by the environment variable PENSTOCK_EXTRACT_X, which errors name. `Settings.extract` reads
+    it."""
 
     seconds: Annotated[float, Meta(gt=0)] = 600
-    """The wall time for reading one file, in seconds. It stands still while the caller works on a page."""
+    """The wall time for reading one file, in seconds. The time in which the caller works on a page does not count."""
     cpu_seconds: Count = 600
     """The processor time for reading one file, in seconds."""
     memory_bytes: Annotated[int, Meta(ge=268_435_456)] = 2_000_000_000
