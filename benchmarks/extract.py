@@ -178,9 +178,8 @@ def penstock_in_process() -> Run:
     """Reading alone, without a child process: what that costs is the difference."""
     from penstock.reading.formats.pdf import pdf
     from penstock.reading.limits import ReadLimits
-    from penstock.reading.parts import whole
+    from penstock.reading.parts import read_whole
     from penstock.reading.protocol import Text
-    from penstock.reading.registry import FORMATS
     from penstock.reading.source import Source
 
     asked: dict[Path, None] = {}
@@ -196,8 +195,8 @@ def penstock_in_process() -> Run:
     def read(path: Path) -> Iterator[str]:
         nonlocal reading
         reading = path
-        source = Source(path, path.name, None, ReadLimits(), FORMATS)
-        return (frame.text for frame in whole(source) if isinstance(frame, Text))
+        source = Source(path, path.name, None, ReadLimits())
+        return (frame.text for frame in read_whole(source) if isinstance(frame, Text))
 
     def run(files: Sequence[Path]) -> Measured:
         found = _over(read, files)

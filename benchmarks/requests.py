@@ -286,7 +286,7 @@ def bench() -> Iterator[Bench]:
         aside = aws_clients(running.url)
         os.environ.update(provision(aside, ROOT / "template.yaml", "penstock").environment())
         os.environ["AWS_ENDPOINT_URL"] = meter.url
-        settings = Settings()
+        settings = Settings.from_environment()
         # Whoever waits is told every 0.4 s how far a reading is. How often that is depends on the machine: not here.
         began = now()
         wired = replace(services(settings), clock=lambda: began)

@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--embedder", default="wordllama")
     asked = parser.parse_args()
     os.environ.setdefault("AWS_REGION", "us-east-1")  # where nothing is asked for
-    embedder = chosen_embedder(Settings(embedder=asked.embedder), aws_clients())
+    embedder = chosen_embedder(Settings.from_environment(embedder=asked.embedder), aws_clients())
     results = []
     for folder in asked.folders:
         with opened(asked.index, embedder.space) as (index, _):
@@ -94,11 +94,11 @@ def opened(name: str, space: Space) -> Iterator[tuple[SearchIndex, Server | None
     """An empty index, removed at the end; and the server that has it, where one has."""
     with tempfile.TemporaryDirectory() as state:
         if name != "opensearch":
-            yield chosen_index(Settings(index=name, index_path=Path(state) / "index"), space), None
+            yield chosen_index(Settings.from_environment(index=name, index_path=Path(state) / "index"), space), None
             return
         with running_server(Path(state) / "opensearch") as url:
             alias, server = f"bench-{uuid4().hex[:8]}", Server(url)
-            yield chosen_index(Settings(index=name, index_url=url, index_name=alias), space), server
+            yield chosen_index(Settings.from_environment(index=name, index_url=url, index_name=alias), space), server
             server.ask("DELETE", f"/{alias}-*")
 
 

@@ -225,7 +225,9 @@ def deployment(state: Path) -> Iterator[Deployment]:
                     base_url=there.url, headers={"Authorization": f"Bearer {there.key}"}, timeout=60, trust_env=False
                 )
             )
-            stack = Deployment(state, client, environment, there.outputs, services(Settings()), recorders)
+            stack = Deployment(
+                state, client, environment, there.outputs, services(Settings.from_environment()), recorders
+            )
             yield stack
             processes = descendants(os.getpid())
         # Those of the functions end by themselves, once the emulator has.

@@ -102,7 +102,9 @@ def _indexed(stack: RunningStack, index: SearchIndex, document: DocumentId) -> i
 def _index(stack: RunningStack) -> SearchIndex:
     """The one that the stack has, for this process too."""
     told = {name: value for name, value in stack.environment.items() if name.startswith("PENSTOCK_INDEX")}
-    settings = Settings(**{name.removeprefix("PENSTOCK_").lower(): value for name, value in told.items()})
+    settings = Settings.from_environment(
+        **{name.removeprefix("PENSTOCK_").lower(): value for name, value in told.items()}
+    )
     return chosen_index(settings, SPACE)
 
 

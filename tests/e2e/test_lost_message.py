@@ -25,7 +25,7 @@ def test_a_document_whose_message_was_lost_is_found_all_the_same(
     with running_stack(tmp_path / "state", **on_index, PENSTOCK_SWEEP_SECONDS="1") as stack:
         for name, value in (stack.environment | {"PENSTOCK_RESEND_SECONDS": "1"}).items():
             monkeypatch.setenv(name, value)
-        lossy = replace(services(Settings()), queue=FakeTaskQueue())
+        lossy = replace(services(Settings.from_environment()), queue=FakeTaskQueue())
         body = b"The ferryman's ledger was lost and found again."
         upload = Upload(BytesIO(body), "ledger.txt", len(body), hashlib.sha256(body).hexdigest(), "text/plain")
         received = receive_upload(

@@ -35,7 +35,7 @@ HAND_ON, MARGIN = timedelta(seconds=10), timedelta(seconds=3)
 
 
 def main(endpoint: str, names: list[str], visibility: int) -> None:
-    settings, clients = Settings(), aws_clients()
+    settings, clients = Settings.from_environment(), aws_clients()
     log_json()
     handler = Consumer(
         settings,

@@ -284,7 +284,7 @@ def running(
             made = provision(clients, ROOT / "template.yaml", _NAME, _PARAMETERS)
             environment |= made.environment()
             os.environ.update(made.environment())
-            settings_of_all = Settings()
+            settings_of_all = Settings.from_environment()
             wired = services(settings_of_all, clients=clients)
         key = create_key(wired, TENANT, "faults")
         paces = DynamoProviderBudgetTable(clients.dynamodb, made.table)

@@ -115,7 +115,7 @@ def test_what_is_made_is_what_the_settings_read(tmp_path: Path, port: int, monke
         made = provision(clients, TEMPLATE, "penstock", {"StageVisibility": "7", "ArrivalsVisibility": "9"})
         for name, value in made.environment().items():
             monkeypatch.setenv(name, value)
-        settings = Settings()
+        settings = Settings.from_environment()
         for field in ("bucket", "table", "queues", "dead_letters", "arrivals"):
             assert getattr(settings, field) == getattr(made, field)
         assert {_visibility(clients, url) for url in made.queues.values()} == {7}

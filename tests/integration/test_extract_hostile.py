@@ -18,7 +18,7 @@ def reader() -> Iterator[ChildReader]:
     """One for all: the worker that has read them lives, and reads on."""
     reader = ChildReader(LIMITS)
     yield reader
-    assert reader.still_warm
+    assert reader.fork_server_lives
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=[name.encode("ascii", "replace").decode()[:40] for name in CASES])

@@ -82,7 +82,7 @@ class Stack:
         with pytest.MonkeyPatch.context() as patched:
             for name, value in self.environment().items():
                 patched.setenv(name, value)
-            return services(Settings())
+            return services(Settings.from_environment())
 
     def receive(self) -> None:
         """One message of each document; the one to remove is removed once it is there."""

@@ -86,7 +86,7 @@ def unkept(run):
 def main(journal_path: str, settings: str, options: str, queues: str) -> int:
     journal = Journal(Path(journal_path))
     chosen = WorkerOptions(**json.loads(options))
-    given = Settings(**json.loads(settings))
+    given = Settings.from_environment(**json.loads(settings))
     work = bounded(run, given.soft_time_limit, chosen.stop)
     app = make_app(given, lambda: journal, chosen, run=unkept(work))
     return start(app, json.loads(queues), chosen.stop)

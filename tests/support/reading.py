@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from penstock.reading.parts import whole
+from penstock.reading.parts import read_whole
 from penstock.reading.protocol import Opened, Read, Text, Warned
-from penstock.reading.registry import FORMATS
 from penstock.reading.source import Source
 
 
@@ -48,4 +47,4 @@ class Reading:
 
 
 def reading(content: bytes, name: str, declared: str | None = None) -> Reading:
-    return Reading(list(whole(Source(content, name, declared, formats=FORMATS))))
+    return Reading(list(read_whole(Source(content, name, declared))))

@@ -130,7 +130,7 @@ def test_only_the_api_starts_from_a_snapshot(stack: Plan) -> None:
 def test_the_environment_is_what_the_settings_read(monkeypatch: pytest.MonkeyPatch, stack: Plan) -> None:
     for name, value in stack.environment().items():
         monkeypatch.setenv(name, str(value))
-    read = Settings()
+    read = Settings.from_environment()
     assert (read.bucket, read.table, read.arrivals) == ("Bucket", "Table", "Arrivals")
     assert read.queues.keys() == set(QUEUES)
     assert read.dead_letters.keys() == set(Stage)
@@ -361,7 +361,7 @@ def test_a_worker_ends_before_it_is_killed_and_writes_what_cloudwatch_reads(monk
     """It takes as long as an answer to its receive requests may, or those take messages that nobody works on."""
     for name, value in _told(STACKS["ecs"]).items():
         monkeypatch.setenv(name, value)
-    read = Settings()
+    read = Settings.from_environment()
     assert read.wait_seconds <= read.stop_seconds < _container(STACKS["ecs"])["StopTimeout"]
     assert read.log_json
 
@@ -395,7 +395,7 @@ def test_functions_and_workers_sign_what_they_ask_of_the_domain(
     for environment in (Plan(**there).environment(), _told(on_ecs)):
         for name, value in environment.items():
             monkeypatch.setenv(name, str(value))
-        read = Settings()
+        read = Settings.from_environment()
         assert (read.index, read.index_url) == (
             "opensearch",
             there.get("SearchEndpoint", "https://Domain.DomainEndpoint"),

@@ -45,20 +45,20 @@ def test_without_a_key_the_embedder_is_local_and_with_one_it_is_openai(monkeypat
 
 
 def test_a_stored_key_makes_the_embedder_openai_and_is_not_read_before_it_is_needed() -> None:
-    """I9: no store answers here."""
+    """I9: there is no store here that could answer."""
     embedder = services(Settings(**NEEDED, provider_key="/penstock/key", openai_model="m")).embedder
     assert embedder.space.model == "m"
 
 
-def turnstile(**settings: object) -> RateLimiter:
+def rate_limiter(**settings: object) -> RateLimiter:
     embedder = services(Settings(**NEEDED, embedder="openai", **settings)).embedder
     assert isinstance(embedder, OpenAIEmbedder)
     return embedder.texts
 
 
 def test_without_a_budget_the_provider_s_pace_is_kept_in_the_process() -> None:
-    """And nothing is written."""
-    alone = turnstile()
+    """Nothing is written."""
+    alone = rate_limiter()
     assert (type(alone.table), alone.limit) == (LocalBudgetTable, UNLIMITED)
 
 
@@ -72,15 +72,15 @@ def test_without_a_budget_the_provider_s_pace_is_kept_in_the_process() -> None:
     ids=["both", "requests", "tokens"],
 )
 def test_a_budget_is_shared_through_the_table(settings: dict[str, int], limit: Amount) -> None:
-    shared = turnstile(**settings)
+    shared = rate_limiter(**settings)
     assert (type(shared.table), shared.limit) == (DynamoProviderBudgetTable, limit)
 
 
 def test_an_empty_budget_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a stack's parameter says it."""
+    """The parameters of a stack are empty if they are not set."""
     monkeypatch.setenv("PENSTOCK_PROVIDER_REQUESTS_PER_MINUTE", "")
     monkeypatch.setenv("PENSTOCK_PROVIDER_TOKENS_PER_MINUTE", "")
-    read = Settings()
+    read = Settings.from_environment()
     assert (read.provider_requests_per_minute, read.provider_tokens_per_minute) == (None, None)
 
 
@@ -123,6 +123,7 @@ def test_an_index_without_an_address_says_which_setting_it_needs() -> None:
         ("PENSTOCK_QUEUES", "http://127.0.0.1/q", "JSON is malformed"),
         ("PENSTOCK_QUEUES", '{"delete": 1}', "Expected `str`, got `int`"),
         ("PENSTOCK_MAX_DIRECT_BYTES", "0", "Expected `int` >= 1"),
+        ("PENSTOCK_EXTRACT_MEMORY_BYTES", "1000", "Expected `int` >= 268435456"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named_with_what_was_expected(
@@ -131,13 +132,13 @@ def test_a_setting_that_cannot_be_used_is_named_with_what_was_expected(
     monkeypatch.setenv(variable, value)
     monkeypatch.setenv("PENSTOCK_ATTEMPTS", "-1")
     with pytest.raises(BadSetting) as refused:
-        Settings()
+        Settings.from_environment()
     assert f"{variable} is {value!r}: {said}" in str(refused.value)
     assert "PENSTOCK_ATTEMPTS is '-1'" in str(refused.value), "all are named at once"
 
 
 def test_settings_are_read_from_the_environment_as_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = {
+    environment = {
         "PENSTOCK_INDEX_PATH": "/there",
         "PENSTOCK_QUEUES": '{"delete": "http://q"}',
         "PENSTOCK_ACCEPTED_TYPES": '["text/plain"]',
@@ -146,21 +147,21 @@ def test_settings_are_read_from_the_environment_as_what_they_are(monkeypatch: py
         "PENSTOCK_LOG_JSON": "true",
         "PENSTOCK_LEASE_SECONDS": "930",
     }
-    for name, value in told.items():
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    read = Settings(lease_seconds=7)
+    read = Settings.from_environment(lease_seconds=7)
     assert (read.index_path, read.queues, read.accepted_types) == (
         Path("/there"),
         {"delete": "http://q"},
         frozenset({"text/plain"}),
     )
-    assert (read.max_direct_bytes, read.extract_seconds, read.log_json) == (4_500_000, 0.5, True)
+    assert (read.max_direct_bytes, read.extract.seconds, read.log_json) == (4_500_000, 0.5, True)
     assert read.lease_seconds == 7, "what is given stands before the environment"
 
 
 def test_a_setting_that_there_is_not_is_no_setting() -> None:
     with pytest.raises(TypeError, match="leese_seconds"):
-        Settings(leese_seconds=7)
+        Settings.from_environment(leese_seconds=7)
 
 
 @pytest.mark.parametrize("setting", ["index", "embedder"])

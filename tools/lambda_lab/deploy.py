@@ -225,7 +225,7 @@ def _url(endpoint: str, outputs: Mapping[str, str]) -> str:
 
 
 def _first_key(outputs: Mapping[str, str]) -> str:
-    settings = Settings(
+    settings = Settings.from_environment(
         bucket=outputs["Bucket"],
         table=outputs["Table"],
         queues=json.loads(outputs["Queues"]),

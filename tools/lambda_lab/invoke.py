@@ -130,7 +130,7 @@ def world(place: Place, log: Path) -> Iterator[tuple[Mapping[str, str], Services
             "PENSTOCK_EMBEDDER": "wordllama",
         }
         os.environ.update(chosen)
-        yield {**aws, **chosen}, services(Settings())
+        yield {**aws, **chosen}, services(Settings.from_environment())
 
 
 def packaged(place: Place, platform: Sequence[str] = ()) -> Package:

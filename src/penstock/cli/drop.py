@@ -28,7 +28,7 @@ def drop(
     from penstock.domain.ids import derived_id, tenant_id  # noqa: PLC0415
     from penstock.settings import Settings  # noqa: PLC0415
 
-    bucket = Settings().bucket
+    bucket = Settings.from_environment().bucket
     if not bucket:
         raise Stop("PENSTOCK_BUCKET is not set. Set it, or call this in the folder of a local run.", Exit.UNREACHABLE)
     if not _SOURCE.fullmatch(source):

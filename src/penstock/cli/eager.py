@@ -77,7 +77,7 @@ def eager_add(
     """
     _check_fields(source, metadata)
     tenant = tenant_id(tenant_or_local(os.environ.get("PENSTOCK_TENANT")))
-    settings, queue = Settings(), EagerQueue()
+    settings, queue = Settings.from_environment(), EagerQueue()
     wired = services(settings, queue=queue)
     named = None if document is None else document_id(document)
 

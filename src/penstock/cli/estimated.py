@@ -53,7 +53,7 @@ def report(paths: Iterable[Path], *, model: str | None, direct: int) -> dict[str
         model: to price; None for the one that is configured.
         direct: the most bytes of a file that goes by HTTPS.
     """
-    settings, prices = Settings(), listed_prices()
+    settings, prices = Settings.from_environment(), listed_prices()
     chosen = model or _configured(settings)
     found = [
         _File(path, _estimate(settings, path, chosen), Way.HTTPS if path.stat().st_size <= direct else Way.UPLOAD)
@@ -89,7 +89,7 @@ def _estimate(settings: Settings, path: Path, model: str) -> Estimate:
         accepted_type(readable(path.name), None, settings.accepted_types)
     except TypeNotAccepted as error:
         return Estimate(path.stat().st_size, problem=error)
-    reader = ChildReader(settings.read_limits())
+    reader = ChildReader(settings.extract)
     limits = Limits(
         chunk_chars=settings.chunk_chars, overlap_chars=settings.overlap_chars, shard_chunks=settings.shard_chunks
     )

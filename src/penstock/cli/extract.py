@@ -21,12 +21,12 @@ def extract(
 
     Needs no server. The limits are the settings PENSTOCK_EXTRACT_….
     """
-    settings, recognizer = Settings(), None
+    settings, recognizer = Settings.from_environment(), None
     if settings.recognizer != "none":
         from penstock.wiring import recognizer as chosen  # noqa: PLC0415 - imports boto3
 
         recognizer = chosen(settings)
-    found = report(ChildReader(settings.read_limits(), recognizer), file)
+    found = report(ChildReader(settings.extract, recognizer), file)
     if as_json:
         print_json(found)
         return

@@ -76,4 +76,4 @@ def _services(tenant: str | None) -> tuple[Services, TenantId]:
     whose = tenant_id(tenant_or_local(tenant))
     from penstock.wiring import services  # noqa: PLC0415 - boto3: not for --help
 
-    return services(Settings()), whose
+    return services(Settings.from_environment()), whose

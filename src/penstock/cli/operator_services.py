@@ -20,4 +20,4 @@ def operators_services() -> Services:
     from penstock.settings import Settings  # noqa: PLC0415 - pydantic, and boto3: not for --help
     from penstock.wiring import services  # noqa: PLC0415
 
-    return services(Settings())
+    return services(Settings.from_environment())

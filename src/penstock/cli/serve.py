@@ -21,7 +21,7 @@ def serve(
     from penstock.settings import Settings  # noqa: PLC0415
     from penstock.wiring import services  # noqa: PLC0415
 
-    settings = Settings()
+    settings = Settings.from_environment()
     run_api(settings, lambda: services(settings), host or settings.api_host, port or settings.api_port)
 
 
@@ -37,7 +37,7 @@ def worker(
     from penstock.settings import Settings  # noqa: PLC0415 - Celery and boto3: not for --help
     from penstock.worker.main import run_worker  # noqa: PLC0415
 
-    run_worker(Settings(), list(dict.fromkeys(chosen)))
+    run_worker(Settings.from_environment(), list(dict.fromkeys(chosen)))
 
 
 def beat() -> None:
@@ -47,7 +47,7 @@ def beat() -> None:
     from penstock.settings import Settings  # noqa: PLC0415 - Celery and boto3: not for --help
     from penstock.worker.beat import run_beat  # noqa: PLC0415
 
-    run_beat(Settings())
+    run_beat(Settings.from_environment())
 
 
 def _lane(name: str) -> Lane:

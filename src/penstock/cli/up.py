@@ -84,7 +84,7 @@ def _place(state: Path, *, anywhere: bool = False) -> Place:
     from penstock.local.stack import Place  # noqa: PLC0415 - boto3 and more: not for --help
     from penstock.settings import Settings  # noqa: PLC0415
 
-    settings = Settings()
+    settings = Settings.from_environment()
     return Place(
         state=state,
         template=_CHECKOUT / "template.yaml",

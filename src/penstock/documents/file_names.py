@@ -9,7 +9,7 @@ from collections.abc import Collection
 from functools import cache
 
 from penstock.domain.errors import TypeNotAccepted
-from penstock.reading.kinds import media_type_of, spoken
+from penstock.reading.kinds import canonical_media_type, media_type_of
 
 LONGEST_NAME = 255
 """The maximum length of a name, in bytes of UTF-8: the limit of file systems. The record holds the name and has to stay
@@ -41,7 +41,7 @@ def accepted_type(name: str, declared: str | None, accepted: Collection[str]) ->
     """
     by_sender = (declared or _UNKNOWN_TYPE).partition(";")[0].strip().lower()
     by_name = type_of_name(name)
-    for media_type in (by_name, spoken(by_sender)):
+    for media_type in (by_name, canonical_media_type(by_sender)):
         if media_type is not None and media_type in accepted:
             return media_type
     refused = by_name if by_sender == _UNKNOWN_TYPE and by_name is not None else by_sender

@@ -25,7 +25,7 @@ TEXT = ["text/", "application/json", "application/problem+json"]
 @per_container
 def gateway() -> Mangum:
     log_json()
-    settings = Settings()
+    settings = Settings.from_environment()
     app = create_app(lambda: services(settings), settings)
     return Mangum(app, lifespan="off", text_mime_types=TEXT)
 

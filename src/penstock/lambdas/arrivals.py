@@ -29,7 +29,7 @@ Handler = Callable[[Event, LambdaContext | None], Failures]
 @per_container
 def arrivals() -> Handler:
     log_json()
-    return make_handler(services(Settings()))
+    return make_handler(services(Settings.from_environment()))
 
 
 def handler(event: Event, context: LambdaContext) -> Failures:

@@ -37,7 +37,7 @@ _ARRIVALS = "arrivals"
 @per_container
 def dead_letters() -> Handler:
     log_json()
-    return make_handler(services(Settings()))
+    return make_handler(services(Settings.from_environment()))
 
 
 def handler(event: Event, context: LambdaContext) -> Failures:

@@ -56,7 +56,7 @@ _LIMIT = StopRequest(
 def consumer() -> Consumer:
     log_json()
     undumpable()
-    settings = Settings()
+    settings = Settings.from_environment()
     clients = aws_clients(publish_retries=settings.publish_retries)
     made = services(settings, clients=clients)
     return Consumer(settings, lambda: made, clients.sqs, with_metrics(run))

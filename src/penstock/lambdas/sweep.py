@@ -29,7 +29,7 @@ Handler = Callable[[Event, LambdaContext], dict[str, int]]
 @per_container
 def sweeper() -> Handler:
     log_json()
-    return make_handler(services(Settings()))
+    return make_handler(services(Settings.from_environment()))
 
 
 def handler(event: Event, context: LambdaContext) -> dict[str, int]:

@@ -39,7 +39,7 @@ def main() -> None:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    settings = Settings()
+    settings = Settings.from_environment()
     wired = services(settings)
     handler, settler, sqs, looked = make_handler(wired), dead_letter_handler(wired), aws_clients().sqs, 0.0
     while not stopped.is_set():

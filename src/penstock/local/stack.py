@@ -123,7 +123,7 @@ def local_stack(place: Place) -> Iterator[Stack]:
     place.state.mkdir(parents=True, exist_ok=True)
     with ExitStack() as parts:
         parts.enter_context(_only_one(place.state))
-        settings = Settings()
+        settings = Settings.from_environment()
         _check_index_is_that_of(place.state, settings.index)
         check_free(place.api_port, user="the API", setting="PENSTOCK_API_PORT")
         running = parts.enter_context(
@@ -144,7 +144,7 @@ def local_stack(place: Place) -> Iterator[Stack]:
         os.environ.update(environment)
         environment |= provision(aws_clients(), place.template, _STACK, _SHORT).environment()
         os.environ.update(environment)
-        wired = services(Settings())
+        wired = services(Settings.from_environment())
         with suppress(Transient):  # is waited for, below; what will not pass is said at once
             wired.index.check()
         stack = Stack(place, environment, _key(place, wired), running.process, server.process if server else None)

@@ -1,4 +1,5 @@
-"""Detect: which format a file is of. Its content decides first, then its name, then the type its sender declared."""
+"""Detects which format a file has. Its content decides first, then its name, then the media type its sender
+declared."""
 
 from __future__ import annotations
 
@@ -9,9 +10,9 @@ from penstock.domain.errors import UnsupportedType
 from penstock.reading.format import Format, Look, Match
 
 HEAD = 8192
-"""How many of a file's first bytes are looked at."""
+"""The number of bytes at the start of a file that are looked at."""
 
-_FOREIGN = {
+_OTHER_SIGNATURES = {
     b"PK\x03\x04": "a ZIP archive that is cut short or damaged",
     b"PK\x05\x06": "an empty ZIP archive",
     b"PK\x07\x08": "one of the files that a ZIP archive was split into",
@@ -36,68 +37,72 @@ _FOREIGN = {
     b"ID3\x04\x00": "an MP3 recording",
     b"SQLite format 3\x00": "a SQLite database",
 }
-_PURPOSES = {
+"""What a file is that Penstock does not read, by its first bytes."""
+_OTHER_PURPOSES = {
     "application/vnd.oasis.opendocument.spreadsheet": "an OpenDocument spreadsheet (ODS)",
     "application/vnd.oasis.opendocument.presentation": "an OpenDocument presentation (ODP)",
     "application/vnd.oasis.opendocument.graphics": "an OpenDocument drawing (ODG)",
 }
-_MARKS = {
+"""What an archive is that Penstock does not read, by the media type in its member `mimetype`."""
+_OTHER_MEMBERS = {
     "xl/workbook.bin": "a binary workbook (XLSB)",
     "visio/document.xml": "a Visio drawing",
     "Index/Document.iwa": "a document of Pages, Numbers or Keynote",
     "[Content_Types].xml": "an Office package without a text, a presentation or a workbook in it",
 }
-"""Members by which an archive is known that is no folder of documents."""
-_UNTOLD = {"application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded", ""}
-"""Types by which a sender says that it does not know."""
+"""What an archive is that no format matches with certainty, by the name of one of its members."""
+_UNKNOWN_TYPES = {"application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded", ""}
+"""Media types that senders use if they do not know the type."""
 
 
 def detect(formats: Sequence[Format], look: Look, *, name: str, declared: str | None) -> tuple[Format, tuple[str, ...]]:
-    """The format, and a warning for each of name and declared type that says otherwise.
+    """The format, and a warning if the name says otherwise and another if the declared media type does.
 
     Raises:
-        UnsupportedType: it is none of these formats.
+        UnsupportedType: the file has none of these formats.
     """
     suffix = PurePath(name.lower()).suffix
     media_type = (declared or "").partition(";")[0].strip().lower()
-    named = [known for known in formats if suffix in known.of.suffixes]
-    typed = [known for known in formats if media_type in known.of.media_types]
+    named = [each for each in formats if suffix in each.kind.suffixes]
+    typed = [each for each in formats if media_type in each.kind.media_types]
     found = _by_content(formats, look, [*named, *typed])
     warnings = []
     if named and found not in named:
-        warnings.append(f"The name ends in {suffix}, but the content is {found.of.title}.")
-    told = typed or not media_type.startswith("text/")  # of the texts that are unknown here, it may well be one
-    if media_type not in _UNTOLD and told and found not in typed:
-        warnings.append(f"It was sent as {media_type}, but the content is {found.of.title}.")
+        warnings.append(f"The name ends in {suffix}, but the content is {found.kind.title}.")
+    # Plain text may well be of a text type that no format here has, such as text/x-python.
+    contradicts = found not in typed and (typed or not media_type.startswith("text/"))
+    if media_type not in _UNKNOWN_TYPES and contradicts:
+        warnings.append(f"It was sent as {media_type}, but the content is {found.kind.title}.")
     return found, tuple(warnings)
 
 
 def _by_content(formats: Sequence[Format], look: Look, claimed: Sequence[Format]) -> Format:
-    """The best match; among equal ones the one that the name claims, else the declared type, else the first."""
+    """The format that matches best. Of formats that match equally well, it is the one that the name claims, else the
+    one that the declared media type claims, else the first."""
     best, found = Match.NO, formats[0]
-    for known in dict.fromkeys((*claimed, *formats)):
+    for each in dict.fromkeys((*claimed, *formats)):
         if best is Match.CERTAIN:
             break
-        if (match := known.match(look)) > best:
-            best, found = match, known
-    foreign = _foreign_archive(look) if look.members else _foreign(look)
-    if best < (Match.CERTAIN if look.members else Match.ALMOST) and foreign is not None:
-        raise _unsupported(formats, foreign)
+        if (match := each.match(look)) > best:
+            best, found = match, each
+    other = _other_archive(look) if look.members else _other_file(look)
+    if best < (Match.CERTAIN if look.members else Match.ALMOST) and other is not None:
+        raise _unsupported(formats, other)
     if best is not Match.NO:
         return found
     raise _unsupported(formats, "binary data of no known kind")
 
 
-def _foreign(look: Look) -> str | None:
-    return next((title for signature, title in _FOREIGN.items() if look.head.startswith(signature)), None)
+def _other_file(look: Look) -> str | None:
+    return next((title for signature, title in _OTHER_SIGNATURES.items() if look.head.startswith(signature)), None)
 
 
-def _foreign_archive(look: Look) -> str | None:
+def _other_archive(look: Look) -> str | None:
     if look.purpose:
-        titles = (title for purpose, title in _PURPOSES.items() if look.purpose.startswith(purpose))
+        titles = (title for purpose, title in _OTHER_PURPOSES.items() if look.purpose.startswith(purpose))
         return next(titles, f"an archive of type {look.purpose}")
-    return next((title for mark, title in _MARKS.items() if mark in look.members), None)
+    return next((title for member, title in _OTHER_MEMBERS.items() if member in look.members), None)
 
 
 def _unsupported(formats: Sequence[Format], found: str) -> UnsupportedType:
-    return UnsupportedType(found=found, accepted=", ".join(known.of.title for known in formats))
+    return UnsupportedType(found=found, accepted=", ".join(each.kind.title for each in formats))

@@ -1,4 +1,7 @@
-"""Kinds: the files that are read, by what they are called. Light, so that a door may ask without loading what reads."""
+"""The kinds of file that Penstock reads, and what each is called. This module loads nothing that reads a file, so that
+the API, whose cold start counts, can ask which media types are accepted.
+
+A new format takes two files: its module in `formats/`, which defines FORMAT, and this one, which gets its `Kind`."""
 
 from __future__ import annotations
 
@@ -7,18 +10,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Of file."""
+    """A kind of file that Penstock reads."""
 
     name: str
+    """The name for programs, which a document's record and the command line show."""
+    module: str
+    """The module that reads this kind, below `penstock.reading.formats`. Its FORMAT is loaded in the child process
+    only."""
     title: str
-    """For people: "The file cannot be read as {title}"."""
+    """The name for people, which error messages use: "The file cannot be read as {title}"."""
     suffixes: tuple[str, ...]
+    """The endings of file names, in lower case and with the dot."""
     media_types: tuple[str, ...]
-    """The first is its own; senders use the others as well."""
+    """The first media type is the kind's own one; senders use the others for it as well."""
 
 
 TEXT = Kind(
     name="text",
+    module="text",
     title="plain text",
     suffixes=(".txt", ".text", ".log"),
     media_types=("text/plain",),
@@ -26,6 +35,7 @@ TEXT = Kind(
 
 MARKDOWN = Kind(
     name="markdown",
+    module="markdown",
     title="Markdown",
     suffixes=(".md", ".markdown", ".mdown", ".mkd"),
     media_types=("text/markdown", "text/x-markdown", "text/plain"),
@@ -33,6 +43,7 @@ MARKDOWN = Kind(
 
 PDF = Kind(
     name="pdf",
+    module="pdf.pdf",
     title="PDF",
     suffixes=(".pdf",),
     media_types=("application/pdf", "application/x-pdf"),
@@ -40,6 +51,7 @@ PDF = Kind(
 
 DOCX = Kind(
     name="docx",
+    module="office.docx",
     title="a Word document (DOCX)",
     suffixes=(".docx", ".docm", ".dotx"),
     media_types=(
@@ -51,6 +63,7 @@ DOCX = Kind(
 
 PPTX = Kind(
     name="pptx",
+    module="office.pptx",
     title="a presentation (PPTX)",
     suffixes=(".pptx", ".pptm", ".ppsx", ".potx"),
     media_types=(
@@ -62,6 +75,7 @@ PPTX = Kind(
 
 XLSX = Kind(
     name="xlsx",
+    module="office.xlsx",
     title="a workbook (XLSX)",
     suffixes=(".xlsx", ".xlsm", ".xltx"),
     media_types=(
@@ -73,6 +87,7 @@ XLSX = Kind(
 
 CSV = Kind(
     name="csv",
+    module="csv",
     title="a table (CSV, TSV)",
     suffixes=(".csv", ".tsv", ".tab"),
     media_types=("text/csv", "text/tab-separated-values", "application/csv", "text/plain"),
@@ -80,6 +95,7 @@ CSV = Kind(
 
 HTML = Kind(
     name="html",
+    module="html",
     title="a web page (HTML)",
     suffixes=(".html", ".htm", ".xhtml"),
     media_types=("text/html", "application/xhtml+xml"),
@@ -87,6 +103,7 @@ HTML = Kind(
 
 EPUB = Kind(
     name="epub",
+    module="epub",
     title="a book (EPUB)",
     suffixes=(".epub",),
     media_types=("application/epub+zip",),
@@ -94,6 +111,7 @@ EPUB = Kind(
 
 EML = Kind(
     name="eml",
+    module="mail",
     title="a message (EML)",
     suffixes=(".eml", ".mbox", ".mht", ".mhtml"),
     media_types=("message/rfc822", "application/mbox", "multipart/related"),
@@ -101,6 +119,7 @@ EML = Kind(
 
 ODT = Kind(
     name="odt",
+    module="odt.odt",
     title="an OpenDocument text (ODT)",
     suffixes=(".odt", ".ott"),
     media_types=("application/vnd.oasis.opendocument.text", "application/vnd.oasis.opendocument.text-template"),
@@ -108,6 +127,7 @@ ODT = Kind(
 
 RTF = Kind(
     name="rtf",
+    module="rtf",
     title="rich text (RTF)",
     suffixes=(".rtf",),
     media_types=("application/rtf", "text/rtf"),
@@ -115,6 +135,7 @@ RTF = Kind(
 
 JSON = Kind(
     name="json",
+    module="json",
     title="JSON",
     suffixes=(".json", ".jsonl", ".ndjson"),
     media_types=("application/json", "application/jsonl", "application/x-ndjson", "text/plain"),
@@ -122,6 +143,7 @@ JSON = Kind(
 
 XML = Kind(
     name="xml",
+    module="xml",
     title="XML",
     suffixes=(".xml",),
     media_types=("application/xml", "text/xml"),
@@ -129,6 +151,7 @@ XML = Kind(
 
 ZIP = Kind(
     name="zip",
+    module="zip",
     title="a ZIP archive",
     suffixes=(".zip",),
     media_types=("application/zip", "application/x-zip-compressed"),
@@ -136,21 +159,20 @@ ZIP = Kind(
 
 
 KINDS = (TEXT, MARKDOWN, PDF, DOCX, PPTX, XLSX, CSV, HTML, EPUB, EML, ODT, RTF, JSON, XML, ZIP)
-
-"""Of two that a file could be as well, the earlier is taken."""
+"""All kinds. If a file could be of two kinds equally well, the earlier one is taken."""
 
 
 def media_type_of(name: str) -> str | None:
-    """The media type that a file's name tells; None where it tells of none of these."""
+    """The media type that the ending of a file's name stands for. It is None for an ending of no kind."""
     lowered = name.lower()
-    return next((each.media_types[0] for each in KINDS if lowered.endswith(each.suffixes)), None)
+    return next((kind.media_types[0] for kind in KINDS if lowered.endswith(kind.suffixes)), None)
 
 
-def spoken(media_type: str) -> str:
-    """The kind's own media type, for one that senders use as well; any other as it is."""
-    return next((each.media_types[0] for each in KINDS if media_type in each.media_types), media_type)
+def canonical_media_type(media_type: str) -> str:
+    """The kind's own media type, if senders use this one for a kind; otherwise the media type itself."""
+    return next((kind.media_types[0] for kind in KINDS if media_type in kind.media_types), media_type)
 
 
 def media_types() -> frozenset[str]:
-    """Each kind's own."""
-    return frozenset(each.media_types[0] for each in KINDS)
+    """Each kind's own media type."""
+    return frozenset(kind.media_types[0] for kind in KINDS)

@@ -1,4 +1,4 @@
-"""Parts: a whole file read as what it turns out to be, and the files within a file read as parts of it."""
+"""Reads a whole file in the format that it turns out to have, and the files within a file as parts of it."""
 
 from __future__ import annotations
 
@@ -10,24 +10,27 @@ from penstock.domain.errors import EmptyFile, LimitHit, PasswordRequired, Perman
 from penstock.reading.detect import HEAD, detect
 from penstock.reading.format import Format, Look
 from penstock.reading.protocol import Contained, Read, Scan, Text, Warned
+from penstock.reading.registry import formats
 from penstock.reading.source import Source
 from penstock.reading.text.characters import label
 from penstock.reading.text.zip_archive import Contents, look_into
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _LOCKED = "EncryptedPackage".encode("utf-16-le")
-"""By which an Office document with a password is known: it lies in a container of the old kind."""
+"""The name that marks an Office document with a password: such a document lies in a container of the old Office
+kind."""
 
 
-def whole(source: Source, first_page: int = 1) -> Iterator[Read]:
-    """
+def read_whole(source: Source, first_page: int = 1) -> Iterator[Read]:
+    """Yield the frames of a file from this page on.
+
     Raises:
-        Permanent: it cannot be read; why.
+        Permanent: the file cannot be read; the error says why.
     """
-    source = source.held()
-    known, warnings, complete = recognized(source)
+    source = source.in_memory()
+    found, warnings, complete = recognized(source)
     last = first_page - 1
-    for frame in _frames(known, source, first_page):
+    for frame in _frames(found, source, first_page):
         last = frame.number if isinstance(frame, Text | Scan | Contained) else last
         yield frame
     if not complete:
@@ -36,10 +39,11 @@ def whole(source: Source, first_page: int = 1) -> Iterator[Read]:
 
 
 def recognized(source: Source) -> tuple[Format, Sequence[str], bool]:
-    """What it is, what its owner may want to know of that, and whether it is all there, as far as a look shows.
+    """The file's format, warnings for its owner about that, and whether the file is complete as far as a look at it
+    shows.
 
     Raises:
-        Permanent: it is nothing that is read; why.
+        Permanent: the file has no format that Penstock reads; the error says why.
     """
     with source.open() as file:
         head = file.read(HEAD)
@@ -50,40 +54,41 @@ def recognized(source: Source) -> tuple[Format, Sequence[str], bool]:
     contents = look_into(source) if head.startswith(b"PK") else Contents()
     look = Look(head, contents.names, contents.purpose)
     try:
-        known, warnings = detect(source.formats, look, name=source.name, declared=source.declared)
+        found, warnings = detect(formats(), look, name=source.name, declared=source.declared)
     except UnsupportedType as error:
         if contents.whole:
             raise
         why = "it is cut short or damaged, and what is left of it is nothing that is read here"
         raise Unreadable(kind="a document", why=why) from error
-    return known, warnings, contents.whole
+    return found, warnings, contents.whole
 
 
-def _frames(known: Format, source: Source, first_page: int) -> Iterator[Read]:
+def _frames(found: Format, source: Source, first_page: int) -> Iterator[Read]:
     if first_page == 1:
-        return known.read(source)
-    if known.read_from is None:
-        raise Unreadable(kind=known.of.title, why=f"its reading cannot begin at page {first_page}")
-    return known.read_from(source, first_page)
+        return found.read(source)
+    if found.read_from is None:
+        raise Unreadable(kind=found.kind.title, why=f"its reading cannot begin at page {first_page}")
+    return found.read_from(source, first_page)
 
 
 def within(part: Source, number: int) -> Iterator[Text | Scan | Warned]:
-    """What lies in another file: its pages, numbered as parts from `number` on, under its name as the outermost
-    heading. What cannot be read of it costs itself alone.
+    """Yield the pages of a file that lies in another one. They are numbered as parts of the outer file, from `number`
+    on, and the inner file's name is their outermost heading. If the inner file cannot be read, the outer one is read
+    on.
 
     Raises:
-        LimitHit: the limits are those of the outer file.
+        LimitHit: a limit of the outer file was hit, which counts for all files within it.
     """
     name = label(part.name) or "unnamed"
-    said = False
+    has_content = False
     try:
-        for frame in whole(part):
+        for frame in read_whole(part):
             if isinstance(frame, Text):
-                said = said or bool(frame.text)
-                yield _placed(frame, name, number)
+                has_content = has_content or bool(frame.text)
+                yield _under_name(frame, name, number)
                 number += 1
             elif isinstance(frame, Scan):
-                said = True
+                has_content = True
                 yield replace(frame, number=number)
                 number += 1
             elif isinstance(frame, Warned):
@@ -95,11 +100,11 @@ def within(part: Source, number: int) -> Iterator[Text | Scan | Warned]:
     except Permanent as error:
         yield Text(number, "", ((0, (name,)),), problem=f"{name}: {error}"[:500].rstrip("."))
     else:
-        if not said:
+        if not has_content:
             yield Warned(f"{name} has no text.")
 
 
-def _placed(frame: Text, name: str, number: int) -> Text:
+def _under_name(frame: Text, name: str, number: int) -> Text:
     sections = [(offset, (name, *path)) for offset, path in frame.sections]
     if not sections or sections[0][0] > 0:
         sections.insert(0, (0, (name,)))

@@ -1,4 +1,5 @@
-"""Frames: what the child tells its parent, each a length and a JSON object. Light, so that the child starts fast."""
+"""The frames that the child process sends to its parent: each is a length and a JSON object. This module is light, so
+that the child starts fast."""
 
 from __future__ import annotations
 
@@ -8,19 +9,22 @@ from typing import BinaryIO
 import msgspec
 
 LENGTH_BYTES = 4
-"""Of the big-endian length that stands before each frame."""
+"""The size of the big-endian length that stands before each frame, in bytes."""
+PART = 200_000
+"""The number of characters at which a text without pages is cut into a next part."""
 LONGEST_PAGE = 10_000_000
-"""Characters of one page that are taken; a page with more says so in its problem."""
+"""The maximum number of characters taken from one page; a page with more says so in its problem."""
 LONGEST_FRAME = 8 * LONGEST_PAGE
-"""Bytes. A longer frame is none of ours."""
+"""The maximum size of a frame, in bytes. The parent refuses a longer one."""
 
 
 class _Frame(msgspec.Struct, frozen=True, tag_field="frame", tag=str.lower):
-    """In JSON its field `frame` says which it is."""
+    """A frame. Its JSON field `frame` names its type."""
 
 
 class Opened(_Frame, frozen=True):
-    """Comes first. `pages` is 0 where the format does not say."""
+    """The first frame of a file. `pages` is 0 if the format does not state how many there are; `seeks` says whether
+    reading may start at a later page."""
 
     kind: str
     engine: str
@@ -30,8 +34,8 @@ class Opened(_Frame, frozen=True):
 
 
 class Text(_Frame, frozen=True):
-    """A page, or the next part of a format without pages. `sections`: offset into the text, and headings. A page may
-    come in several, one after the other, under one number."""
+    """A page, or the next part of a format without pages. A section is an offset into the text and the path of
+    headings that holds from there. A long page may come in several frames with the same number."""
 
     number: int
     text: str
@@ -40,45 +44,47 @@ class Text(_Frame, frozen=True):
 
 
 class Scan(_Frame, frozen=True):
-    """A page without text, as a picture: sent where text recognition was asked for, in the place of its Text."""
+    """A page without text, as a picture. It is sent instead of a Text if text recognition was requested."""
 
     number: int
     width: int
     height: int
     pixels: bytes
-    """A byte each; base64 in JSON: a form that nobody can be hurt by decoding."""
+    """One byte for each pixel, in JSON as base64. Decoding this form is safe, which a compressed picture's is not."""
 
 
 class Contained(_Frame, frozen=True):
-    """A file in an archive that is taken apart; Pieces of so many bytes in all follow it."""
+    """A file of an archive whose files become documents of their own. Pieces with `size` bytes in all follow it."""
 
     number: int
     path: tuple[str, ...]
-    """Its name, behind those of the archives that it lies in."""
+    """The names of the archives that the file lies in, from the outermost, and then its own name."""
     media_type: str
     size: int
 
 
 class Piece(_Frame, frozen=True):
-    """Some of the bytes of what was named last."""
+    """Some of the bytes of the last Contained."""
 
     content: bytes
 
 
 class Warned(_Frame, frozen=True):
-    """Something about the file that its owner may want to know."""
+    """A remark about the file that its owner may want to know."""
 
     text: str
 
 
 class Done(_Frame, frozen=True):
-    """Comes last, if all went well. `peak`: the most bytes that were resident, of all that the child has read."""
+    """The last frame, if all went well. `peak` is the maximum number of bytes that were resident in the child process
+    during its whole life."""
 
     peak: int = 0
 
 
 class Failed(_Frame, frozen=True):
-    """Comes last, if the file could not be read: the code and the facts of a Permanent error."""
+    """The last frame, if the file could not be read: the code and the facts of a Permanent error. `peak` is as in
+    Done."""
 
     code: str
     facts: Mapping[str, str | int | float]
@@ -86,7 +92,7 @@ class Failed(_Frame, frozen=True):
 
 
 Read = Opened | Text | Scan | Contained | Piece | Warned
-"""What a format's module yields."""
+"""The frames that the module of a format yields."""
 Frame = Read | Done | Failed
 
 

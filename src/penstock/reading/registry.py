@@ -1,30 +1,20 @@
-"""The formats that are read. The next one is a module here, a kind in `kinds`, and a line below."""
+"""The registry loads the modules that read each kind of file. They are heavy, so only the child process loads them."""
 
 from __future__ import annotations
 
-from penstock.reading.format import Format
-from penstock.reading.formats import csv as table
-from penstock.reading.formats import epub, html, json, mail, markdown, rtf, text, xml
-from penstock.reading.formats import zip as zipped
-from penstock.reading.formats.odt import odt
-from penstock.reading.formats.office import docx, pptx, xlsx
-from penstock.reading.formats.pdf import pdf
+from functools import cache
+from importlib import import_module
 
-FORMATS: tuple[Format, ...] = (
-    text.FORMAT,
-    markdown.FORMAT,
-    pdf.FORMAT,
-    docx.FORMAT,
-    pptx.FORMAT,
-    xlsx.FORMAT,
-    table.FORMAT,
-    html.FORMAT,
-    epub.FORMAT,
-    mail.FORMAT,
-    odt.FORMAT,
-    rtf.FORMAT,
-    json.FORMAT,
-    xml.FORMAT,
-    zipped.FORMAT,
-)
-"""Of two that match equally well, the earlier is taken."""
+from penstock.reading.format import Format
+from penstock.reading.kinds import KINDS
+
+
+@cache
+def formats() -> tuple[Format, ...]:
+    """The format of each kind, in the order of `KINDS`: of two that match a file equally well, the earlier is taken."""
+    return tuple(_format_in(kind.module) for kind in KINDS)
+
+
+def _format_in(module: str) -> Format:
+    loaded: Format = import_module(f"penstock.reading.formats.{module}").FORMAT
+    return loaded

@@ -1,4 +1,4 @@
-"""Report: all that reading a file gives, in one piece, for a person at a terminal."""
+"""A report holds everything that reading a file gives, for a person at a terminal."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class FileReport(TypedDict):
 
 
 def report(reader: Reader, path: Path, *, declared: str | None = None) -> FileReport:
-    """Held in memory whole.
+    """Read a file and hold all of it in memory.
 
     Raises:
-        Permanent: the file cannot be read; why.
+        Permanent: the file cannot be read; the error says why.
         Transient: no child process could be started.
     """
     with reader.read(path, name=path.name, declared=declared) as reading:
         pages = list(reading)
     problems = [f"Page {page.number} could not be read whole: {page.problem}." for page in pages if page.problem]
-    told = {page.number for page in pages if page.problem or page.text.strip()}
+    explained = {page.number for page in pages if page.problem or page.text.strip()}
     if not any(page.text.strip() for page in pages):
         problems.append("There is no text in it. If it is a scan, have its text recognized (PENSTOCK_RECOGNIZER).")
-    elif reading.paged and (empty := {page.number for page in pages} - told):
+    elif reading.paged and (empty := {page.number for page in pages} - explained):
         problems.append(f"Pages without text: {ranges(sorted(empty))}.")
     return FileReport(
         kind=reading.kind,

@@ -4,4 +4,4 @@ from penstock.settings import Settings
 from penstock.worker.main import run_worker
 
 if __name__ == "__main__":
-    run_worker(Settings())
+    run_worker(Settings.from_environment())

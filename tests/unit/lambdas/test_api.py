@@ -38,7 +38,7 @@ def gateway(world: World) -> Mangum:
     services = world.services
     hashed = hashlib.sha256(secret.encode()).hexdigest()
     services.keys.store(ApiKey(TenantId(tenant), ident, hashed, "sample", world.clock()))
-    return Mangum(create_app(lambda: services, Settings()), lifespan="off", text_mime_types=TEXT)
+    return Mangum(create_app(lambda: services, Settings.from_environment()), lifespan="off", text_mime_types=TEXT)
 
 
 def answer_of(gateway: Mangum, event: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from penstock.domain.errors import UnsupportedType
 from penstock.reading.detect import detect
 from penstock.reading.format import Look
-from penstock.reading.registry import FORMATS
+from penstock.reading.registry import formats
 
 PROSE = b"Plain words, nothing else.\n"
 PDF = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n"
@@ -41,8 +41,8 @@ PDF = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n"
 def test_content_decides_then_the_name_then_the_declared_type(
     head: bytes, name: str, declared: str | None, kind: str
 ) -> None:
-    found, warnings = detect(FORMATS, Look(head), name=name, declared=declared)
-    assert found.of.name == kind
+    found, warnings = detect(formats(), Look(head), name=name, declared=declared)
+    assert found.kind.name == kind
     assert warnings == ()
 
 
@@ -58,8 +58,8 @@ def test_content_decides_then_the_name_then_the_declared_type(
 def test_a_name_or_type_that_says_otherwise_is_a_warning(
     head: bytes, name: str, declared: str | None, kind: str, said: str
 ) -> None:
-    found, warnings = detect(FORMATS, Look(head), name=name, declared=declared)
-    assert found.of.name == kind
+    found, warnings = detect(formats(), Look(head), name=name, declared=declared)
+    assert found.kind.name == kind
     assert warnings == (said,)
 
 
@@ -75,8 +75,8 @@ def test_a_name_or_type_that_says_otherwise_is_a_warning(
     ],
 )
 def test_what_is_not_read_is_named_with_what_is(head: bytes, found: str) -> None:
-    """Whatever it is called."""
-    with pytest.raises(UnsupportedType) as told:
-        detect(FORMATS, Look(head), name="report.pdf", declared="application/pdf")
-    assert told.value.facts["found"] == found
-    assert "PDF" in str(told.value.facts["accepted"])
+    """The name does not matter."""
+    with pytest.raises(UnsupportedType) as refused:
+        detect(formats(), Look(head), name="report.pdf", declared="application/pdf")
+    assert refused.value.facts["found"] == found
+    assert "PDF" in str(refused.value.facts["accepted"])

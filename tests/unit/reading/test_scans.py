@@ -39,7 +39,7 @@ def read(
         return list(reading), list(reading.warnings)
 
 
-def test_without_a_recognizer_pages_without_text_are_told_as_such(tmp_path: Path) -> None:
+def test_without_a_recognizer_pages_without_text_come_without_text(tmp_path: Path) -> None:
     pages, warnings = read(tmp_path, scanned_pdf(2), None)
     assert [(page.text, page.problem) for page in pages] == [("", None)] * 2
     assert warnings == []
@@ -106,7 +106,7 @@ def test_a_picture_that_makes_no_sense_is_not_passed_on(pixels: str) -> None:
     """I11: the child that sent it may have been taken over by its file."""
     from penstock.domain.errors import ReaderDied
     from penstock.reading.protocol import Scan
-    from penstock.reading.sandbox.reader import ChildReading
+    from penstock.reading.sandbox.child_reading import ChildReading
 
     recognizer = FakeRecognizer()
     reading = ChildReading(None, recognizer)  # type: ignore[arg-type]

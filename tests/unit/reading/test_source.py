@@ -17,16 +17,16 @@ def test_a_small_file_is_held_in_memory_and_a_large_one_is_not(tmp_path: Path, s
     path = tmp_path / "a"
     path.write_bytes(b"x" * size)
     source = Source(path, "a.txt", "text/plain")
-    found = source.held()
+    found = source.in_memory()
     assert found.place == (b"x" * size if held else path)
     assert (found.name, found.declared, found.unfolded is source.unfolded) == ("a.txt", "text/plain", True)
 
 
 def test_a_part_of_a_file_is_in_memory_already() -> None:
     source = Source(b"content")
-    assert source.held() is source
+    assert source.in_memory() is source
 
 
 def test_a_file_that_is_not_there_cannot_be_held() -> None:
     with pytest.raises(Unreadable, match="No such file"):
-        Source(Path("nowhere")).held()
+        Source(Path("nowhere")).in_memory()

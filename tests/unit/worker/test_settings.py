@@ -21,20 +21,20 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def limits(**settings: object) -> dict[str, float | None]:
     """The hard limit of each stage's task, as Celery has it."""
-    app = make_app(Settings(queues=QUEUE_URLS, **settings), lambda: None)  # type: ignore[arg-type, return-value]
+    app = make_app(Settings.from_environment(queues=QUEUE_URLS, **settings), lambda: None)  # type: ignore[arg-type, return-value]
     return {stage.value: app.tasks[f"penstock.{stage}"].time_limit for stage in Stage}
 
 
-def test_tasks_are_limited_to_25_and_30_minutes_unless_told_otherwise() -> None:
+def test_tasks_are_limited_to_25_and_30_minutes_unless_set_otherwise() -> None:
     assert limits() == dict.fromkeys(Stage, 1800)
-    assert [Settings().soft_time_limit(stage) for stage in Stage] == [1500] * 3
+    assert [Settings.from_environment().soft_time_limit(stage) for stage in Stage] == [1500] * 3
 
 
 def test_limits_are_one_number_or_one_for_each_stage(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("PENSTOCK_TASK_SOFT_TIME_LIMIT", "600")
     environment.setenv("PENSTOCK_TASK_TIME_LIMIT", '{"extract": 7200}')
     assert limits() == {"extract": 7200, "embed": 1800, "delete": 1800}
-    assert [Settings().soft_time_limit(stage) for stage in Stage] == [600] * 3
+    assert [Settings.from_environment().soft_time_limit(stage) for stage in Stage] == [600] * 3
 
 
 @pytest.mark.parametrize(
@@ -50,10 +50,15 @@ def test_limits_are_one_number_or_one_for_each_stage(environment: pytest.MonkeyP
 def test_what_makes_no_sense_is_refused(name: str, value: str, why: str, environment: pytest.MonkeyPatch) -> None:
     environment.setenv(f"PENSTOCK_{name}", value)
     with pytest.raises(BadSetting, match=why):
-        Settings()
+        Settings.from_environment()
 
 
-def test_celery_is_told_of_processes_and_prefetch(environment: pytest.MonkeyPatch) -> None:
+def test_limits_of_time_are_checked_in_settings_made_by_hand_too() -> None:
+    with pytest.raises(BadSetting, match="the soft time limit of embed is not below its hard one"):
+        Settings(task_time_limit={Stage.EMBED: 1500})
+
+
+def test_processes_and_prefetch_reach_celery(environment: pytest.MonkeyPatch) -> None:
     wanted = {
         "worker_concurrency": 3,
         "worker_prefetch_multiplier": 5,
@@ -62,7 +67,7 @@ def test_celery_is_told_of_processes_and_prefetch(environment: pytest.MonkeyPatc
     }
     for name, value in wanted.items():
         environment.setenv(f"PENSTOCK_{name.upper()}", str(value))
-    conf = make_app(Settings(queues=QUEUE_URLS), lambda: None).conf  # type: ignore[arg-type, return-value]
+    conf = make_app(Settings.from_environment(queues=QUEUE_URLS), lambda: None).conf  # type: ignore[arg-type, return-value]
     assert {name: conf[name] for name in wanted} == wanted
 
 
@@ -72,6 +77,6 @@ def test_a_message_is_sent_as_often_as_celery_s_settings_say(
 ) -> None:
     environment.setenv("PENSTOCK_TASK_PUBLISH_RETRY", retry)
     environment.setenv("PENSTOCK_TASK_PUBLISH_RETRY_POLICY", '{"max_retries": 5}')
-    clients = aws_clients(publish_retries=Settings().publish_retries)
+    clients = aws_clients(publish_retries=Settings.from_environment().publish_retries)
     assert clients.sqs.meta.config.retries["total_max_attempts"] == attempts  # type: ignore[attr-defined]
     assert clients.dynamodb.meta.config.retries["total_max_attempts"] == 4  # type: ignore[attr-defined]

@@ -8,14 +8,11 @@ from typing import TextIO
 
 from penstock.reading.format import Format, Look, Match
 from penstock.reading.kinds import TEXT
-from penstock.reading.protocol import Opened, Read, Text, Warned
+from penstock.reading.protocol import PART, Opened, Read, Text, Warned
 from penstock.reading.source import Source
 from penstock.reading.text.byte_order import marked
 from penstock.reading.text.characters import legible
 from penstock.reading.text.encoding import Encoding, encoding_of
-
-PART = 200_000
-"""The most characters of a part."""
 
 _CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\v\f\r\b\x1b")) + b"\x7f"
 

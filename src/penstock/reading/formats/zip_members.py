@@ -79,8 +79,8 @@ def _files(source: Source, path: tuple[str, ...]) -> Iterator[_File | _Left]:
                 content = archive.read(name)
                 part = source.part(content, name)
                 known, _, complete = recognized(part)
-                if known.of is not ZIP:
-                    yield _File(here, content, known.of.media_types[0])
+                if known.kind is not ZIP:
+                    yield _File(here, content, known.kind.media_types[0])
                     continue
                 yield from _files(part, here)
                 if not complete:

@@ -1,4 +1,4 @@
-"""The child process: the only place where a document's bytes are opened (I11). It asks nothing of its environment."""
+"""The child process is the only place where a document's bytes are opened (I11). It uses nothing of its environment."""
 
 from __future__ import annotations
 
@@ -17,20 +17,19 @@ from msgspec.structs import replace
 
 from penstock.domain.errors import LimitHit, Permanent, Unreadable
 from penstock.reading.limits import ReadLimits, setting_of
-from penstock.reading.parts import whole
+from penstock.reading.parts import read_whole
 from penstock.reading.protocol import Contained, Done, Failed, Frame, Opened, Scan, Text, write
-from penstock.reading.registry import FORMATS
 from penstock.reading.sandbox.confine import allow_time, confine
 from penstock.reading.source import Source
 
 _BLOCK = 1 << 16
-"""Bytes that are sent together, so that two processes do not take turns page by page."""
-_TOGETHER = 0.02
-"""Seconds that a page may wait for the next."""
+"""The number of bytes that are sent together, so that the two processes do not take turns page by page."""
+_MAX_DELAY = 0.02
+"""The maximum time that a page waits to be sent together with the next, in seconds."""
 
 
 def main(folder: str) -> None:
-    """Read requests from stdin, answer each in frames on stdout, and end with the last."""
+    """Read requests from stdin, answer each with frames on stdout, and end when stdin ends."""
     os.chdir(folder)
     tempfile.tempdir = folder
     confined = False
@@ -42,21 +41,21 @@ def main(folder: str) -> None:
                 confine(limits)
                 confined = True
             allow_time(limits.cpu_seconds)
-            _tell(stdout, answer(request))
+            _send(stdout, answer(request))
     os._exit(0)
 
 
-def _tell(stdout: BinaryIO, frames: Iterator[Frame]) -> None:
-    told = time.monotonic()
+def _send(stdout: BinaryIO, frames: Iterator[Frame]) -> None:
+    flushed = time.monotonic()
     for frame in frames:
         if isinstance(frame, Done | Failed):
             sys.stderr.flush()
             write(stdout, replace(frame, peak=_peak()))
         else:
             write(stdout, frame)
-        if time.monotonic() - told > _TOGETHER:
+        if time.monotonic() - flushed > _MAX_DELAY:
             stdout.flush()
-            told = time.monotonic()
+            flushed = time.monotonic()
     stdout.flush()
 
 
@@ -66,7 +65,7 @@ def _peak() -> int:
 
 
 def answer(request: dict[str, Any]) -> Iterator[Frame]:
-    """All that there is to say of a file; whatever goes wrong is said in the last frame."""
+    """Yield the frames of a file. Whatever goes wrong is reported in the last frame."""
     limits: ReadLimits = request["limits"]
     try:
         yield from _read(request)
@@ -85,9 +84,9 @@ def answer(request: dict[str, Any]) -> Iterator[Frame]:
 def _read(request: dict[str, Any]) -> Iterator[Frame]:
     limits: ReadLimits = request["limits"]
     place, name, declared = Path(request["path"]), request["name"], request["declared"]
-    source = Source(place, name, declared, limits, FORMATS, pictures=request["pictures"], apart=request["apart"])
+    source = Source(place, name, declared, limits, pictures=request["pictures"], apart=request["apart"])
     last = characters = 0
-    for frame in whole(source, request["first_page"]):
+    for frame in read_whole(source, request["first_page"]):
         if isinstance(frame, Text | Scan | Contained):
             last = max(last, frame.number)
         if isinstance(frame, Text):

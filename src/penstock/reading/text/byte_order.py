@@ -1,4 +1,4 @@
-"""Byte order marks, and texts of two or four bytes a character that have none."""
+"""Recognizes UTF-8, UTF-16 and UTF-32 by the byte order mark, and UTF-16 and UTF-32 without one by how they look."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ import codecs
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # begins as UTF-16's does, so it is looked for first
+    (codecs.BOM_UTF32_LE, "utf-32"),  # starts with the mark of UTF-16, so it is looked for first
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 
-
-_TURNED = "\u2000\u0a00\u0d00\ufffd"
-"""Blanks and line ends that were read the wrong way round."""
-
+_SWAPPED = "\u2000\u0a00\u0d00\ufffd"
+"""What a space and the two line ends become if they are read in the wrong byte order, and the mark of bytes that could
+not be decoded."""
 
 _LOOK = 1024
-"""Bytes that tell these apart."""
+"""The number of bytes by which UTF-16 and UTF-32 without a mark are recognized."""
 
 
 def marked(head: bytes) -> str | None:
@@ -31,11 +29,11 @@ def marked(head: bytes) -> str | None:
 
 
 def _wide(head: bytes) -> str | None:
-    """UTF-16 or UTF-32 without a mark: it decodes, and to something that people write."""
+    """The codec of UTF-16 or UTF-32 without a mark: in it, the bytes are printable text with spaces."""
     for codec in _WIDE:
         unit = 4 if "32" in codec else 2
         text = head[: len(head) // unit * unit].decode(codec, errors="replace")
-        strange = sum((not each.isprintable() and each not in "\t\n\r\f") or each in _TURNED for each in text)
+        strange = sum((not each.isprintable() and each not in "\t\n\r\f") or each in _SWAPPED for each in text)
         if strange * 50 <= len(text) and any(map(str.isspace, text)):
             return codec
     return None

@@ -1,4 +1,4 @@
-"""Characters: which of them a page's text, or a name that is shown, may hold."""
+"""Removes characters that the text of a page, or a name that is shown, must not contain."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ _LONGEST_LABEL = 255
 
 
 def legible(text: str) -> str:
-    """The text without controls, lone surrogates, byte order marks and non-characters (pdfium marks a hyphen at the
-    end of a line, which it removed together with it, by U+FFFE), and with `\\n` as the only line end."""
+    """The text without control characters, lone surrogates, byte order marks and non-characters, and with `\\n` as the
+    only line end. One of the non-characters is U+FFFE: pdfium puts it where it removed a hyphen and a line end."""
     return _LINE_END.sub("\n", _UNWANTED.sub("", text))
 
 
 def label(name: str) -> str:
-    """A name from within a file, as it may be shown."""
+    """A name from within a file, made safe to show."""
     return one_line(name)[:_LONGEST_LABEL]
 
 
 def one_line(name: str) -> str:
-    """Composed, on one line, without what turns the line around."""
+    """The name in composed characters, on one line, and without controls such as those that reverse the direction of
+    text."""
     kept = "".join(c for c in unicodedata.normalize("NFC", name) if unicodedata.category(c)[0] != "C")
     return " ".join(kept.split())

@@ -1,4 +1,4 @@
-"""Markup: the elements of an XML stream as they come. Nothing is fetched, and entities unfold under a limit."""
+"""Yields the elements of an XML stream as they come. Nothing is fetched, and the expansion of entities is limited."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from penstock.reading.limits import ReadLimits
 
 _BLOCK = 1 << 16
 _DIGITS = 9
+"""The maximum number of digits of a number; a longer one is beyond all use."""
 _AMPLIFIED = 43
-"""Expat's XML_ERROR_AMPLIFICATION_LIMIT_BREACH."""
+"""The code of expat's error XML_ERROR_AMPLIFICATION_LIMIT_BREACH."""
 
 Element = tuple[str, str, dict[str, str]]
-"""`start` or `end` with a name and, at the start, attributes; or `text` with the text. Names are without prefixes."""
+"""Either `start` with a name and attributes, or `end` with a name, or `text` with the text. Names have no prefixes."""
 
 
-def number_in(said: str | None, otherwise: int = 0) -> int:
-    """A whole number that an attribute says; `otherwise` where it says none, or one beyond all use."""
-    return int(said) if said and said.isascii() and said.isdigit() and len(said) <= _DIGITS else otherwise
+def number_in(value: str | None, default: int = 0) -> int:
+    """The whole number in an attribute's value, or the default if it is no number or has too many digits."""
+    return int(value) if value and value.isascii() and value.isdigit() and len(value) <= _DIGITS else default
 
 
 class Stream(Protocol):
@@ -28,29 +29,29 @@ class Stream(Protocol):
 
 
 def elements(stream: Stream, limits: ReadLimits, kind: str, encoding: str | None = None) -> Iterator[Element]:
-    """`encoding`: the one that it is in, whatever it says itself.
+    """Yield the elements of a stream. If an encoding is given, it is used whatever the XML declares.
 
     Raises:
-        LimitHit: its entities unfold to too much.
-        Unreadable: it is not well-formed from here on; all before it has come.
+        LimitHit: its entities expand to too many characters.
+        Unreadable: it is not well-formed from here on; everything before was yielded.
     """
     from pyexpat import ExpatError  # noqa: PLC0415 - other formats do not need it
 
     parsed = _Parsed(encoding)
-    given, ended, damage = 0, False, None
+    bytes_read, ended, damage = 0, False, None
     while not ended:
         block = stream.read(_BLOCK)
-        given += len(block)
+        bytes_read += len(block)
         ended = not block
         try:
             parsed.parser.Parse(block, ended)
         except ExpatError as error:
             damage, ended = error, True
-            parsed.parser.buffer_text = False  # so that it tells what it still holds
-        except (LookupError, ValueError) as error:  # it says that it is in what is no encoding, or not known here
+            parsed.parser.buffer_text = False  # so that it passes on the text that it still holds
+        except (LookupError, ValueError) as error:  # its declared encoding is unknown
             raise Unreadable(kind=kind, why=f"its XML is damaged ({error})") from error
-        # What is said beyond what was given is from entities. The library itself stops at a hundred times as much.
-        if parsed.said - given > limits.entity_chars or (damage and damage.code == _AMPLIFIED):
+        # Characters beyond the number of bytes read come from entities. Expat itself stops at a hundred times as many.
+        if parsed.characters - bytes_read > limits.entity_chars or (damage and damage.code == _AMPLIFIED):
             raise limits.hit("entity_chars", "characters of entities")
         yield from parsed.found
         parsed.found.clear()
@@ -59,13 +60,13 @@ def elements(stream: Stream, limits: ReadLimits, kind: str, encoding: str | None
 
 
 class _Parsed:
-    """What the parser has told, and how much text that was."""
+    """The elements that the parser has found since the last block, and the number of all characters so far."""
 
     def __init__(self, encoding: str | None) -> None:
         from pyexpat import ParserCreate  # noqa: PLC0415
 
         self.found: list[Element] = []
-        self.said = 0
+        self.characters = 0
         self._names: dict[str, str] = {}
         self.parser = ParserCreate(encoding)
         self.parser.buffer_text = True
@@ -73,7 +74,7 @@ class _Parsed:
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._text
-        # As if there were more of its kind elsewhere, which is not fetched: then what it does not declare is no damage.
+        # An external DTD is assumed, and not fetched: it could declare any entity, so that an unknown one is no error.
         self.parser.UseForeignDTD(True)
         self.parser.ExternalEntityRefHandler = lambda *_: 1
         self.parser.SkippedEntityHandler = self._unknown
@@ -85,8 +86,8 @@ class _Parsed:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if attributes:
-            self.said += sum(map(len, attributes.values()))
-            if ":" in "".join(attributes):  # of two that are alike but for their prefix, the one that has one is meant
+            self.characters += sum(map(len, attributes.values()))
+            if ":" in "".join(attributes):  # of two with the same local name, the one with a prefix counts
                 bare = {key: value for key, value in attributes.items() if ":" not in key}
                 prefixed = ((key, value) for key, value in attributes.items() if ":" in key)
                 attributes = bare | {self._local(key): each for key, each in prefixed if not key.startswith("xmlns:")}
@@ -100,5 +101,5 @@ class _Parsed:
             self._text(html5.get(f"{name};", f"&{name};"))
 
     def _text(self, data: str) -> None:
-        self.said += len(data)
+        self.characters += len(data)
         self.found.append(("text", data, {}))

@@ -10,7 +10,7 @@ import pytest
 
 from penstock.reading.kinds import KINDS, media_type_of
 from penstock.reading.protocol import Opened, Read, Text
-from penstock.reading.registry import FORMATS
+from penstock.reading.registry import formats
 from tests.support.made import (
     MAKERS,
     Made,
@@ -161,4 +161,4 @@ def test_macros_are_named_and_not_run() -> None:
 
 
 def test_what_is_accepted_is_what_is_read() -> None:
-    assert tuple(each.of for each in FORMATS) == KINDS
+    assert tuple(each.kind for each in formats()) == KINDS

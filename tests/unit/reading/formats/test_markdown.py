@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from penstock.reading.formats.markdown import Outline, read
-from penstock.reading.formats.text import PART
-from penstock.reading.protocol import Text
+from penstock.reading.protocol import PART, Text
 from penstock.reading.source import Source
 
 

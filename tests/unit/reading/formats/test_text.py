@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from penstock.reading.formats.text import PART, read
-from penstock.reading.protocol import Opened, Text, Warned
+from penstock.reading.formats.text import read
+from penstock.reading.protocol import PART, Opened, Text, Warned
 from penstock.reading.source import Source
 from penstock.reading.text.characters import legible
-from penstock.reading.text.encoding import codec_of
+from penstock.reading.text.encoding_names import codec_of
 
 GERMAN = "Die Größe der Schütze über dem Fluß beträgt fünf Meter, geöffnet werden sie früh.\n"
 ENGLISH = "It’s the best—by far—of “O’BRIEN’S” gates…and it costs €5; café “Penstock™” is near.\n"

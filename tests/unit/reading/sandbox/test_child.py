@@ -1,4 +1,4 @@
-"""The child process that opens files: its limits, its end, and what its parent believes of it."""
+"""The child process that opens files: its limits, its end, and which of its answers its parent believes."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ from penstock.reading.limits import ReadLimits
 from penstock.reading.protocol import Failed
 from penstock.reading.report import report
 from penstock.reading.sandbox.child import answer
-from penstock.reading.sandbox.reader import ChildReader, ChildReading, error_of, frame_of
+from penstock.reading.sandbox.child_process import frame_of
+from penstock.reading.sandbox.child_reading import ChildReading, error_of
+from penstock.reading.sandbox.reader import ChildReader
 from tests.support.documents import bomb_pdf, long_pdf, pdf
 from tests.support.made import MAKERS
 
 WAIT = 30
-"""Seconds that anything here may take at most."""
+"""The maximum time that anything here may take, in seconds."""
 
 
 def read(path: Path, **limits: float) -> int:
-    """How many pages were read."""
+    """Read a file, and return the number of its pages."""
     reader = ChildReader(ReadLimits(**({"seconds": WAIT} | limits)))  # type: ignore[arg-type]
     with reader.read(path, name=path.name, declared=None) as reading:
         return sum(1 for _ in reading)
@@ -44,7 +46,7 @@ def saved(folder: Path, content: bytes, name: str = "a.pdf") -> Path:
 
 
 def pipe(folder: Path) -> Path:
-    """A file that whoever opens it waits for."""
+    """A file that blocks the process that opens it."""
     path = folder / "pipe.pdf"
     os.mkfifo(path)
     return path
@@ -73,7 +75,7 @@ def cpu_seconds(process: int) -> float:
 
 
 def process_of(reading: ChildReading) -> int:
-    return reading._child.process
+    return reading._child.pid
 
 
 def test_a_long_document_comes_page_by_page(tmp_path: Path) -> None:
@@ -123,7 +125,7 @@ def test_a_child_that_is_killed_costs_one_document(tmp_path: Path) -> None:
     assert read(saved(tmp_path, pdf(["next"]))) == 1
 
 
-def test_a_warm_process_that_is_killed_costs_one_try(tmp_path: Path) -> None:
+def test_a_fork_server_that_is_killed_costs_one_attempt(tmp_path: Path) -> None:
     reader = ChildReader(ReadLimits(seconds=WAIT))
     with reader.read(pipe(tmp_path), name="pipe.pdf", declared=None) as reading:
         child = process_of(reading)
@@ -148,7 +150,7 @@ from pathlib import Path
 from penstock.reading.sandbox.reader import ChildReader
 
 with ChildReader().read(Path(sys.argv[1]), name="pipe.pdf", declared=None) as reading:
-    print(reading._child.process, flush=True)
+    print(reading._child.pid, flush=True)
     list(reading)
 """
 
@@ -164,7 +166,7 @@ def test_no_child_outlives_its_parent(tmp_path: Path) -> None:
 
 
 def test_a_daemonic_process_can_read(tmp_path: Path) -> None:
-    """As those of Celery's pool are, which may have no children of multiprocessing."""
+    """The processes of Celery's pool are daemonic, and may have no children of multiprocessing."""
     path = saved(tmp_path, pdf(["one", "two"]))
     process = multiprocessing.get_context("spawn").Process(target=_read_and_exit, args=(path,), daemon=True)
     process.start()
@@ -214,14 +216,14 @@ undumpable()
 child = os.fork()
 if child == 0:
     confine(ReadLimits())
-    told = {}
+    outcomes = {}
     for name, attempt in ATTEMPTS.items():
         try:
             attempt(os.getppid())
-            told[name] = "done"
+            outcomes[name] = "done"
         except OSError as error:
-            told[name] = os.strerror(error.errno)
-    print(json.dumps(told), flush=True)
+            outcomes[name] = os.strerror(error.errno)
+    print(json.dumps(outcomes), flush=True)
     os._exit(0)
 os.waitpid(child, 0)
 """
@@ -229,7 +231,7 @@ os.waitpid(child, 0)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel offers none of this")
 def test_a_child_that_was_left_in_the_midst_reads_no_other_file(tmp_path: Path) -> None:
-    """I11: as when its document was cancelled."""
+    """I11: this happens when the document is cancelled."""
     reader = ChildReader(ReadLimits(seconds=WAIT))
     with reader.read(saved(tmp_path, pdf(["one", "two"])), name="a.pdf", declared=None) as reading:
         process = process_of(reading)
@@ -238,7 +240,7 @@ def test_a_child_that_was_left_in_the_midst_reads_no_other_file(tmp_path: Path) 
 
 
 def test_a_child_that_a_file_took_over_gets_at_nothing_of_its_parent_and_at_no_network(tmp_path: Path) -> None:
-    """I11: as an ordinary user, or as root without any of root's capabilities, which is the same to the kernel."""
+    """I11: it runs as an ordinary user, or as root without root's capabilities, which the kernel treats alike."""
     drop = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
     found = subprocess.run(
         [*drop, sys.executable, "-c", ATTACK], capture_output=True, text=True, check=True, cwd=tmp_path
@@ -281,7 +283,7 @@ def test_a_child_reads_several_files_and_is_replaced_in_time(tmp_path: Path) -> 
 
 
 def test_no_child_reads_files_of_two_tenants(tmp_path: Path) -> None:
-    """I11: what a file of one does to its child finds nothing of another."""
+    """I11: a file that takes over its child finds nothing of another tenant there."""
     reader = ChildReader(ReadLimits(seconds=WAIT))
     (a, _), (b, _), (again, _) = processes(reader, saved(tmp_path, b"text", "a.txt"), "aba")
     assert len({a, b, again}) == 3
@@ -300,28 +302,28 @@ def test_a_child_that_ran_into_a_limit_reads_no_other_file(tmp_path: Path) -> No
 
 
 def test_files_that_cannot_be_read_leave_nothing_open_for_the_next(tmp_path: Path) -> None:
-    """I11: one child meets more of them than it may have files open, and says the same of each again and again."""
+    """I11: one child reads more of them than it may have files open, and reports the same of each every time."""
     reader = ChildReader(ReadLimits(seconds=WAIT, open_files=20))
     docx = MAKERS["docx"]().content
     broken = {
-        "begun.pdf": b"%PDF-1.7\n",
+        "started.pdf": b"%PDF-1.7\n",
         "junk.pdf": b"%PDF-1.7\n1 0 obj <</Type /Catalog>> endobj" + bytes(range(256)) * 20,
         "locked.pdf": pdf(["For some."], password="secret"),
         "cut.docx": docx[:40],
         "junk.zip": docx[-400:],
         "deep.xml": b"<a>" * 300,
     }
-    said: dict[str, set[tuple[str, ...]]] = {name: set() for name in broken}
+    outcomes: dict[str, set[tuple[str, ...]]] = {name: set() for name in broken}
     seen = set()
     for name in [*broken] * 8:
         with reader.read(saved(tmp_path, broken[name], name), name=name, declared=None) as reading:
             seen.add(process_of(reading))
             try:
-                said[name].add(tuple(page.problem or page.text for page in reading))
+                outcomes[name].add(tuple(page.problem or page.text for page in reading))
             except Permanent as error:
-                said[name].add((str(error),))
+                outcomes[name].add((str(error),))
     assert len(seen) == 1
-    assert all(len(each) == 1 for each in said.values()), said
+    assert all(len(each) == 1 for each in outcomes.values()), outcomes
     with reader.read(saved(tmp_path, docx, "a.docx"), name="a.docx", declared=None) as reading:
         assert any(page.text for page in reading)
 
@@ -335,8 +337,8 @@ def test_a_child_that_died_while_it_waited_costs_nothing(tmp_path: Path) -> None
     assert len(processes(reader, path, "a")) == 1
 
 
-def test_what_a_child_had_to_work_for_one_file_does_not_count_for_the_next(tmp_path: Path) -> None:
-    """I11: processor time. Each file takes far less than the limit, and all of them more."""
+def test_the_processor_time_of_one_file_does_not_count_for_the_next(tmp_path: Path) -> None:
+    """I11: each file takes far less processor time than the limit, and all of them together take more."""
     reader = ChildReader(ReadLimits(seconds=WAIT, cpu_seconds=1))
     path = saved(tmp_path, long_pdf(500))
     seen, spent = set(), 0.0
@@ -362,15 +364,15 @@ def test_children_leave_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="nobody but root can look into an undumpable process"
 )
-def test_the_child_is_told_where_the_interpreter_has_its_libraries(
+def test_the_child_learns_where_the_interpreter_has_its_libraries(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In Lambda it would not start without; it is no secret (I11)."""
+    """In Lambda it would not start without that. It is no secret (I11)."""
     monkeypatch.setenv("OPENAI_API_KEY", "not for files")
     monkeypatch.setenv("LD_LIBRARY_PATH", "/var/lang/lib:/opt/lib")
     with ChildReader().read(pipe(tmp_path), name="pipe.pdf", declared=None) as reading:
-        told = Path(f"/proc/{process_of(reading)}/environ").read_bytes()
-    assert told == b"LD_LIBRARY_PATH=/var/lang/lib:/opt/lib\0"
+        environment = Path(f"/proc/{process_of(reading)}/environ").read_bytes()
+    assert environment == b"LD_LIBRARY_PATH=/var/lang/lib:/opt/lib\0"
 
 
 READ_FROM_ELSEWHERE = """
@@ -385,8 +387,8 @@ with ChildReader().read(Path(sys.argv[1]), name="a.pdf", declared=None) as readi
 
 
 def test_the_child_finds_code_and_libraries_where_its_parent_does(tmp_path: Path) -> None:
-    """As in Lambda, where they lie in /var/task and in /opt/python, of which the interpreter itself knows nothing: here
-    the one that the virtual environment was made from."""
+    """In Lambda they lie in /var/task and in /opt/python, which the interpreter does not search by itself. Here the
+    interpreter is the one from which the virtual environment was made, which does not search that either."""
     bare = os.path.realpath(sys.executable)
     places = [str(Path(module.__file__).parents[1]) for module in (penstock, msgspec)]
     done = subprocess.run(
@@ -436,7 +438,7 @@ def test_an_error_that_no_file_can_cause_is_not_believed() -> None:
     assert error_of(Failed("unsupported_type", {"found": "x", "accepted": "y"})).code == "unsupported_type"
 
 
-def test_a_library_that_fails_in_an_unforeseen_way_is_told_without_a_traceback(
+def test_a_library_that_fails_in_an_unforeseen_way_is_reported_without_a_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = str(saved(tmp_path, b"text"))
@@ -448,7 +450,7 @@ def test_a_library_that_fails_in_an_unforeseen_way_is_told_without_a_traceback(
     assert "Traceback" in capsys.readouterr().err, "the log has it"
 
 
-def test_a_file_that_is_not_there_is_told_as_an_error() -> None:
+def test_a_file_that_is_not_there_is_reported_as_an_error() -> None:
     with pytest.raises(Unreadable, match="No such file"):
         read(Path("nowhere.pdf"))
 

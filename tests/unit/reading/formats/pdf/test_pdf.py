@@ -13,7 +13,6 @@ from penstock.reading.formats.pdf.bookmarks import Bookmarks
 from penstock.reading.formats.pdf.pdfium import Sheet
 from penstock.reading.limits import ReadLimits
 from penstock.reading.protocol import Opened, Read, Text, Warned
-from penstock.reading.registry import FORMATS
 from penstock.reading.source import Source
 from tests.support.documents import pdf, raw_pdf, scanned_pdf
 from tests.support.prose import Prose
@@ -376,7 +375,7 @@ def test_files_in_a_file_are_parts_behind_its_last_page(tmp_path: Path) -> None:
     """A portfolio has nothing but these, behind a page that says what program to open it with."""
     path = tmp_path / "a.pdf"
     path.write_bytes(_with_files(minutes_pdf=pdf(["First.", "Second."]), notes_txt=b"Notes.", empty_txt=b""))
-    source = Source(path, formats=FORMATS)
+    source = Source(path)
     found = list(module.read(source))
     read = [frame for frame in found if isinstance(frame, Text)]
     assert [(frame.number, frame.text.strip()) for frame in read] == [
@@ -406,7 +405,7 @@ def test_a_file_in_an_annotation_is_a_part_too(tmp_path: Path) -> None:
         of_page="/Annots [7 0 R]",
         pages=3,
     )
-    source = Source(content, formats=FORMATS)
+    source = Source(content)
     read = [text.strip() for _, text in texts(list(module.read(source)))]
     assert read == ["Text."] * 3 + ["Notes."] * 3
     assert [number for number, _ in texts(list(module.read(source, 3)))] == [3, 4, 5, 6]
@@ -416,14 +415,14 @@ def test_what_a_program_attached_for_itself_is_none_of_its_text() -> None:
     """Settings of what made it, and formulas once more."""
     settings = {"Press Quality.joboptions": b"<< /ASCII85EncodePages false >>"}
     content = _with_files(formula_xml=b"<?xml version='1.0'?>\n<math><mi>x</mi></math>", **settings)
-    assert texts(list(module.read(Source(content, formats=FORMATS)))) == [(1, "The cover.")]
+    assert texts(list(module.read(Source(content)))) == [(1, "The cover.")]
 
 
 def test_files_in_a_file_unfold_to_no_more_than_a_limit() -> None:
     content = _with_files(notes_txt=b"Notes. " * 1000)
     limits = ReadLimits(archive_bytes=5000)
     with pytest.raises(LimitHit, match="PENSTOCK_EXTRACT_ARCHIVE_BYTES"):
-        list(module.read(Source(content, limits=limits, formats=FORMATS)))
+        list(module.read(Source(content, limits=limits)))
 
 
 _LETTERS = (
