@@ -8,7 +8,6 @@ from datetime import timedelta
 from multiprocessing import get_context
 
 import pytest
-from kombu.asynchronous.hub import Hub
 
 from penstock.celery_app.app import make_app
 from penstock.celery_app.request import RedeliverAfter
@@ -20,7 +19,6 @@ from penstock.pipeline.run import Done, KeepLease, Outcome, Redeliver
 from penstock.services import Services
 from penstock.settings import Settings
 from penstock.worker.process import queues_of
-from penstock.worker.transport import HttpClient
 from tests.support.world import World
 
 IDS = {"tenant": "acme", "document": "report", "generation": 1}
@@ -124,14 +122,3 @@ def test_services_are_made_once_in_each_process() -> None:
 def test_a_worker_of_some_lanes_consumes_their_queues_and_deletes() -> None:
     assert queues_of([Lane.BULK]) == ["extract-bulk", "embed-bulk", "delete"]
     assert set(queues_of(tuple(Lane))) == set(QUEUES)
-
-
-def test_long_waits_of_curl_leave_nothing_in_the_timer() -> None:
-    hub = Hub()
-    client = HttpClient(hub)
-    before = len(hub.timer.queue)
-    client._set_timeout(20_000)
-    assert len(hub.timer.queue) == before
-    client._set_timeout(200)
-    assert len(hub.timer.queue) == before + 1
-    client.close()

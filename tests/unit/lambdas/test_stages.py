@@ -13,7 +13,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from penstock.domain.status import Status
 from penstock.domain.task import QUEUES, Message, Stage
-from penstock.lambdas.stages import HAND_ON, MARGIN, Consumer
+from penstock.lambdas.stages import CHECKPOINT_BEFORE_END, MARGIN, Consumer
 from penstock.pipeline.run import Done, KeepLease, Outcome, Redeliver, run
 from penstock.records.leases import Claim
 from penstock.services import Limits, Services
@@ -122,7 +122,7 @@ def test_a_lease_lasts_as_long_as_the_invocation_and_the_work_knows_when_to_hand
     (services,) = told.services
     assert services.limits.lease == timedelta(seconds=600) + MARGIN
     assert services.stop_request() is None
-    invocation.seconds = HAND_ON.total_seconds()
+    invocation.seconds = CHECKPOINT_BEFORE_END.total_seconds()
     stop_request = services.stop_request()
     assert stop_request is not None
     assert "Workers=ecs" in stop_request.way_out
@@ -180,7 +180,7 @@ def test_the_pipeline_itself_runs_and_an_extract_hands_on_near_the_end(world: Wo
     event["Records"][0]["body"] = body
     consume = consumer(world, sqs, run)
     shards = 0
-    while answer := list(kept(consume(event, Invocation(seconds=HAND_ON.total_seconds() - 1)))):
+    while answer := list(kept(consume(event, Invocation(seconds=CHECKPOINT_BEFORE_END.total_seconds() - 1)))):
         assert answer == [event["Records"][0]["messageId"]]
         assert list(sqs.visible_in.values()) == [0]
         shards += 1

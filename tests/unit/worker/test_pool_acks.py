@@ -65,4 +65,4 @@ def test_a_process_that_died_with_its_task_is_not_waited_for(
     job._write_to.terminate()
     job._write_to.join()
     collect_pool_acks(pool._pool)
-    assert "have not said" not in caplog.text
+    assert "have not acknowledged" not in caplog.text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.worker import prefetch as appetite
+from penstock.worker import prefetch
 from penstock.worker.prefetch import AdaptivePrefetch
 
 
@@ -22,7 +22,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(appetite, "monotonic", made)
+    monkeypatch.setattr(prefetch, "monotonic", made)
     return made
 
 
@@ -72,7 +72,7 @@ def test_never_more_than_forty(held: AdaptivePrefetch, clock: Clock) -> None:
     assert held.can_consume_max_estimate() == 40
 
 
-def test_a_pause_brings_the_appetite_back(held: AdaptivePrefetch, clock: Clock) -> None:
+def test_a_pause_lowers_the_limit_again(held: AdaptivePrefetch, clock: Clock) -> None:
     do(held, 16)
     clock.now += 2
     assert held.can_consume_max_estimate() == 4

@@ -15,7 +15,7 @@ from penstock.domain.task import Message, Stage
 from penstock.pipeline.run import Done, KeepLease, Outcome
 from penstock.records.leases import Claim
 from penstock.services import Services, StopRequest
-from penstock.worker.shutdown import Shutdown, bounded
+from penstock.worker.shutdown import Shutdown, with_time_limits
 from tests.support.world import World
 
 MESSAGE = Message(Stage.EXTRACT, "acme", "report", 1)
@@ -45,7 +45,7 @@ def halts_in(limit: float, *, told: bool = False) -> StopRequest | None:
         heard.append(services.stop_request())
         return Done()
 
-    bounded(look, lambda stage: limit, stop=600)(World().services, MESSAGE, unkept)
+    with_time_limits(look, lambda stage: limit, stop=600)(World().services, MESSAGE, unkept)
     return heard[0]
 
 
@@ -69,7 +69,7 @@ def wait_for_ever() -> None:
 
 def test_a_task_that_hears_nothing_is_interrupted() -> None:
     shutdown = Shutdown(0.01)
-    shutdown.heed()
+    shutdown.install_signal_handlers()
     os.kill(os.getpid(), signal.SIGTERM)
     with pytest.raises(Interrupted), shutdown.interruptible():
         wait_for_ever()
@@ -78,7 +78,7 @@ def test_a_task_that_hears_nothing_is_interrupted() -> None:
 def test_nothing_is_interrupted_but_what_may_be_and_that_as_soon_as_it_begins() -> None:
     """Taking a lease and giving it back are not: a lease must not be lost in between."""
     shutdown = Shutdown(0.01)
-    shutdown.heed()
+    shutdown.install_signal_handlers()
     os.kill(os.getpid(), signal.SIGTERM)
     signal.sigtimedwait([], 0.1)  # the alarm interrupts this
     began = False

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from penstock.adapters.celery.wire_format import LONGEST
+from penstock.adapters.celery.wire_format import MAX_VISIBILITY
 from penstock.worker.visibility import Heartbeat
 from tests.support.meter import Answer, Deed, Request, Sender, Watcher, metered
 
@@ -91,7 +91,7 @@ def test_what_was_let_go_of_is_extended_no_more(heartbeat: Heartbeat, sqs: FakeS
     assert len(sqs.told("a")) == seen
 
 
-@pytest.mark.parametrize(("delay", "seconds"), [(0, 0), (0.2, 1), (7, 7), (-3, 0), (10**9, LONGEST)])
+@pytest.mark.parametrize(("delay", "seconds"), [(0, 0), (0.2, 1), (7, 7), (-3, 0), (10**9, MAX_VISIBILITY)])
 def test_a_delay_is_the_last_word_on_a_message(delay: float, seconds: int, heartbeat: Heartbeat, sqs: FakeSqs) -> None:
     """I4: set after the heartbeat has let go, in whole seconds and never less than was asked for."""
     heartbeat.hold("a", "queue")
@@ -152,8 +152,8 @@ def test_the_end_hands_back_all_that_is_held(sqs: FakeSqs) -> None:
 def test_one_whose_task_should_have_been_ended_is_extended_no_more(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
     heartbeat.hold("stuck", "queue")
     heartbeat.hold("a", "queue")
-    heartbeat.begin("stuck", 0)
-    heartbeat.begin("a", 600)
+    heartbeat.task_started("stuck", 0)
+    heartbeat.task_started("a", 600)
     sqs.until(lambda: len(sqs.told("a")) >= 3)
     seen = len(sqs.told("stuck"))
     assert seen <= 1  # a beat may have been on its way
@@ -166,7 +166,7 @@ def test_what_waits_is_handed_back_and_what_has_begun_is_kept(sqs: FakeSqs) -> N
     heartbeat.start()
     heartbeat.hold("waits", "queue")
     heartbeat.hold("runs", "queue")
-    heartbeat.begin("runs", 600)
+    heartbeat.task_started("runs", 600)
     heartbeat.return_unstarted()
     sqs.until(lambda: sqs.told("waits") == [0])
     assert sqs.told("runs") == []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.adapters.celery.wire_format import Envelope, Poison, read
+from penstock.adapters.celery.wire_format import Envelope, Poison, decode
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -22,34 +22,34 @@ def message(task: object = "penstock.extract", arguments: object = IDS, ident: o
     return json.dumps({"headers": {"task": task, "id": ident}, "body": json.dumps([[], arguments, {}])})
 
 
-def read_or_poison(text: str) -> Envelope | None:
+def decode_or_poison(text: str) -> Envelope | None:
     try:
-        return read(text)
+        return decode(text)
     except Poison:
         return None
 
 
 @given(st.text() | JSON.map(json.dumps))
 def test_whatever_comes_is_an_envelope_or_poison(text: str) -> None:
-    assert read_or_poison(text) is None
+    assert decode_or_poison(text) is None
 
 
 @given(JSON, JSON, JSON)
 def test_whatever_is_in_an_envelope_only_ids_come_out(task: object, arguments: object, ident: object) -> None:
     """I1."""
-    assert read_or_poison(message(task, arguments, ident)) is None
-    found = read_or_poison(message(ident=ident))
+    assert decode_or_poison(message(task, arguments, ident)) is None
+    found = decode_or_poison(message(ident=ident))
     assert found is None or found.arguments == IDS
 
 
 def test_a_sweep_has_no_arguments() -> None:
-    assert read(message("penstock.sweep", {})).arguments == {}
-    assert read_or_poison(message("penstock.sweep", IDS)) is None
+    assert decode(message("penstock.sweep", {})).arguments == {}
+    assert decode_or_poison(message("penstock.sweep", IDS)) is None
 
 
 def test_nesting_without_end_is_poison() -> None:
     with pytest.raises(Poison):
-        read("[" * 200_000)
+        decode("[" * 200_000)
 
 
 def test_nothing_of_the_wire_is_passed_on_but_ids() -> None:
@@ -60,7 +60,7 @@ def test_nothing_of_the_wire_is_passed_on_but_ids() -> None:
             "properties": {"reply_to": "somewhere", "delivery_info": {"routing_key": "elsewhere"}},
         }
     )
-    assert read(text).delivery("receipt", {"routing_key": "delete"}) == {
+    assert decode(text).delivery("receipt", {"routing_key": "delete"}) == {
         "body": json.dumps([[], IDS, {}]),
         "content-type": "application/json",
         "content-encoding": "utf-8",
