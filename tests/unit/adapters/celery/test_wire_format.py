@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.adapters.celery.wire_format import Envelope, Poison, decode
+from penstock.adapters.celery.wire_format import Envelope, Poison, clean_reason, decode, encode, task_name
+from penstock.domain.task import Stage
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -71,3 +72,23 @@ def test_nothing_of_the_wire_is_passed_on_but_ids() -> None:
             "delivery_info": {"routing_key": "delete"},
         },
     }
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_what_is_encoded_is_decoded(stage: Stage) -> None:
+    ids = {**IDS, "build": 2, "shard": 7} if stage is Stage.EMBED else IDS
+    envelope = decode(encode(task_name(stage), ids, "queue"))
+    assert (envelope.task, envelope.arguments) == (task_name(stage), ids)
+
+
+@pytest.mark.parametrize(
+    ("reason", "cleaned"),
+    [
+        ("tried 8 times; «429»\nwait", "tried 8 times; «429»\nwait"),
+        ("\x00\x1b[31m\ud800", "\ufffd\ufffd[31m\ufffd"),
+        ("", "no reason was given"),
+        ("x" * 3000, "x" * 1000),
+    ],
+)
+def test_a_reason_is_one_that_sqs_accepts(reason: str, cleaned: str) -> None:
+    assert clean_reason(reason) == cleaned
