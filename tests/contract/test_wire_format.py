@@ -92,7 +92,7 @@ def test_a_stock_celery_worker_runs_what_the_queue_sends(queue: SqsTaskQueue, ra
 def test_our_worker_reads_what_the_queue_sends(
     message: Message, queue: SqsTaskQueue, ministack: Stack, urls: dict[str, str]
 ) -> None:
-    """I1: ids, and nothing else."""
+    """I1: a message carries ids, and nothing else."""
     queue.send(message, Lane.STANDARD)
     name = message.stage if message.stage is Stage.DELETE else f"{message.stage}-standard"
     envelope = decode(_received(ministack, urls[name]))
@@ -106,9 +106,7 @@ def test_our_worker_reads_a_ping(queue: SqsTaskQueue, ministack: Stack, urls: di
     assert (envelope.task, envelope.arguments) == ("penstock.ping", {"tenant": "acme", "ping": "one"})
 
 
-def test_a_buried_message_can_be_sent_again_as_it_is(
-    queue: SqsTaskQueue, ministack: Stack, urls: dict[str, str]
-) -> None:
+def test_a_dead_letter_can_be_sent_again_as_it_is(queue: SqsTaskQueue, ministack: Stack, urls: dict[str, str]) -> None:
     queue.dead_letter(EMBED, "tried too often")
     assert Message.of(Stage.EMBED, decode(_received(ministack, urls["embed-dead"])).arguments) == EMBED
 

@@ -66,10 +66,10 @@ def _receive(services: Services, event: ObjectEvent) -> None:
     try:
         received = receive_object(services, event)
     except BadRequest as error:
-        log.warning("Ignored %s: %s", event.key, error)
+        log.warning("ignored %s: %s", event.key, error)
     else:
         if received is not None:
-            log.info("Received %s as %s", event.key, received.document.id)
+            log.info("received %s as %s", event.key, received.document.id)
 
 
 def object_events(body: str) -> Iterator[ObjectEvent]:

@@ -20,12 +20,12 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def limits(**settings: object) -> dict[str, float | None]:
-    """The hard limit of each stage's task, as Celery has it."""
+    """The hard time limit of each stage's task, as Celery has it."""
     app = make_app(Settings(queues=QUEUE_URLS, **settings), lambda: None)  # type: ignore[arg-type, return-value]
     return {stage.value: app.tasks[f"penstock.{stage}"].time_limit for stage in Stage}
 
 
-def test_tasks_are_limited_to_25_and_30_minutes_unless_told_otherwise() -> None:
+def test_tasks_are_limited_to_25_and_30_minutes_by_default() -> None:
     assert limits() == dict.fromkeys(Stage, 1800)
     assert [Settings().soft_time_limit(stage) for stage in Stage] == [1500] * 3
 
@@ -53,7 +53,7 @@ def test_what_makes_no_sense_is_refused(name: str, value: str, why: str, environ
         Settings()
 
 
-def test_celery_is_told_of_processes_and_prefetch(environment: pytest.MonkeyPatch) -> None:
+def test_celery_gets_the_settings_of_processes_and_prefetch(environment: pytest.MonkeyPatch) -> None:
     wanted = {
         "worker_concurrency": 3,
         "worker_prefetch_multiplier": 5,

@@ -1,4 +1,4 @@
-"""Reading a task message: it is one of ours, or it is poison; nothing else can come of it."""
+"""The wire format: what is read is a message of Penstock or poison, and what is written can be read."""
 
 from __future__ import annotations
 
