@@ -50,12 +50,12 @@ def _configuration(settings: Settings, options: WorkerOptions) -> dict[str, obje
             "sqs_base64_encoding": False,
             "region": os.environ.get("AWS_REGION"),  # boto3 itself reads AWS_DEFAULT_REGION only
             "client-config": {
-                "connect_timeout": options.answer,
-                "read_timeout": options.answer,
+                "connect_timeout": options.answer_timeout,
+                "read_timeout": options.answer_timeout,
                 "retries": {"mode": "standard", "total_max_attempts": 2},
             },
             "visibility": settings.visibility_seconds,
-            "answer": options.answer,
+            "answer_timeout": options.answer_timeout,
             "pause": options.pause,
             "dead_letters": {
                 queue_name(stage, lane): settings.dead_letters[stage]

@@ -12,7 +12,7 @@ class WorkerOptions:
     wait: int = 20
     """How long one receive request waits for a message. SQS allows 0 to 20. On an emulator, where the abandoned request
     of a stopped worker still takes messages, 1 is right."""
-    answer: float = 10
+    answer_timeout: float = 10
     """The time limit of a request, beyond `wait`."""
     pause: float = 1
     """The pause after a failed receive request, before the next one to the same queue."""

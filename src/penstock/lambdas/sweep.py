@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 LIMIT = 100
 """The maximum number of records in one call of the sweep."""
 _MIN_MILLISECONDS_LEFT = 20_000
-"""With less time than this left, in milliseconds, the sweep is not called again: so many records may take longer. The
-rest is due at the next turn."""
+"""With less time than this left, in milliseconds, the sweep is not called again, because `LIMIT` records may take
+longer. The rest is swept at the next turn."""
 
 Handler = Callable[[Event, LambdaContext], dict[str, int]]
 

@@ -33,8 +33,8 @@ class Channel(SQS.Channel):
     is in the dead-letter queue, with the reason. Otherwise only its visibility is changed, and SQS alone redelivers it
     (I4).
 
-    It has four transport options beside kombu's: `visibility`, `answer` and `pause` are in seconds, and `dead_letters`
-    has the URL of the dead-letter queue of each queue.
+    It has four transport options in addition to kombu's: `visibility`, `answer_timeout` and `pause` are in seconds, and
+    `dead_letters` has the URL of the dead-letter queue of each queue.
     """
 
     QoS = AdaptivePrefetch  # type: ignore[assignment]  # the stubs have it the base class itself
@@ -60,8 +60,8 @@ class Channel(SQS.Channel):
     @cached_property
     def _receiver(self) -> Receiver:
         return Receiver(
-            connect=self.transport_options["answer"],
-            answer=self.wait_time_seconds + self.transport_options["answer"],
+            connect_timeout=self.transport_options["answer_timeout"],
+            answer_timeout=self.wait_time_seconds + self.transport_options["answer_timeout"],
             sqs_connection=self.sqs(),
             region=self.region,
             http_client=HttpClient(self.hub, max_clients=max(10, len(self.predefined_queues))),

@@ -43,16 +43,16 @@ class HttpConnection(AsyncHTTPSConnection):
     """A connection with time limits. kombu computes them and never hands them to curl: a connection that went silent
     would hang for ever."""
 
-    def __init__(self, connect: float, answer: float, **options: Any) -> None:
+    def __init__(self, connect_timeout: float, answer_timeout: float, **options: Any) -> None:
         """
         Args:
-            connect: the time limit for connecting, in seconds.
-            answer: the time limit for the whole request, in seconds.
+            connect_timeout: the time limit for connecting, in seconds.
+            answer_timeout: the time limit for the whole request, in seconds.
             options: the options of kombu's connection.
         """
         super().__init__(**options)
-        self._connect = connect
-        self._answer = answer
+        self._connect_timeout = connect_timeout
+        self._answer_timeout = answer_timeout
 
     def getrequest(self) -> Any:
         request = super().getrequest()
@@ -61,21 +61,21 @@ class HttpConnection(AsyncHTTPSConnection):
 
     def _set_time_limits(self, curl: pycurl.Curl) -> None:
         curl.setopt(pycurl.NOSIGNAL, 1)
-        curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(self._connect * 1000))
-        curl.setopt(pycurl.TIMEOUT_MS, int(self._answer * 1000))
+        curl.setopt(pycurl.CONNECTTIMEOUT_MS, int(self._connect_timeout * 1000))
+        curl.setopt(pycurl.TIMEOUT_MS, int(self._answer_timeout * 1000))
 
 
 class Receiver(AsyncSQSConnection):
     """The receive requests to SQS. Their callbacks get the parsed answer, or None if it is no proper answer."""
 
-    def __init__(self, connect: float, answer: float, **options: Any) -> None:
+    def __init__(self, connect_timeout: float, answer_timeout: float, **options: Any) -> None:
         """The arguments are those of `HttpConnection`; the options are those of kombu's SQS connection."""
         super().__init__(**options)
-        self._connect = connect
-        self._answer = answer
+        self._connect_timeout = connect_timeout
+        self._answer_timeout = answer_timeout
 
     def get_http_connection(self) -> HttpConnection:
-        return HttpConnection(self._connect, self._answer, http_client=self._httpclient)
+        return HttpConnection(self._connect_timeout, self._answer_timeout, http_client=self._httpclient)
 
     def _on_list_ready(self, parent: Any, markers: Any, operation: str, response: Any) -> dict[str, Any] | None:
         try:

@@ -85,8 +85,8 @@ class Heartbeat:
             self._held[receipt] = _Held(queue)
 
     def task_started(self, receipt: str, time_limit: float) -> None:
-        """Stop holding this message after so many seconds: if its process still exists then, it is stuck, and another
-        worker shall get the message."""
+        """Hold this message for at most `time_limit` seconds more, as its task has started. A process that is still
+        alive then is stuck, and another worker shall get the message."""
         with self._lock:
             if receipt in self._held:
                 self._held[receipt].end = monotonic() + time_limit
