@@ -1,4 +1,4 @@
-"""What every task queue promises; and on SQS, that a message is Celery's."""
+"""What every task queue promises; and for SQS, that a message is one of Celery's."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ DEADLINE = 20.0
 
 
 class Inbox:
-    """What lies in the queues, whatever keeps them."""
+    """The messages in the queues, whichever adapter keeps them."""
 
     def __init__(self, queue: FakeTaskQueue | None = None, stack: Stack | None = None) -> None:
         self._fake = queue
         self._stack = stack
 
     def taken(self, stage: Stage, lane: Lane, tenant: TenantId) -> Message | None:
-        """The tenant's next message in this lane, out of the queue; None where there is none now."""
+        """The tenant's next message in this lane, or None if there is none now. It is taken out of the queue."""
         if self._fake is not None:
             return next((each for each, its, _ in self._fake.sent if (each.stage, its) == (stage, lane)), None)
         assert self._stack is not None
@@ -56,7 +56,7 @@ class Inbox:
 
 
 def received(stack: Stack, url: str, tenant: TenantId) -> dict[str, Any] | None:
-    """The tenant's next message, deleted from the queue; those of other tests are dropped."""
+    """The tenant's next message, deleted from the queue. Messages of other tests are dropped."""
     while True:
         answer = stack.clients.sqs.receive_message(
             QueueUrl=url, AttributeNames=["All"], MessageAttributeNames=["All"], MaxNumberOfMessages=1
@@ -92,7 +92,7 @@ def _messages(tenant: TenantId) -> Mapping[Stage, Message]:
 def test_a_message_travels_by_the_queue_of_its_stage_and_lane(
     queue_and_inbox: tuple[TaskQueue, Inbox], tenant: TenantId, stage: Stage, lane: Lane
 ) -> None:
-    """I1: what arrives is the ids, and nothing but them."""
+    """I1: the ids arrive, and nothing else."""
     queue, inbox = queue_and_inbox
     queue.send(_messages(tenant)[stage], lane)
     assert inbox.taken(stage, lane, tenant) == _messages(tenant)[stage]
@@ -117,7 +117,7 @@ def test_a_dead_letter_has_its_reason(
     assert inbox.dead_letter_counts(stage, tenant) == (_messages(tenant)[stage], reason)
 
 
-def test_it_says_how_many_letters_wait(queue_and_inbox: tuple[TaskQueue, Inbox], tenant: TenantId) -> None:
+def test_the_dead_letters_of_each_stage_are_counted(queue_and_inbox: tuple[TaskQueue, Inbox], tenant: TenantId) -> None:
     queue, inbox = queue_and_inbox
     before = queue.dead_letter_counts()
     queue.dead_letter(_messages(tenant)[Stage.EMBED], "the file is damaged")
@@ -135,17 +135,17 @@ def test_a_delay_that_sqs_cannot_keep_is_an_error(
     assert inbox.taken(Stage.EXTRACT, Lane.STANDARD, tenant) is None
 
 
-def test_it_says_that_it_is_there(queue_and_inbox: tuple[TaskQueue, Inbox]) -> None:
+def test_the_check_passes_when_the_queues_exist(queue_and_inbox: tuple[TaskQueue, Inbox]) -> None:
     queue, _ = queue_and_inbox
     queue.check()
 
 
-# What is true on SQS alone
+# Promises of SQS alone
 
 
 @ON_AWS
 def test_a_delayed_message_is_not_seen_before_its_time(stack: Stack, tenant: TenantId) -> None:
-    """Rounded up: a wait that was asked for is kept."""
+    """A delay is rounded up, so that it is never shorter than requested."""
     sent = time.monotonic()
     _queue(stack).send(_messages(tenant)[Stage.DELETE], Lane.STANDARD, delay=timedelta(seconds=0.2))
     found = _eventually(lambda: received(stack, stack.provisioned.queues["delete"], tenant))
@@ -163,7 +163,7 @@ def test_the_tenant_is_the_message_group(stack: Stack, tenant: TenantId) -> None
 
 @ON_AWS
 @pytest.mark.parametrize("reason", ["", "\x00\x1b[31m\ud800", "x" * 300_000])
-def test_no_reason_keeps_a_message_from_its_grave(stack: Stack, tenant: TenantId, reason: str) -> None:
+def test_no_reason_keeps_a_message_from_the_dead_letter_queue(stack: Stack, tenant: TenantId, reason: str) -> None:
     _queue(stack).dead_letter(_messages(tenant)[Stage.EMBED], reason)
     assert _eventually(lambda: received(stack, stack.provisioned.dead_letters["embed"], tenant)) is not None
 
@@ -188,7 +188,7 @@ def test_a_message_is_what_celery_itself_would_have_sent(stack: Stack, tenant: T
 
 @ON_AWS
 def test_the_worker_of_celery_understands_it(stack: Stack, tenant: TenantId) -> None:
-    """With no Celery at the sending end: a worker's Request finds task, ids and arguments in it."""
+    """A worker's Request finds the task, its id and its arguments, although the sender has no Celery."""
     _queue(stack).send(_messages(tenant)[Stage.EMBED], Lane.EXPRESS)
     message = _decoded(_eventually(lambda: received(stack, stack.provisioned.queues["embed-express"], tenant)))
     with _celery(stack) as app:
@@ -218,7 +218,7 @@ def test_a_ping_is_a_task_of_its_lane(stack: Stack, tenant: TenantId) -> None:
 
 
 @ON_AWS
-def test_it_says_which_queue_is_not_there(stack: Stack) -> None:
+def test_the_check_fails_when_a_queue_is_missing(stack: Stack) -> None:
     nowhere = {**stack.provisioned.queues, "delete": stack.provisioned.queues["delete"] + "-nowhere"}
     with pytest.raises(Misconfigured):
         SqsTaskQueue(stack.clients.sqs, nowhere, stack.provisioned.dead_letters).check()
@@ -262,7 +262,7 @@ def _eventually(found: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
 
 
 def _decoded(message: dict[str, Any]) -> KombuMessage:
-    """As kombu's SQS channel reads what it received."""
+    """The message that kombu's SQS channel reads from what it received."""
     channel = Channel.__new__(Channel)
     raw = message["Body"]
     payload = json.loads(channel._decode_python_message_body(raw))
@@ -271,7 +271,7 @@ def _decoded(message: dict[str, Any]) -> KombuMessage:
 
 
 def _lasting(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is new with each message, or says who sent it."""
+    """The headers without those that are new in each message, or that name the sender."""
     return {name: value for name, value in headers.items() if name not in {"id", "root_id", "origin"}}
 
 

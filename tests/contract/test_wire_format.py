@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 
 from penstock.adapters.aws.queue import SqsTaskQueue
-from penstock.adapters.celery.wire_format import read
+from penstock.adapters.celery.wire_format import decode
 from penstock.domain.ids import TenantId
 from penstock.domain.task import QUEUES, Lane, Message, Stage
 from tests.contract.conftest import ROOT, Stack
@@ -92,25 +92,23 @@ def test_a_stock_celery_worker_runs_what_the_queue_sends(queue: SqsTaskQueue, ra
 def test_our_worker_reads_what_the_queue_sends(
     message: Message, queue: SqsTaskQueue, ministack: Stack, urls: dict[str, str]
 ) -> None:
-    """I1: ids, and nothing else."""
+    """I1: a message carries ids, and nothing else."""
     queue.send(message, Lane.STANDARD)
     name = message.stage if message.stage is Stage.DELETE else f"{message.stage}-standard"
-    envelope = read(_received(ministack, urls[name]))
+    envelope = decode(_received(ministack, urls[name]))
     assert envelope.task == f"penstock.{message.stage}"
     assert Message.of(message.stage, envelope.arguments) == message
 
 
 def test_our_worker_reads_a_ping(queue: SqsTaskQueue, ministack: Stack, urls: dict[str, str]) -> None:
     queue.ping(TenantId("acme"), "one", Lane.STANDARD)
-    envelope = read(_received(ministack, urls["extract-standard"]))
+    envelope = decode(_received(ministack, urls["extract-standard"]))
     assert (envelope.task, envelope.arguments) == ("penstock.ping", {"tenant": "acme", "ping": "one"})
 
 
-def test_a_buried_message_can_be_sent_again_as_it_is(
-    queue: SqsTaskQueue, ministack: Stack, urls: dict[str, str]
-) -> None:
+def test_a_dead_letter_can_be_sent_again_as_it_is(queue: SqsTaskQueue, ministack: Stack, urls: dict[str, str]) -> None:
     queue.dead_letter(EMBED, "tried too often")
-    assert Message.of(Stage.EMBED, read(_received(ministack, urls["embed-dead"])).arguments) == EMBED
+    assert Message.of(Stage.EMBED, decode(_received(ministack, urls["embed-dead"])).arguments) == EMBED
 
 
 def _received(stack: Stack, url: str) -> str:

@@ -17,7 +17,7 @@ from functools import partial
 
 import pytest
 
-from penstock.adapters.celery.wire_format import read
+from penstock.adapters.celery.wire_format import decode
 from penstock.documents.archive_members import member_id
 from penstock.domain.errors import Transient
 from penstock.domain.ids import DocumentId, derived_id
@@ -51,7 +51,7 @@ def fresh() -> str:
 
 
 def message(body: str, stage: Stage) -> Message:
-    return Message.of(stage, read(body).arguments)
+    return Message.of(stage, decode(body).arguments)
 
 
 def seen(stack: Deployment, function: str, action: str, resource: str) -> None:

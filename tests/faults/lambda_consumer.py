@@ -31,7 +31,7 @@ SECONDS = 60.0
 """Of an invocation: more than a service is waited for. What is left of a function that was killed waits for so long."""
 VISIBILITY = 65
 """Of the queues, in seconds: longer than the invocation, as AWS wants it. Shorter is the fault."""
-HAND_ON, MARGIN = timedelta(seconds=10), timedelta(seconds=3)
+CHECKPOINT_BEFORE_END, MARGIN = timedelta(seconds=10), timedelta(seconds=3)
 
 
 def main(endpoint: str, names: list[str], visibility: int) -> None:
@@ -42,7 +42,7 @@ def main(endpoint: str, names: list[str], visibility: int) -> None:
         lambda: services(settings, clients=clients),
         clients.sqs,
         with_metrics(run),
-        checkpoint=HAND_ON,
+        checkpoint_before_end=CHECKPOINT_BEFORE_END,
         margin=MARGIN,
     )
     sqs = aws_clients(endpoint).sqs

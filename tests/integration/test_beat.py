@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 from penstock.adapters.aws.clients import aws_clients
-from penstock.adapters.celery.wire_format import Envelope, read
+from penstock.adapters.celery.wire_format import Envelope, decode
 from penstock.domain.task import QUEUES
 from penstock.local.emulator import emulator
 from penstock.local.port import free_port
@@ -79,7 +79,7 @@ def received(url: str) -> list[Envelope]:
     """What is in the delete queue, made where it is not there."""
     sqs: Any = aws_clients(url).sqs
     queue = sqs.create_queue(QueueName="delete")["QueueUrl"]
-    return [read(each["Body"]) for each in sqs.receive_message(QueueUrl=queue).get("Messages", [])]
+    return [decode(each["Body"]) for each in sqs.receive_message(QueueUrl=queue).get("Messages", [])]
 
 
 def test_it_asks_any_worker_for_a_sweep_and_goes_on_where_sqs_was_away(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from penstock.domain.ids import DocumentId, TenantId
 from penstock.domain.lease import Lease
 from penstock.domain.status import FINAL, Status
 from penstock.domain.task import Lane, Stage
-from penstock.lambdas.stages import HAND_ON
+from penstock.lambdas.stages import CHECKPOINT_BEFORE_END
 from penstock.local.emulator import emulator
 from penstock.local.port import free_port
 from penstock.local.provision import Provisioned, provision
@@ -260,7 +260,9 @@ def by_worker(emulated: str, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     return stack
 
 
-@pytest.mark.parametrize("seconds", [900, HAND_ON.total_seconds() - 1], ids=["in one run", "handed on at each shard"])
+@pytest.mark.parametrize(
+    "seconds", [900, CHECKPOINT_BEFORE_END.total_seconds() - 1], ids=["in one run", "handed on at each shard"]
+)
 def test_each_stage_leaves_the_same_in_both_runtimes(
     seconds: float, by_worker: Stack, emulated: str, tmp_path: Path
 ) -> None:

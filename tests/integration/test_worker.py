@@ -518,7 +518,7 @@ FAULTS: dict[str, Deed] = {
 def test_no_answer_of_sqs_ends_the_worker(kind: str, stack: Stack) -> None:
     with faulty_gateway(stack.endpoint) as gateway:
         gateway.spoil(FAULTS[kind], times=4)
-        worker = stack.worker(endpoint=gateway.url, queues=[QUEUE, "delete"], pause=0.1, answer=1)
+        worker = stack.worker(endpoint=gateway.url, queues=[QUEUE, "delete"], pause=0.1, answer_timeout=1)
         eventually("the faults were met", lambda: gateway.spoiled == 4)
         stack.send("quick-0-after")
         eventually("the next message ran", lambda: stack.ended("quick-0-after"))
@@ -534,7 +534,7 @@ def test_no_answer_to_a_deletion_or_a_delay_ends_the_worker_or_loses_the_message
     """At worst it comes again when its visibility ends, and then its stage is found done."""
     with faulty_gateway(stack.endpoint) as gateway:
         gateway.spoil(FAULTS[kind], times=2, operation=operation)
-        worker = stack.worker(endpoint=gateway.url, queues=[QUEUE], answer=1)
+        worker = stack.worker(endpoint=gateway.url, queues=[QUEUE], answer_timeout=1)
         stack.send("back-0-told")
         eventually("it ran to its end", lambda: stack.ended("back-0-told"))
         eventually("the faults were met", lambda: gateway.spoiled == 2)

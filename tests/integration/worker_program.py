@@ -20,7 +20,7 @@ from penstock.pipeline.run import Done, Redeliver
 from penstock.services import StopRequest, no_stop_request
 from penstock.settings import Settings
 from penstock.worker.process import start
-from penstock.worker.shutdown import bounded
+from penstock.worker.shutdown import with_time_limits
 
 
 @dataclass
@@ -87,7 +87,7 @@ def main(journal_path: str, settings: str, options: str, queues: str) -> int:
     journal = Journal(Path(journal_path))
     chosen = WorkerOptions(**json.loads(options))
     given = Settings.from_environment(**json.loads(settings))
-    work = bounded(run, given.soft_time_limit, chosen.stop)
+    work = with_time_limits(run, given.soft_time_limit, chosen.stop)
     app = make_app(given, lambda: journal, chosen, run=unkept(work))
     return start(app, json.loads(queues), chosen.stop)
 

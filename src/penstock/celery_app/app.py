@@ -1,4 +1,4 @@
-"""The Celery app, made when asked for: nothing connects here, and no environment is read (I9)."""
+"""The Celery app of the worker and of the Lambda consumer. It is made by a call, not at import (I9)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,20 @@ from penstock.services import Services
 from penstock.settings import Settings
 
 _HEARTBEAT = "penstock.worker.visibility:HeartbeatStep"
-"""By name, as Celery names its own steps: a Lambda function has no consumer, and need not import one."""
+"""Celery imports this step only for a consumer: a Lambda function has none, and need not import it."""
 
 
 def make_app(
     settings: Settings, services: Callable[[], Services], options: WorkerOptions | None = None, run: Run = run
 ) -> Celery:
-    """The app whose worker consumes the stage queues. `services` is called once in each pool process."""
+    """Make the app, whose worker consumes the stage queues.
+
+    Args:
+        settings: the settings.
+        services: a function that is called once in each pool process.
+        options: how the worker talks to SQS.
+        run: the function that runs a stage.
+    """
     app = Celery("penstock", set_as_current=False)
     app.conf.update(_configuration(settings, options or WorkerOptions()))
     app.steps["consumer"].add(_HEARTBEAT)
@@ -39,16 +46,16 @@ def _configuration(settings: Settings, options: WorkerOptions) -> dict[str, obje
             "predefined_queues": {name: {"url": url} for name, url in settings.queues.items()},
             "polling_interval": 0 if options.wait else options.pause,  # a long poll waits long enough
             "wait_time_seconds": options.wait,
-            "body_encoding": None,  # what beat sends is plain JSON too
+            "body_encoding": None,  # beat too sends plain JSON
             "sqs_base64_encoding": False,
-            "region": os.environ.get("AWS_REGION"),  # boto3 itself knows AWS_DEFAULT_REGION only
+            "region": os.environ.get("AWS_REGION"),  # boto3 itself reads AWS_DEFAULT_REGION only
             "client-config": {
-                "connect_timeout": options.answer,
-                "read_timeout": options.answer,
+                "connect_timeout": options.answer_timeout,
+                "read_timeout": options.answer_timeout,
                 "retries": {"mode": "standard", "total_max_attempts": 2},
             },
             "visibility": settings.visibility_seconds,
-            "answer": options.answer,
+            "answer_timeout": options.answer_timeout,
             "pause": options.pause,
             "dead_letters": {
                 queue_name(stage, lane): settings.dead_letters[stage]

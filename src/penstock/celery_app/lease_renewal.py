@@ -1,4 +1,4 @@
-"""Renewal: a lease is lengthened while its holder works."""
+"""Lease renewal: a thread extends the lease of a claim while its holder works."""
 
 from __future__ import annotations
 
@@ -24,23 +24,25 @@ def _renew_claim(services: Services, claim: Claim) -> None:
 
 @contextmanager
 def renewing(services: Services, claim: Claim, renew: Renew = _renew_claim, most: float = inf) -> Iterator[None]:
-    """Renew the claim's lease every third of its length, in a thread, until the context is left, or so many seconds
-    have passed: a process that should have been killed by then holds on to nothing. A lease that is lost ends the
-    renewal quietly: the next write of its former holder is refused, and so finds out."""
-    over = Event()
-    thread = Thread(target=_renew, args=(services, claim, renew, over, monotonic() + most), name="renewal", daemon=True)
+    """Renew the claim's lease in a thread, every third of its length, until the context is left.
+
+    The renewal ends after `most` seconds in any case: a process that should have been killed by then keeps no lease. It
+    also ends quietly when the lease is lost: its former holder learns of that when its next write is refused.
+    """
+    done = Event()
+    thread = Thread(target=_renew, args=(services, claim, renew, done, monotonic() + most), name="renewal", daemon=True)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        done.set()
         thread.join()
 
 
-def _renew(services: Services, claim: Claim, renew: Renew, over: Event, end: float) -> None:
+def _renew(services: Services, claim: Claim, renew: Renew, done: Event, deadline: float) -> None:
     third = services.limits.lease.total_seconds() / 3
     wait = third
-    while not over.wait(wait) and monotonic() < end:
+    while not done.wait(wait) and monotonic() < deadline:
         try:
             renew(services, claim)
         except Fenced:

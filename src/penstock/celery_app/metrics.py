@@ -1,4 +1,4 @@
-"""Measured: how long each run of a stage took, and how it ended, as a metric."""
+"""A metric for each run of a stage: how long it took, and how it ended."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from penstock.telemetry.logs_and_metrics import measure
 
 
 def with_metrics(run: Run) -> Run:
-    """The same, with a line of metrics after each run."""
+    """Wrap `run` so that each run writes a line of metrics."""
 
     def timed(services: Services, message: Message, keep: KeepLease) -> Outcome:
-        began = monotonic()
+        started = monotonic()
         outcome = run(services, message, keep)
-        ended = "handed_back" if isinstance(outcome, Redeliver) else "done"
-        measure("StageSeconds", monotonic() - began, stage=message.stage.value, outcome=ended)
+        name = "handed_back" if isinstance(outcome, Redeliver) else "done"
+        measure("StageSeconds", monotonic() - started, stage=message.stage.value, outcome=name)
         return outcome
 
     return timed

@@ -1,4 +1,4 @@
-"""The parent's side of a task: what becomes of its message when the pool process is done with it."""
+"""The parent process's side of a task: what becomes of its message when the pool process is done with it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from celery.exceptions import Reject
 from celery.worker import request
 from celery.worker.state import task_ready
 
-_TO_DIE = 60
-"""Seconds after its hard limit within which a process is gone."""
+_KILL_SECONDS = 60
+"""A process is gone at the latest this long, in seconds, after the hard limit of its task."""
 
 
 class RedeliverAfter(Reject):
-    """The task wants its message back after a delay. It crosses the pool as an exception, because a result cannot say
-    so, and the pool process has no hold of the message. A Reject, so that a stock worker would not delete it either."""
+    """The task asks for the redelivery of its message after a delay.
+
+    It crosses the pool as an exception: the message is in the hands of the parent process, and a result means success.
+    It is a `Reject`, so that a stock worker would not delete the message either.
+    """
 
     def __init__(self, delay: float, why: str) -> None:
-        """`delay`: seconds."""
+        """`delay` is in seconds."""
         super().__init__(why, requeue=False)
         self.delay = delay
         self.why = why
@@ -28,11 +31,11 @@ class RedeliverAfter(Reject):
 
 
 class Request(request.Request):
-    """A task whose message can be handed back with a delay of its own, and is held for its time limit only."""
+    """A task whose message can be returned with a delay of the task's own, and is held for its time limit only."""
 
     def on_accepted(self, pid: Any, time_accepted: float) -> None:
         limit: Any = self.task.time_limit
-        self.message.channel.heartbeat.begin(self.message.delivery_tag, limit + _TO_DIE)
+        self.message.channel.heartbeat.task_started(self.message.delivery_tag, limit + _KILL_SECONDS)
         super().on_accepted(pid, time_accepted)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The Celery tasks: one per stage, the sweep and the ping."""
+"""The Celery tasks: one for each stage, the sweep and the ping."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ from penstock.telemetry.context import log_context
 logger = logging.getLogger(__name__)
 
 _PING_LIMIT = 60
+"""The hard time limit of a ping, in seconds."""
 _SWEEP_LIMIT = 15 * 60
-"""Seconds."""
+"""The hard time limit of a sweep, in seconds."""
 
 
 class OnePerProcess:
-    """Services made when first asked for, anew in each process: connections do not survive a fork."""
+    """Makes the services once in each process, when they are first needed: connections do not survive a fork."""
 
     def __init__(self, make: Callable[[], Services]) -> None:
         self._make = make
@@ -42,7 +43,14 @@ class OnePerProcess:
 
 
 def register(app: Celery, services: Callable[[], Services], run: Run, time_limit: Callable[[Stage], int]) -> None:
-    """Give the app its tasks. A process whose task is not done within its limit, in seconds, is killed."""
+    """Register the tasks with the app.
+
+    Args:
+        app: the app.
+        services: a function that returns the services of the current process.
+        run: the function that runs a stage.
+        time_limit: the hard limit of each stage, in seconds. A process whose task takes longer is killed.
+    """
     for name, stage in STAGE_TASKS.items():
         limit = time_limit(stage)
         task = _stage_task(stage, services, run, partial(renewing, most=limit))
@@ -58,7 +66,7 @@ def _stage_task(stage: Stage, services: Callable[[], Services], run: Run, keep: 
             work_on(message)
 
     def work_on(message: Message) -> None:
-        began = monotonic()
+        started = monotonic()
         outcome = run(services(), message, keep)
         name = f"{stage} {message.tenant}/{message.document} {message.generation}"
         if message.shard is not None:
@@ -66,22 +74,22 @@ def _stage_task(stage: Stage, services: Callable[[], Services], run: Run, keep: 
         if isinstance(outcome, Redeliver):
             logger.info("%s: again in %.0f s: %s", name, outcome.delay.total_seconds(), outcome.why)
             raise RedeliverAfter(outcome.delay.total_seconds(), outcome.why)
-        logger.info("%s: done in %.2f s", name, monotonic() - began)
+        logger.info("%s: done in %.2f s", name, monotonic() - started)
 
     return work
 
 
 def _sweep_task(services: Callable[[], Services]) -> Callable[[], None]:
-    def see_to_what_is_due() -> None:
+    def sweep_due_records() -> None:
         try:
-            found = sweep(services())
+            swept = sweep(services())
         except Transient as error:
-            logger.warning("not swept; the next turn comes soon: %s", error)
+            logger.warning("The sweep failed; the next one comes soon: %s", error)
         else:
-            if found:
-                logger.info("swept %d", found)
+            if swept:
+                logger.info("swept %d records", swept)
 
-    return see_to_what_is_due
+    return sweep_due_records
 
 
 def _ping_task(services: Callable[[], Services]) -> Callable[..., None]:

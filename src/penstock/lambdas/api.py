@@ -1,4 +1,4 @@
-"""The API in Lambda, behind an HTTP API (payload 2.0)."""
+"""The API in Lambda, behind an HTTP API of API Gateway (payload format 2.0)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from penstock.telemetry.logs_and_metrics import log_json, measure
 from penstock.wiring import services
 
 TEXT = ["text/", "application/json", "application/problem+json"]
-"""Bodies that need no Base64; all others are bytes."""
+"""The media types of bodies that are sent as text. All others are sent as Base64."""
 
 
 @per_container
@@ -32,8 +32,8 @@ def gateway() -> Mangum:
 
 def handler(event: Event, context: LambdaContext) -> dict[str, Any]:
     with log_context(request=context.aws_request_id):
-        began = monotonic()
+        started = monotonic()
         # Mangum's own types are narrower than Lambda's.
         answer = gateway()(dict(event), context)  # type: ignore[arg-type]
-        measure("RequestSeconds", monotonic() - began, status=f"{answer['statusCode'] // 100}xx")
+        measure("RequestSeconds", monotonic() - started, status=f"{answer['statusCode'] // 100}xx")
         return answer

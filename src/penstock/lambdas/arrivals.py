@@ -1,5 +1,7 @@
-"""S3 events from the arrivals queue: receive each object as a document, or its removal. The local stack runs this same
-handler, fed by a poller."""
+"""S3 events from the arrivals queue: receive each new object as a document, and each removal of one.
+
+The local stack runs this same handler, fed by a poller.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +39,13 @@ def handler(event: Event, context: LambdaContext) -> Failures:
 
 
 def make_handler(services: Services) -> Handler:
-    """The handler over these services: an SQS event to a partial-batch response. A message that failed stays in its
-    queue and comes again; one that can never succeed is logged and dropped, so that it holds up nobody."""
+    """Make the handler over these services, which answers an SQS event with a partial-batch response.
 
-    def handler(event: Event, context: LambdaContext | None) -> Failures:  # noqa: ARG001 - Lambda's
+    A message that failed stays in its queue and comes again. An event that can never succeed is logged and dropped, so
+    that it delays no others.
+    """
+
+    def handler(event: Event, context: LambdaContext | None) -> Failures:  # noqa: ARG001 - the signature is that of Lambda
         return each_record(event, lambda record: _received(services, record["body"]))
 
     return handler
@@ -51,8 +56,8 @@ def _received(services: Services, body: str) -> bool:
         for event in object_events(body):
             _receive(services, event)
     except Exception as error:
-        trace = not isinstance(error, PenstockError)
-        log.warning("not received, comes again: %s", error, exc_info=trace)
+        is_bug = not isinstance(error, PenstockError)
+        log.warning("A message was not received and comes again: %s", error, exc_info=is_bug)
         return False
     return True
 
@@ -68,18 +73,18 @@ def _receive(services: Services, event: ObjectEvent) -> None:
 
 
 def object_events(body: str) -> Iterator[ObjectEvent]:
-    """What S3 says in the body of one message (Amazon S3, "Event message structure"); its keys are URL-encoded.
+    """The events of S3 in the body of one message (Amazon S3, "Event message structure"). Its keys are URL-encoded.
 
     Raises:
-        KeyError, ValueError: it is no S3 event.
+        KeyError, ValueError: the body is no S3 event.
     """
     for record in orjson.loads(body).get("Records", []):  # S3 also sends a test event, without records
-        thing = record["s3"]["object"]
+        s3_object = record["s3"]["object"]
         yield ObjectEvent(
-            key=unquote_plus(thing["key"]),
-            version=thing.get("versionId", ""),
-            size=thing.get("size", 0),
-            etag=thing.get("eTag", ""),
-            sequencer=thing["sequencer"],
+            key=unquote_plus(s3_object["key"]),
+            version=s3_object.get("versionId", ""),
+            size=s3_object.get("size", 0),
+            etag=s3_object.get("eTag", ""),
+            sequencer=s3_object["sequencer"],
             removed=record["eventName"].startswith("ObjectRemoved:"),
         )

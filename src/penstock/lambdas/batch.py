@@ -1,4 +1,4 @@
-"""What Lambda hands to a consumer of SQS, and what it wants back."""
+"""The types of an SQS event of Lambda, and of the partial-batch response to it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any, Protocol, TypedDict
 
 Event = Mapping[str, Any]
 Record = Mapping[str, Any]
-"""A message of SQS, as Lambda hands it over."""
+"""A message of SQS in a Lambda event."""
 
 
 class LambdaContext(Protocol):
-    """Of the invocation: what Lambda says of it."""
+    """What Lambda says of the invocation."""
 
     @property
     def aws_request_id(self) -> str: ...
@@ -20,16 +20,18 @@ class LambdaContext(Protocol):
 
 
 class Item(TypedDict):
+    """The id of a message that stays in its queue."""
+
     itemIdentifier: str
 
 
 class Failures(TypedDict):
-    """A partial-batch response: the messages to keep. Lambda deletes the others."""
+    """A partial-batch response. It names the messages that stay in their queue; Lambda deletes the others."""
 
     batchItemFailures: list[Item]
 
 
-def each_record(event: Event, done: Callable[[Record], bool]) -> Failures:
-    """The messages for which `done` answers False stay in their queue."""
-    failed = [Item(itemIdentifier=record["messageId"]) for record in event["Records"] if not done(record)]
+def each_record(event: Event, process: Callable[[Record], bool]) -> Failures:
+    """Process each message. Those for which `process` returns False stay in their queue."""
+    failed = [Item(itemIdentifier=record["messageId"]) for record in event["Records"] if not process(record)]
     return Failures(batchItemFailures=failed)

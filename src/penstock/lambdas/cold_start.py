@@ -1,7 +1,8 @@
-"""Cold start: what a function makes once, at its first event, without collecting garbage until then.
+"""Cold start: each function makes its objects once, at its first event, and collects no garbage until then.
 
 A cold start makes objects that stay. Looking for garbage among them takes a sixth of its time, so nothing is collected
-until all of them are made, and they are never looked at again. Every handler imports this module before any other.
+until all of them are made, and the collector never looks at them again. Every handler imports this module before any
+other.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # handlers are imported elsewhere too, by what has garbage
+if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # elsewhere, a process that imports a handler has garbage
     gc.disable()
 
 
 def per_container(make: Callable[[], T]) -> Callable[[], T]:
-    """`make`, done once per container: at its first event, not at import (I9)."""
+    """Call `make` once per container: at its first event, not at import (I9)."""
 
     @cache
     @wraps(make)
@@ -27,7 +28,7 @@ def per_container(make: Callable[[], T]) -> Callable[[], T]:
         try:
             result = make()
             gc.freeze()
-        finally:  # a start that failed is tried again by the next event, and leaves garbage
+        finally:  # a failed start leaves garbage, and the next event tries it again
             gc.enable()
         return result
 

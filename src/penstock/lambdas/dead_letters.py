@@ -1,4 +1,4 @@
-"""The dead-letter queues: no document may wait for a message that its queue gave up, and each letter is filed."""
+"""The dead-letter queues: a document whose message was given up is failed, and each dead letter is filed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from penstock.adapters.celery.wire_format import STAGE_TASKS, Poison, read
+from penstock.adapters.celery.wire_format import STAGE_TASKS, Poison, decode
 from penstock.domain.document import milliseconds, moment
 from penstock.domain.errors import PenstockError
 from penstock.domain.task import Message
@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[Event, LambdaContext | None], Failures]
 
-_UNTOLD = "it was received too often"
-_UNREAD = "it is no event of S3"
+_NO_REASON = "it was received too often"
+_NO_S3_EVENT = "it is no event of S3"
 _ARRIVALS = "arrivals"
 
 
@@ -45,7 +45,7 @@ def handler(event: Event, context: LambdaContext) -> Failures:
 
 
 def make_handler(services: Services) -> Handler:
-    """The handler over these services. What cannot be settled now stays in its queue and comes again."""
+    """Make the handler over these services. A letter that cannot be settled now stays in its queue and comes again."""
     receive = arrivals_handler(services)
 
     def handler(event: Event, context: LambdaContext | None) -> Failures:
@@ -53,13 +53,14 @@ def make_handler(services: Services) -> Handler:
             try:
                 if _queue(record) != _ARRIVALS:
                     _settle(services, record)
-                elif _tells_nothing(record["body"]):
-                    _file(services, record, _UNREAD, POISON)
+                elif not _is_s3_event(record["body"]):
+                    _file(services, record, _NO_S3_EVENT, POISON)
                 else:
-                    # It tells of bytes that lie in the bucket: nobody but this message knows of them.
+                    # Only this message knows of the bytes in the bucket.
                     return not receive({"Records": [record]}, context)["batchItemFailures"]
             except Exception as error:
-                log.warning("not settled, comes again: %s", error, exc_info=not isinstance(error, PenstockError))
+                is_bug = not isinstance(error, PenstockError)
+                log.warning("A dead letter was not settled and comes again: %s", error, exc_info=is_bug)
                 return False
             return True
 
@@ -70,25 +71,25 @@ def make_handler(services: Services) -> Handler:
 
 def _settle(services: Services, record: Record) -> None:
     try:
-        envelope = read(record["body"])
+        envelope = decode(record["body"])
     except Poison as poison:
-        log.error("dead letter that nobody can read: %s", poison)  # noqa: TRY400 - no bug
+        log.error("A dead letter cannot be read: %s", poison)  # noqa: TRY400 - it is no bug
         _file(services, record, str(poison), POISON)
         return
     if envelope.task not in STAGE_TASKS:
-        return  # nobody waits for a ping any more, and the next sweep comes by itself
+        return  # nobody waits for a ping any more, and the next sweep comes on its schedule
     message = Message.of(STAGE_TASKS[envelope.task], envelope.arguments)
-    reason = record.get("messageAttributes", {}).get("reason", {}).get("stringValue", _UNTOLD)
+    reason = record.get("messageAttributes", {}).get("reason", {}).get("stringValue", _NO_REASON)
     with log_context(stage=message.stage.value, **message.arguments()):
         fate = settle(services, message, reason, sent=_sent(record))
-        log.warning("dead letter %s: %s", fate, reason)
+        log.warning("A dead letter is %s: %s", fate, reason)
         _file(services, record, reason, fate, message.arguments())
 
 
 def _file(
     services: Services, record: Record, reason: str, fate: str, arguments: Mapping[str, str | int] | None = None
 ) -> None:
-    """Before its queue forgets it."""
+    """File the letter, before its queue forgets it."""
     sent = _sent(record)
     id_ = f"{milliseconds(sent)}-{record['messageId']}"
     filed = services.clock()
@@ -97,7 +98,7 @@ def _file(
 
 
 def _queue(record: Record) -> str:
-    """A stage, or arrivals: what stands between the stack's name and "-dead"."""
+    """The name of the queue, without the stack's name before it and "-dead" after it: a stage, or `arrivals`."""
     name: str = record["eventSourceARN"].removesuffix("-dead").rpartition("-")[2]
     return name
 
@@ -106,9 +107,9 @@ def _sent(record: Record) -> datetime:
     return moment(int(record["attributes"]["SentTimestamp"]))
 
 
-def _tells_nothing(body: str) -> bool:
+def _is_s3_event(body: str) -> bool:
     try:
         list(object_events(body))
     except (KeyError, ValueError, TypeError, AttributeError):
-        return True
-    return False
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""The schedule: sweep until nothing is due, or the time is short (I6)."""
+"""The scheduled sweep: it sweeps until no record is due, or the time of the invocation is short (I6)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from penstock.wiring import services
 log = logging.getLogger(__name__)
 
 LIMIT = 100
-"""Records at a time."""
-_SHORT = 20_000
-"""Milliseconds in which so many records may not be seen to: the rest is due at the next turn."""
+"""The maximum number of records in one call of the sweep."""
+_MIN_MILLISECONDS_LEFT = 20_000
+"""With less time than this left, in milliseconds, the sweep is not called again, because `LIMIT` records may take
+longer. The rest is swept at the next turn."""
 
 Handler = Callable[[Event, LambdaContext], dict[str, int]]
 
@@ -37,19 +38,19 @@ def handler(event: Event, context: LambdaContext) -> dict[str, int]:
 
 
 def make_handler(services: Services, limit: int = LIMIT) -> Handler:
-    """The handler over these services: answers how many records it saw to.
+    """Make the handler over these services. It answers with the number of records that it swept.
 
     Raises:
         Transient: the table did not answer.
     """
 
-    def handler(event: Event, context: LambdaContext) -> dict[str, int]:  # noqa: ARG001 - a schedule says nothing
+    def handler(event: Event, context: LambdaContext) -> dict[str, int]:  # noqa: ARG001 - the event of a schedule is empty
         swept = found = sweep(services, limit=limit)
-        while found == limit and context.get_remaining_time_in_millis() > _SHORT:
+        while found == limit and context.get_remaining_time_in_millis() > _MIN_MILLISECONDS_LEFT:
             found = sweep(services, limit=limit)
             swept += found
         if swept:
-            log.info("swept %d", swept)
+            log.info("swept %d records", swept)
         return {"swept": swept}
 
     return handler

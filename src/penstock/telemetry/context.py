@@ -1,4 +1,4 @@
-"""Log context: what every line of a log says of the work that it is about."""
+"""The log context: facts about the current work that every log line carries."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_about: ContextVar[dict[str, object] | None] = ContextVar("about", default=None)
+_facts: ContextVar[dict[str, object] | None] = ContextVar("facts", default=None)
 
 
 @contextmanager
 def log_context(**facts: object) -> Iterator[None]:
-    """Lines that are logged in this context, and thread, carry these facts."""
-    token = _about.set({**(_about.get() or {}), **facts})
+    """Add these facts to every line that is logged within this context, in this thread."""
+    token = _facts.set({**(_facts.get() or {}), **facts})
     try:
         yield
     finally:
-        _about.reset(token)
+        _facts.reset(token)
 
 
 def add_log_context(**facts: object) -> None:
-    """Log lines carry these facts too, from here to the end of the innermost `log_context`. Outside of one, nothing
+    """Add these facts to the log lines from now until the end of the innermost `log_context`. Outside of one, nothing
     happens."""
-    known = _about.get()
-    if known is not None:
-        known.update(facts)
+    current = _facts.get()
+    if current is not None:
+        current.update(facts)
 
 
 def facts() -> dict[str, object]:
-    """What lines carry now."""
-    return dict(_about.get() or {})
+    """The facts that log lines carry now."""
+    return dict(_facts.get() or {})
 
 
 class Context(logging.Filter):
-    """Lets every line pass, and gives it the facts."""
+    """A filter that adds the facts to every log record, and drops none."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.__dict__.update(facts())

@@ -1,4 +1,4 @@
-"""Observe: logs, and metrics in the embedded metric format, as CloudWatch reads them: one JSON object a line."""
+"""Logs, and metrics in the embedded metric format, as CloudWatch reads them: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMESPACE = "Penstock"
 
 
 def log_json(stream: TextIO = sys.stdout) -> None:
-    """From here on every logger of this process writes JSON, in the place of whatever was set up before."""
+    """Make every logger of this process write JSON, instead of what was set up before."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(LambdaPowertoolsFormatter(service="penstock", use_rfc3339=True, utc=True))
     handler.addFilter(Context())
@@ -27,7 +27,7 @@ def log_json(stream: TextIO = sys.stdout) -> None:
 
 
 def measure(name: str, seconds: float, **dimensions: str) -> None:
-    """One line of metrics: the seconds, by these dimensions, with what the log's lines are about at this moment."""
+    """Write a line of metrics: this duration with these dimensions, and the facts that log lines carry now."""
     with single_metric(
         name=name, unit=MetricUnit.Seconds, value=seconds, namespace=NAMESPACE, default_dimensions=dimensions
     ) as metric:

@@ -1,4 +1,4 @@
-"""`python -m penstock.worker`: all lanes, configured by the environment."""
+"""`python -m penstock.worker`: a worker of all lanes, configured by the environment."""
 
 from penstock.settings import Settings
 from penstock.worker.main import run_worker

@@ -1,5 +1,7 @@
-"""`penstock beat`: Celery's beat, which asks the workers for a sweep on a schedule (I6). One is enough for all workers.
-In AWS the template's schedule calls a function instead, and no beat is needed."""
+"""`penstock beat`: Celery's beat, which sends a sweep task to the workers on a schedule (I6).
+
+One beat is enough for all workers. With Lambda no beat is needed: the template's schedule calls a function instead.
+"""
 
 from __future__ import annotations
 
@@ -25,30 +27,30 @@ logger = logging.getLogger(__name__)
 
 
 def run_beat(settings: Settings) -> None:
-    """Until SIGTERM or SIGINT. Where SQS does not answer, it says so, and asks at the next turn."""
+    """Run beat until SIGTERM or SIGINT. If SQS does not answer, beat logs it and tries again at the next turn."""
     log_text()
     app = make_app(settings, lambda: services(settings))
     app.conf.beat_schedule = {SWEEP_TASK: sweeps(settings.sweep_seconds)}
-    # Celery's own choice of scheduler keeps a file, for turns that come seldom.
+    # Celery's default scheduler keeps its times in a file, which tasks that are due seldom need, and this one does not.
     service = Service(app, scheduler_cls=Scheduler)
-    # Not sooner: while Celery is imported, Python would make another error of this.
+    # Not sooner: while Celery is being imported, Python would turn the SystemExit into another error.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
+        signal.signal(number, _exit)
     logger.info("ready: a sweep every %g s", settings.sweep_seconds)
     service.start()
 
 
 def sweeps(seconds: float) -> dict[str, object]:
-    """An entry of Celery's schedule. Its time is the monotonic clock's: by the wall clock, one that is put back by an
-    hour would be an hour without a sweep."""
+    """The entry of the sweep in Celery's schedule. It uses the monotonic clock: if the wall clock were set back by an
+    hour, there would be no sweep for an hour."""
     return {
         "task": SWEEP_TASK,
         "schedule": schedule(seconds, nowfun=lambda: datetime.fromtimestamp(monotonic(), UTC)),
-        # Every worker takes from the delete queue, whatever its lanes, and no backlog of documents stands in it.
+        # Every worker consumes the delete queue, whatever its lanes, and no backlog of documents delays it.
         "options": {"queue": queue_name(Stage.DELETE, Lane.STANDARD)},
     }
 
 
-def _end(_number: int, _frame: FrameType | None) -> NoReturn:
-    """Beat sleeps between its turns, and takes this for its end."""
+def _exit(_number: int, _frame: FrameType | None) -> NoReturn:
+    """Interrupt the sleep of beat between two turns: it takes SystemExit as the request to end."""
     sys.exit(0)

@@ -15,17 +15,18 @@ from penstock.settings import Settings
 from penstock.telemetry.logs_and_metrics import log_json
 from penstock.wiring import check_settings, services
 from penstock.worker.process import queues_of, start
-from penstock.worker.shutdown import bounded
+from penstock.worker.shutdown import with_time_limits
 
 
 def run_worker(settings: Settings, lanes: Sequence[Lane] = tuple(Lane)) -> None:
-    """Work on the queues of these lanes until SIGTERM or SIGINT, then end the process. Logs a line that contains
-    `ready: ` and the queues when it receives."""
+    """Work on the queues of these lanes until SIGTERM or SIGINT, then end the process. When the worker receives
+    messages, it logs a line with `ready: ` and the names of its queues."""
     check_settings(settings)
     undumpable()
     options = WorkerOptions(wait=settings.wait_seconds, stop=settings.stop_seconds)
     if settings.log_json:
         log_json()
-    work = bounded(with_metrics(run) if settings.log_json else run, settings.soft_time_limit, options.stop)
-    app = make_app(settings, lambda: services(settings), options, work)
+    measured = with_metrics(run) if settings.log_json else run
+    limited = with_time_limits(measured, settings.soft_time_limit, options.stop)
+    app = make_app(settings, lambda: services(settings), options, limited)
     sys.exit(start(app, queues_of(lanes), options.stop))

@@ -1,4 +1,4 @@
-"""Begun: what the pool's processes have begun, heard before the worker stops."""
+"""Which tasks the processes of the pool have started, collected before the worker stops."""
 
 from __future__ import annotations
 
@@ -8,33 +8,36 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-_PATIENCE = 5
-"""Seconds. A process that has said nothing by then is stuck, and is ended with the worker."""
+_TIMEOUT = 5
+"""The time, in seconds, within which each process acknowledges its task. A process that does not is stuck, and is ended
+with the worker."""
 
 
 def collect_pool_acks(pool: Any) -> None:
-    """Wait until each process has said of the task it was given that it began.
+    """Wait until each process has acknowledged the task that it was sent.
 
-    Celery hears that in its loop, which is over when the worker stops; and then it forgets every task of which it has
-    not heard. But such a task runs: its message would be handed back meanwhile, its end would be heard by nobody, and
-    its process would wait half a minute for somebody to hear it.
+    Celery reads these acknowledgements in its event loop, which is over when the worker stops; then it forgets every
+    task without one. But such a task runs: its message would be returned meanwhile, nobody would read its result, and
+    its process would wait half a minute for a reader.
 
     Args:
-        pool: billiard's pool, as Celery's prefork pool has it.
+        pool: billiard's pool, which Celery's prefork pool holds.
     """
-    end = monotonic() + _PATIENCE
+    deadline = monotonic() + _TIMEOUT
     handler = pool._result_handler
-    gone: list[int] = []
-    while given := [process for process in _given(pool) if process.outqR_fd not in gone]:
-        if monotonic() >= end:
-            logger.warning("stopping: %d processes have not said whether they began their task", len(given))
+    closed: list[int] = []
+    while silent := [process for process in _unacknowledged(pool) if process.outqR_fd not in closed]:
+        if monotonic() >= deadline:
+            logger.warning("stopping: %d processes have not acknowledged their tasks", len(silent))
             return
-        for process in given:
+        for process in silent:
             if process.outq._reader.poll(0.1):
-                handler._flush_outqueue(process.outqR_fd, gone.append, handler.fileno_to_outq, handler.on_state_change)
+                handler._flush_outqueue(
+                    process.outqR_fd, closed.append, handler.fileno_to_outq, handler.on_state_change
+                )
 
 
-def _given(pool: Any) -> list[Any]:
-    """The processes that were sent a task of which they have not said that they began it."""
+def _unacknowledged(pool: Any) -> list[Any]:
+    """The living processes that were sent a task and have not acknowledged it."""
     jobs = list(pool._cache.values())
     return [job._write_to for job in jobs if job._write_to and not job._accepted and job._write_to._is_alive()]

@@ -1,4 +1,4 @@
-"""Halting: how the work in a pool process learns that its time is over, or that its worker ends."""
+"""Shutdown: how the task in a pool process learns that its time limit is over, or that its worker ends."""
 
 from __future__ import annotations
 
@@ -15,86 +15,91 @@ from penstock.pipeline.run import KeepLease, Outcome, Run
 from penstock.records.claim import Claim
 from penstock.services import Services, StopRequest
 
-_GIVING_BACK = 5.0
-"""Seconds, of those that a worker takes to end, for giving back leases and messages; but at most half of them."""
+_RELEASE_SECONDS = 5.0
+"""The part of a worker's stop time, in seconds, that is kept for releasing leases and returning messages. It is at most
+half of the stop time."""
 
 
 class Shutdown:
-    """SIGTERM says that the worker ends: the task stops at its next checkpoint, and is interrupted where it has found
-    none after so many seconds."""
+    """The shutdown of a worker, as a pool process sees it. After SIGTERM the task stops at its next checkpoint. If it
+    has reached none after the grace period, it is interrupted."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._begun = False
-        self._late = False
+    def __init__(self, grace_period: float) -> None:
+        """`grace_period`: the time between SIGTERM and the interruption, in seconds."""
+        self._grace_period = grace_period
+        self._started = False
+        self._grace_over = False
         self._interruptible = False
 
-    def heed(self) -> None:
-        """From here on. For the main thread of a pool process with its first task: any sooner, and billiard would put
-        its own handler in the place of this."""
+    def install_signal_handlers(self) -> None:
+        """Handle SIGTERM from now on. To be called in the main thread of a pool process, with its first task: any
+        sooner, and billiard would replace these handlers by its own."""
         signal.signal(signal.SIGALRM, self._interrupt)
-        signal.signal(signal.SIGTERM, self._begin)
+        signal.signal(signal.SIGTERM, self._start)
 
     @property
-    def begun(self) -> bool:
-        return self._begun
+    def started(self) -> bool:
+        return self._started
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """
+        """Let the grace period interrupt what is done in this context.
+
         Raises:
-            Interrupted: in whatever is done in this context, once it is late.
+            Interrupted: the grace period is over.
         """
         self._interruptible = True
         try:
-            if self._late:
+            if self._grace_over:
                 raise Interrupted
             yield
         finally:
             self._interruptible = False
 
-    def _begin(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        if not self._begun:
-            self._begun = True
-            signal.setitimer(signal.ITIMER_REAL, max(self._seconds, 0.001))
+    def _start(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if not self._started:
+            self._started = True
+            signal.setitimer(signal.ITIMER_REAL, max(self._grace_period, 0.001))
 
     def _interrupt(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        self._late = True
+        self._grace_over = True
         if self._interruptible:
             self._interruptible = False
             raise Interrupted
 
 
-def bounded(run: Run, soft_time_limit: Callable[[Stage], float], stop: float) -> Run:
-    """The same, but it hands back what takes longer than its stage's limit, and whatever it does when the worker ends.
+def with_time_limits(run: Run, soft_time_limit: Callable[[Stage], float], stop: float) -> Run:
+    """Wrap `run` so that a task stops at a checkpoint when its soft time limit is over, or when the worker ends.
+
     The limit is not Celery's own, whose exception would end a task at any place, with all that it holds.
 
     Args:
-        soft_time_limit: seconds.
-        stop: seconds that the worker takes to end; see `Shutdown`.
+        run: the function that runs a stage.
+        soft_time_limit: the limit of each stage, in seconds.
+        stop: the time that the worker may take to end, in seconds.
     """
-    shutdown = Shutdown(max(stop - _GIVING_BACK, stop / 2))
+    shutdown = Shutdown(max(stop - _RELEASE_SECONDS, stop / 2))
 
-    def in_time(services: Services, message: Message, keep: KeepLease) -> Outcome:
+    def limited(services: Services, message: Message, keep: KeepLease) -> Outcome:
         @contextmanager
-        def kept(services: Services, claim: Claim) -> Iterator[None]:
+        def keep_interruptible(services: Services, claim: Claim) -> Iterator[None]:
             with keep(services, claim), shutdown.interruptible():
                 yield
 
-        shutdown.heed()
+        shutdown.install_signal_handlers()
         stop_request = _stop_request(shutdown, soft_time_limit(message.stage))
-        return run(replace(services, stop_request=stop_request), message, kept)
+        return run(replace(services, stop_request=stop_request), message, keep_interruptible)
 
-    return in_time
+    return limited
 
 
 def _stop_request(shutdown: Shutdown, limit: float) -> Callable[[], StopRequest | None]:
-    end = monotonic() + limit
-    over = StopRequest(f"{limit:g} seconds (PENSTOCK_TASK_SOFT_TIME_LIMIT)", "Raise the limit")
+    deadline = monotonic() + limit
+    over_limit = StopRequest(f"{limit:g} seconds (PENSTOCK_TASK_SOFT_TIME_LIMIT)", "Raise the limit")
 
     def stop_request() -> StopRequest | None:
-        if shutdown.begun:
+        if shutdown.started:
             return StopRequest()
-        return over if monotonic() >= end else None
+        return over_limit if monotonic() >= deadline else None
 
     return stop_request

@@ -1,4 +1,4 @@
-"""Renewal: a lease lasts as long as its holder works, and no longer."""
+"""Lease renewal: a lease lasts as long as its holder works, and no longer."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tests.support.world import World, prose
 
 
 class Recorder:
-    """Stands for `claim.renew`: answers as it is told, and says when it was asked often enough."""
+    """Stands for the renewal of a claim: it gives the answers in order, and sets `done` after enough calls."""
 
     def __init__(self, *answers: Exception | None, enough: int) -> None:
         self._answers = list(answers)
         self._enough = enough
-        self.asked = 0
+        self.calls = 0
         self.done = Event()
 
     def __call__(self, services: Services, claim: Claim) -> None:
-        self.asked += 1
-        if self.asked >= self._enough:
+        self.calls += 1
+        if self.calls >= self._enough:
             self.done.set()
         answer = self._answers.pop(0) if self._answers else None
         if answer is not None:
@@ -64,16 +64,16 @@ def test_a_renewal_that_fails_is_tried_again(world: World, claim: Claim, failure
 
 
 def test_a_lost_lease_is_not_renewed_and_does_not_disturb_the_work(world: World, claim: Claim) -> None:
-    """I2: the next write of its former holder finds out."""
+    """I2: its former holder learns of it at the next write."""
     renew = Recorder(Fenced(), enough=2)
     with renewing(world.services, claim, renew):
         (thread,) = renewals()
         thread.join(10)
         assert not thread.is_alive()
-    assert renew.asked == 1
+    assert renew.calls == 1
 
 
-def test_the_lease_in_the_record_is_the_one_that_is_lengthened(world: World, claim: Claim) -> None:
+def test_the_lease_in_the_record_is_extended(world: World, claim: Claim) -> None:
     """I7."""
     world.clock.pass_time(timedelta(milliseconds=30))
     before = world.record(claim.document.id).lease

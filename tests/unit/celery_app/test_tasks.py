@@ -1,4 +1,4 @@
-"""The tasks: what crosses the pool, and what is made anew in each of its processes."""
+"""The tasks: what crosses the pool, and what each of its processes makes for itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from datetime import timedelta
 from multiprocessing import get_context
 
 import pytest
-from kombu.asynchronous.hub import Hub
 
 from penstock.celery_app.app import make_app
 from penstock.celery_app.request import RedeliverAfter
@@ -20,7 +19,6 @@ from penstock.pipeline.run import Done, KeepLease, Outcome, Redeliver
 from penstock.services import Services
 from penstock.settings import Settings
 from penstock.worker.process import queues_of
-from penstock.worker.transport import HttpClient
 from tests.support.world import World
 
 IDS = {"tenant": "acme", "document": "report", "generation": 1}
@@ -28,14 +26,14 @@ SETTINGS = Settings(queues={name: f"http://127.0.0.1/{name}" for name in QUEUES}
 
 
 class Pipeline:
-    """Answers as it is told, and remembers what it was asked."""
+    """Gives the outcome that it was made with, and remembers its calls."""
 
     def __init__(self, outcome: Outcome) -> None:
         self._outcome = outcome
-        self.asked: list[tuple[Services, Message]] = []
+        self.calls: list[tuple[Services, Message]] = []
 
     def __call__(self, services: Services, message: Message, keep: KeepLease) -> Outcome:
-        self.asked.append((services, message))
+        self.calls.append((services, message))
         return self._outcome
 
 
@@ -43,10 +41,10 @@ def test_a_task_runs_its_stage_once_and_returns() -> None:
     services, pipeline = World().services, Pipeline(Done())
     app = make_app(SETTINGS, lambda: services, run=pipeline)
     app.tasks["penstock.embed"](**IDS, build=2, shard=7)
-    assert pipeline.asked == [(services, Message(Stage.EMBED, "acme", "report", 1, build=2, shard=7))]
+    assert pipeline.calls == [(services, Message(Stage.EMBED, "acme", "report", 1, build=2, shard=7))]
 
 
-def test_a_task_that_hands_back_says_for_how_long() -> None:
+def test_a_task_whose_message_comes_again_says_after_which_delay() -> None:
     app = make_app(SETTINGS, lambda: World().services, run=Pipeline(Redeliver(timedelta(seconds=12.5), "leased")))
     with pytest.raises(RedeliverAfter) as raised:
         app.tasks["penstock.extract"](**IDS)
@@ -67,7 +65,7 @@ def test_a_ping_is_answered_in_its_tenants_name() -> None:
     assert services.pings.answered(TenantId("acme"), "one")
 
 
-def test_the_sweep_sees_to_what_is_due() -> None:
+def test_the_sweep_resends_what_is_due() -> None:
     """I6."""
     world = World()
     world.upload("The weir was opened.")
@@ -77,7 +75,7 @@ def test_the_sweep_sees_to_what_is_due() -> None:
     assert len(world.queue.sent) == 1
 
 
-def test_a_sweep_that_fails_for_now_leaves_it_to_the_next_turn(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_sweep_that_fails_leaves_the_work_to_the_next_one(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
 
     def down(*_: object) -> None:
@@ -91,10 +89,10 @@ def test_a_sweep_that_fails_for_now_leaves_it_to_the_next_turn(caplog: pytest.Lo
 def test_making_an_app_connects_to_nothing_and_makes_no_services() -> None:
     """I9."""
 
-    def no_stop_request() -> Services:
+    def no_services() -> Services:
         raise AssertionError("asked for services")
 
-    app = make_app(SETTINGS, no_stop_request)
+    app = make_app(SETTINGS, no_services)
     assert {name for name in app.tasks if name.startswith("penstock.")} == {
         *(f"penstock.{stage}" for stage in Stage),
         "penstock.sweep",
@@ -124,14 +122,3 @@ def test_services_are_made_once_in_each_process() -> None:
 def test_a_worker_of_some_lanes_consumes_their_queues_and_deletes() -> None:
     assert queues_of([Lane.BULK]) == ["extract-bulk", "embed-bulk", "delete"]
     assert set(queues_of(tuple(Lane))) == set(QUEUES)
-
-
-def test_long_waits_of_curl_leave_nothing_in_the_timer() -> None:
-    hub = Hub()
-    client = HttpClient(hub)
-    before = len(hub.timer.queue)
-    client._set_timeout(20_000)
-    assert len(hub.timer.queue) == before
-    client._set_timeout(200)
-    assert len(hub.timer.queue) == before + 1
-    client.close()

@@ -1,4 +1,4 @@
-"""The API's handler: bytes intact both ways, and light to start."""
+"""The API's handler: bytes stay intact both ways, and the start is light."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.paths import ROOT
 from tests.support.world import World
 
 HEAVY = {"celery", "kombu", "billiard", "pypdfium2", "pypdf", "charset_normalizer", "wordllama", "openai"}
-READERS = {f"penstock.extract.{name}" for name in ("child", "registry", "pdf", "text", "markdown")}
+READERS = {f"penstock.reading.{name}" for name in ("sandbox.child", "registry", "formats.pdf.pdf", "formats.text")}
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_it_lives_without_a_service(gateway: Mangum) -> None:
     assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"status": "ok"})
 
 
-def test_a_problem_is_told_as_text(gateway: Mangum) -> None:
+def test_a_problem_is_answered_as_text(gateway: Mangum) -> None:
     event = sample("api-upload")
     event["headers"]["authorization"] = "Bearer nothing"
     answer = answer_of(gateway, event)
@@ -76,7 +76,7 @@ def test_a_problem_is_told_as_text(gateway: Mangum) -> None:
 
 @pytest.mark.parametrize("name", ["api", "arrivals", "dead_letters", "sweep"])
 def test_a_handler_that_runs_no_stage_imports_neither_celery_nor_a_library_that_reads_files(name: str) -> None:
-    """Nor does any handler make, connect or ask for anything when it is imported (I9)."""
+    """Nor does any handler connect or read its environment when it is imported (I9)."""
     program = f"import json, sys, penstock.lambdas.{name}; print(json.dumps(sorted(sys.modules)))"
     run = subprocess.run(
         [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(_source())!r}); {program}"],

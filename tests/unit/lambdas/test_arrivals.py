@@ -1,4 +1,4 @@
-"""The arrivals handler: S3's events as Lambda hands them over, one message of a batch not holding up the others."""
+"""The arrivals handler: it receives S3's events as Lambda passes them, and no message of a batch delays the others."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_what_is_no_event_comes_again_until_the_queue_gives_it_to_its_dead_lette
     assert len(world.queue.sent) == 1
 
 
-def test_a_key_that_can_never_be_a_document_holds_up_nobody(world: World) -> None:
+def test_a_key_that_can_never_be_a_document_delays_no_other(world: World) -> None:
     batch = [message(0, created("drop/NOT-A-TENANT/wiki/a.txt"), created("drop/acme/wiki/a.txt"))]
     assert make_handler(world.services)({"Records": batch}, None) == {"batchItemFailures": []}
     assert len(world.queue.sent) == 1

@@ -1,4 +1,4 @@
-"""Cold starts: what each function imports until it is ready for its first event, and what its layers hold."""
+"""Cold starts: what each function imports until it is ready for its first event, and what its layers contain."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ LATER = {
     "DeleteFunction": [INDEX],
     "SweepFunction": [INDEX],
 }
-"""What is not imported until an event needs it: the index, a text to embed, a file to read (by the child)."""
+"""The modules that a function imports only when an event needs them: for the index, for a text to embed, or for a file
+to read (in the child process)."""
 
 HEAVY = {"numpy", "openai", "opensearchpy", "pypdf", "pypdfium2", "selectolax", "snowballstemmer", "wordllama"}
 NEVER = {
@@ -41,7 +42,7 @@ NEVER = {
     "dead_letters": HEAVY | {"celery", "kombu", "billiard", "fastapi", "pydantic"},
     "sweep": HEAVY | {"celery", "kombu", "billiard", "fastapi", "pydantic"},
 }
-"""What a handler does without until it is ready. The ratios to bare ones are `make bench-cold`."""
+"""The modules that a handler must not import until it is ready. `make bench-cold` measures the times."""
 
 WITHOUT = """
 import importlib, json, sys
@@ -61,12 +62,12 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 
 
 def handler_of(function: str) -> str:
-    """Its module's name: what the benchmark calls it."""
+    """The name of its module, by which the benchmark knows it."""
     return str(FUNCTIONS[function]["Handler"]).split(".")[-2]
 
 
 def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """In a process that has nothing of this one's environment."""
+    """Run the program in a process without the environment of this one."""
     return subprocess.run(
         [sys.executable, "-c", program, *arguments],
         capture_output=True,
@@ -78,7 +79,7 @@ def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def run_without(hidden: set[str], handler: str, later: list[str]) -> set[str]:
-    """The top-level modules that a process has which made this handler ready, and imported what it needs later."""
+    """The top-level modules of a process that made this handler ready and imported what it needs later."""
     done = run(WITHOUT, HANDLERS[handler].ready, json.dumps(sorted(hidden)), json.dumps(later))
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout))
@@ -89,13 +90,13 @@ def normal(name: str) -> str:
 
 
 def locked(layer: str) -> set[str]:
-    """The distributions that a layer holds."""
+    """The distributions that a layer contains."""
     lock = ROOT / RESOURCES[layer]["Properties"]["ContentUri"] / "requirements.txt"
     return {normal(found[1]) for found in re.finditer(r"^([A-Za-z0-9._-]+)==", lock.read_text(), re.MULTILINE)}
 
 
 def asked(layer: str) -> set[str]:
-    """Those of them that the layer is there for."""
+    """The distributions for whose sake the layer exists. The others are their dependencies."""
     wanted = ROOT / RESOURCES[layer]["Properties"]["ContentUri"] / "requirements.in"
     return {normal(found[1]) for found in re.finditer(r"^([A-Za-z0-9._-]+)", wanted.read_text(), re.MULTILINE)}
 
@@ -106,13 +107,13 @@ def layers_of(function: str) -> list[str]:
 
 @cache
 def distributions() -> dict[str, set[str]]:
-    """What is installed here, by the top-level modules that it brings."""
+    """The installed distributions, by the top-level modules that they bring."""
     return {top: {normal(each) for each in of} for top, of in packages_distributions().items()}
 
 
 @cache
 def imported_by(function: str) -> set[str]:
-    """The distributions that a function imports where there are none but those of its layers."""
+    """The distributions that a function imports when only those of its layers exist."""
     mine = {name for layer in layers_of(function) for name in locked(layer)}
     owners = distributions()
     hidden = {top for top, of in owners.items() if not of & mine and "penstock" not in of}
@@ -127,7 +128,7 @@ def test_a_function_is_ready_without_what_is_heavy(handler: str) -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_runs_with_nothing_but_its_layers(function: str) -> None:
-    """Lambda's own boto3 does not count: it is of another version, and may go."""
+    """Lambda's own boto3 does not count: it has another version, and may be removed."""
     assert imported_by(function) >= {"boto3", "botocore", "aws-lambda-powertools", "msgspec"}
 
 

@@ -1,4 +1,4 @@
-"""Dead letters: which of them fail a document, which are old news, and which are asked for again."""
+"""Dead letters: which of them fail a document, which are stale, and which are sent again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def world() -> World:
     return World()
 
 
-def test_a_stage_that_nobody_works_on_is_failed_and_told_why(world: World) -> None:
+def test_a_stage_that_nobody_works_on_is_failed_with_the_reason(world: World) -> None:
     """I4."""
     received = world.upload("The weir was opened.")
     assert settle(world.services, world.take(), "it was received too often") is Settled.FAILED
@@ -45,7 +45,7 @@ def test_a_shard_that_nobody_works_on_fails_its_document(world: World) -> None:
 
 
 def test_a_letter_is_stale_while_a_lease_lives(world: World) -> None:
-    """I4: somebody works on it, by another copy of the message."""
+    """I4: a holder works on it, with another copy of the message."""
     received = world.upload(prose("a", 9))
     extract = world.take()
     take_extract(world.services, extract)

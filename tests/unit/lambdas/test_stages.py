@@ -13,7 +13,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from penstock.domain.status import Status
 from penstock.domain.task import QUEUES, Message, Stage
-from penstock.lambdas.stages import HAND_ON, MARGIN, Consumer
+from penstock.lambdas.stages import CHECKPOINT_BEFORE_END, MARGIN, Consumer
 from penstock.pipeline.run import Done, KeepLease, Outcome, Redeliver, run
 from penstock.records.claim import Claim
 from penstock.services import Limits, Services
@@ -30,7 +30,7 @@ SETTINGS = Settings(
 
 @dataclass
 class FakeSqs:
-    """Remembers what it was told; does not answer when it is down."""
+    """Remembers its requests, and does not answer when it is down."""
 
     down: bool = False
     visible_in: dict[str, int] = field(default_factory=dict)
@@ -51,8 +51,8 @@ class FakeSqs:
 
 
 @dataclass
-class Told:
-    """Runs as told by the document's id, and remembers what it ran."""
+class ScriptedRun:
+    """Gives the outcome that is set for the document's id, and remembers the messages that it ran."""
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     ran: list[Message] = field(default_factory=list)
@@ -83,13 +83,13 @@ def kept(answer: Any) -> Iterator[str]:
 
 
 def test_one_message_of_a_batch_fails_alone_and_poison_is_not_retried(world: World, sqs: FakeSqs) -> None:
-    told = Told({"sluice": Redeliver(timedelta(seconds=12.5), "leased")})
+    scripted = ScriptedRun({"sluice": Redeliver(timedelta(seconds=12.5), "leased")})
     event = sample("stages-embed")
-    answer = consumer(world, sqs, told)(event, Invocation())
+    answer = consumer(world, sqs, scripted)(event, Invocation())
     _, poison, back = event["Records"]
     assert list(kept(answer)) == [back["messageId"]]
     assert sqs.visible_in == {back["receiptHandle"]: 13}
-    assert [message.document for message in told.ran] == ["weir", "sluice"]
+    assert [message.document for message in scripted.ran] == ["weir", "sluice"]
     ((queue, body, reason),) = sqs.sent
     assert (queue, body) == (f"{BASE}embed-dead", poison["body"])
     assert "no JSON" in reason
@@ -107,22 +107,22 @@ def test_a_sweep_runs_here_as_in_a_worker(world: World, sqs: FakeSqs) -> None:
 
 
 def test_a_message_runs_with_the_ids_that_it_carries(world: World, sqs: FakeSqs) -> None:
-    told = Told()
+    scripted = ScriptedRun()
     for stage in Stage:
-        consumer(world, sqs, told)(sample(f"stages-{stage}"), Invocation())
-    assert told.ran[0] == Message(Stage.EXTRACT, "acme", "weir", 1767225600000)
-    assert told.ran[1] == Message(Stage.EMBED, "acme", "weir", 1767225600000, build=1, shard=0)
-    assert told.ran[-1] == Message(Stage.DELETE, "acme", "weir", 1767225600000)
+        consumer(world, sqs, scripted)(sample(f"stages-{stage}"), Invocation())
+    assert scripted.ran[0] == Message(Stage.EXTRACT, "acme", "weir", 1767225600000)
+    assert scripted.ran[1] == Message(Stage.EMBED, "acme", "weir", 1767225600000, build=1, shard=0)
+    assert scripted.ran[-1] == Message(Stage.DELETE, "acme", "weir", 1767225600000)
 
 
-def test_a_lease_lasts_as_long_as_the_invocation_and_the_work_knows_when_to_hand_on(world: World, sqs: FakeSqs) -> None:
-    told = Told()
+def test_a_lease_lasts_as_long_as_the_invocation_and_the_work_knows_when_to_stop(world: World, sqs: FakeSqs) -> None:
+    scripted = ScriptedRun()
     invocation = Invocation(seconds=600)
-    consumer(world, sqs, told)(sample("stages-extract"), invocation)
-    (services,) = told.services
+    consumer(world, sqs, scripted)(sample("stages-extract"), invocation)
+    (services,) = scripted.services
     assert services.limits.lease == timedelta(seconds=600) + MARGIN
     assert services.stop_request() is None
-    invocation.seconds = HAND_ON.total_seconds()
+    invocation.seconds = CHECKPOINT_BEFORE_END.total_seconds()
     stop_request = services.stop_request()
     assert stop_request is not None
     assert "Workers=ecs" in stop_request.way_out
@@ -136,7 +136,7 @@ def test_services_are_made_once_and_not_before_the_first_message(world: World, s
         made.append(world.services)
         return made[-1]
 
-    consume = Consumer(SETTINGS, make, sqs, Told())  # type: ignore[arg-type]
+    consume = Consumer(SETTINGS, make, sqs, ScriptedRun())  # type: ignore[arg-type]
     assert not made
     for _ in range(2):
         consume(sample("stages-embed"), Invocation())
@@ -157,30 +157,30 @@ def test_a_bug_outside_the_pipeline_leaves_the_message_to_come_again(world: Worl
     assert 0 <= sqs.visible_in[third["receiptHandle"]] <= 4 * Limits().backoff.total_seconds()
 
 
-def test_what_cannot_be_begun_in_time_goes_back_at_once(world: World, sqs: FakeSqs) -> None:
-    told, event = Told(), sample("stages-extract")
-    answer = consumer(world, sqs, told)(event, Invocation(seconds=5))
+def test_a_message_that_cannot_be_started_in_time_is_returned_at_once(world: World, sqs: FakeSqs) -> None:
+    scripted, event = ScriptedRun(), sample("stages-extract")
+    answer = consumer(world, sqs, scripted)(event, Invocation(seconds=5))
     assert list(kept(answer)) == [event["Records"][0]["messageId"]]
     assert list(sqs.visible_in.values()) == [0]
-    assert not told.ran
+    assert not scripted.ran
 
 
 def test_while_sqs_is_down_nothing_is_lost(world: World, sqs: FakeSqs) -> None:
     sqs.down = True
     event = sample("stages-embed")
-    answer = consumer(world, sqs, Told({"sluice": Redeliver(timedelta(0), "leased")}))(event, Invocation())
+    answer = consumer(world, sqs, ScriptedRun({"sluice": Redeliver(timedelta(0), "leased")}))(event, Invocation())
     _, poison, back = event["Records"]
     assert list(kept(answer)) == [poison["messageId"], back["messageId"]]
 
 
-def test_the_pipeline_itself_runs_and_an_extract_hands_on_near_the_end(world: World, sqs: FakeSqs) -> None:
+def test_the_pipeline_itself_runs_and_an_extract_stops_at_a_checkpoint_near_the_end(world: World, sqs: FakeSqs) -> None:
     received = world.upload(prose("a", 9), id="weir")
     event = sample("stages-extract")
     body = event["Records"][0]["body"].replace("1767225600000", str(received.document.generation))
     event["Records"][0]["body"] = body
     consume = consumer(world, sqs, run)
     shards = 0
-    while answer := list(kept(consume(event, Invocation(seconds=HAND_ON.total_seconds() - 1)))):
+    while answer := list(kept(consume(event, Invocation(seconds=CHECKPOINT_BEFORE_END.total_seconds() - 1)))):
         assert answer == [event["Records"][0]["messageId"]]
         assert list(sqs.visible_in.values()) == [0]
         shards += 1

@@ -1,4 +1,4 @@
-"""The scheduled sweep: all that is due, as far as the time goes."""
+"""The scheduled sweep: it sweeps all that is due, as far as its time allows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def world() -> World:
     return world
 
 
-def test_all_that_is_due_is_seen_to(world: World) -> None:
+def test_all_that_is_due_is_swept(world: World) -> None:
     """I6."""
     assert make_handler(world.services, limit=2)(sample("sweep"), Invocation(60)) == {"swept": 5}
     assert len(world.queue.sent) == 5
@@ -33,7 +33,7 @@ def test_where_time_is_short_the_rest_waits_for_the_next_turn(world: World) -> N
     assert make_handler(world.services, limit=2)(sample("sweep"), Invocation(60)) == {"swept": 3}
 
 
-def test_nothing_due_is_one_look(world: World) -> None:
+def test_nothing_due_is_no_work(world: World) -> None:
     handler = make_handler(world.services)
     handler(sample("sweep"), Invocation())
     assert handler(sample("sweep"), Invocation()) == {"swept": 0}

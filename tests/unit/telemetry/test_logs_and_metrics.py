@@ -27,7 +27,7 @@ SETTINGS = Settings(queues={name: f"http://127.0.0.1/{name}" for name in QUEUES}
 
 @pytest.fixture
 def lines() -> Iterator[StringIO]:
-    """What is logged; the root logger is as it was afterwards."""
+    """The lines that are logged. The root logger is restored afterwards."""
     root, quiet = logging.getLogger(), ("botocore", "boto3", "celery")
     handlers, level = root.handlers, root.level
     levels = {name: logging.getLogger(name).level for name in quiet}
@@ -39,7 +39,7 @@ def lines() -> Iterator[StringIO]:
         logging.getLogger(name).setLevel(before)
 
 
-def said(stream: StringIO) -> list[dict[str, object]]:
+def logged(stream: StringIO) -> list[dict[str, object]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
@@ -59,20 +59,20 @@ def test_every_line_of_a_task_says_what_it_is_about(lines: StringIO) -> None:
     with pytest.raises(RedeliverAfter):
         app.tasks["penstock.extract"](**message.arguments())
     ids = {"stage": "extract", "tenant": "acme", "document": received.document.id, "attempt": 1}
-    found = said(lines)
+    found = logged(lines)
     assert len(found) == 2
     for line in found:
         assert line.items() >= (ids | {"generation": received.document.generation}).items()
         assert {"level", "message", "timestamp", "service"} <= line.keys()
 
 
-def test_what_is_said_ends_with_the_work(lines: StringIO) -> None:
+def test_facts_are_logged_only_while_the_work_lasts(lines: StringIO) -> None:
     with log_context(tenant="acme"):
         add_log_context(attempt=2)
         logging.getLogger("any").info("within")
     add_log_context(attempt=3)
     logging.getLogger("any").info("after")
-    within, after = said(lines)
+    within, after = logged(lines)
     assert (within["tenant"], within["attempt"]) == ("acme", 2)
     assert not {"tenant", "attempt"} & after.keys()
 

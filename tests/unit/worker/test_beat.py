@@ -1,4 +1,4 @@
-"""Beat asks for sweeps, whatever its clock says."""
+"""Beat sends sweeps at a steady rate, whatever the wall clock says."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from penstock.worker.beat import sweeps
 HOUR = 3600
 
 
-def test_a_clock_that_is_put_back_by_an_hour_delays_no_sweep():
-    """I6: what finds lost messages goes on."""
+def test_a_clock_that_is_set_back_by_an_hour_delays_no_sweep():
+    """I6: the search for lost messages goes on."""
     with time_machine.travel(time.time() + HOUR):
         entry = ScheduleEntry(**sweeps(5.0), app=Celery(set_as_current=False))
     _, seconds = entry.is_due()

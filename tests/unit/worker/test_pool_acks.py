@@ -1,4 +1,4 @@
-"""What the processes of the pool have begun is known before the worker stops."""
+"""The worker knows which tasks the processes of its pool have started, before it stops."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def hub() -> Iterator[Hub]:
 
 @pytest.fixture
 def pool(hub: Hub) -> Iterator[Any]:
-    """Celery's own, of two processes."""
+    """Celery's own pool, of two processes."""
     app = Celery(set_as_current=False)
     pool = TaskPool(2, app=app, threads=False, initargs=(app, "here"))
     pool.start()
@@ -32,8 +32,8 @@ def pool(hub: Hub) -> Iterator[Any]:
     pool.terminate()
 
 
-def given(pool: Any, hub: Hub, *arguments: Any, **callbacks: Any) -> Any:
-    """A job whose process has it, and of which the loop has heard nothing since."""
+def sent_job(pool: Any, hub: Hub, *arguments: Any, **callbacks: Any) -> Any:
+    """A job that its process has received, and whose acknowledgement the event loop has not read."""
     job = pool.apply_async(*arguments, **callbacks)
     loop = hub.create_loop()
     while job._write_to is None:
@@ -42,16 +42,16 @@ def given(pool: Any, hub: Hub, *arguments: Any, **callbacks: Any) -> Any:
     return job
 
 
-def test_a_task_that_its_process_has_is_known_to_have_begun(pool: Any, hub: Hub) -> None:
-    job = given(pool, hub, Path.exists, (Path("/"),))
+def test_a_task_that_its_process_has_received_is_acknowledged(pool: Any, hub: Hub) -> None:
+    job = sent_job(pool, hub, Path.exists, (Path("/"),))
     collect_pool_acks(pool._pool)
     assert job._accepted
 
 
-def test_a_task_that_was_begun_is_heard_to_its_end(pool: Any, hub: Hub) -> None:
-    """I1: a worker that stops tells of every task that it ran."""
+def test_the_result_of_a_started_task_is_read(pool: Any, hub: Hub) -> None:
+    """A worker that stops knows the outcome of every task that it ran."""
     results: list[bool] = []
-    given(pool, hub, Path.exists, (Path("/"),), callback=results.append)
+    sent_job(pool, hub, Path.exists, (Path("/"),), callback=results.append)
     collect_pool_acks(pool._pool)
     pool.flush()
     pool.stop()
@@ -61,8 +61,8 @@ def test_a_task_that_was_begun_is_heard_to_its_end(pool: Any, hub: Hub) -> None:
 def test_a_process_that_died_with_its_task_is_not_waited_for(
     pool: Any, hub: Hub, caplog: pytest.LogCaptureFixture
 ) -> None:
-    job = given(pool, hub, Path.exists, (Path("/"),))
+    job = sent_job(pool, hub, Path.exists, (Path("/"),))
     job._write_to.terminate()
     job._write_to.join()
     collect_pool_acks(pool._pool)
-    assert "have not said" not in caplog.text
+    assert "have not acknowledged" not in caplog.text

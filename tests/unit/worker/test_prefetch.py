@@ -1,10 +1,10 @@
-"""Appetite: how many messages are held at a time."""
+"""Prefetch: how many messages a worker holds at a time."""
 
 from __future__ import annotations
 
 import pytest
 
-from penstock.worker import prefetch as appetite
+from penstock.worker import prefetch
 from penstock.worker.prefetch import AdaptivePrefetch
 
 
@@ -22,60 +22,60 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(appetite, "monotonic", made)
+    monkeypatch.setattr(prefetch, "monotonic", made)
     return made
 
 
 @pytest.fixture
-def held(clock: Clock) -> AdaptivePrefetch:
+def prefetch_limit(clock: Clock) -> AdaptivePrefetch:
     return AdaptivePrefetch(Channel(), prefetch_count=4)
 
 
-def do(held: AdaptivePrefetch, count: int) -> None:
+def complete_tasks(prefetch_limit: AdaptivePrefetch, count: int) -> None:
     for number in range(count):
-        held.append("message", f"done-{number}")
-        held.ack(f"done-{number}")
+        prefetch_limit.append("message", f"done-{number}")
+        prefetch_limit.ack(f"done-{number}")
 
 
-def test_as_many_are_held_as_celery_says(held: AdaptivePrefetch) -> None:
+def test_as_many_are_held_as_celery_says(prefetch_limit: AdaptivePrefetch) -> None:
     for number in range(4):
-        assert held.can_consume()
-        assert held.can_consume_max_estimate() == 4 - number
-        held.append("message", f"{number}")
-    assert not held.can_consume()
-    assert held.can_consume_max_estimate() == 0
-    held.ack("2")
-    assert held.can_consume_max_estimate() == 1
+        assert prefetch_limit.can_consume()
+        assert prefetch_limit.can_consume_max_estimate() == 4 - number
+        prefetch_limit.append("message", f"{number}")
+    assert not prefetch_limit.can_consume()
+    assert prefetch_limit.can_consume_max_estimate() == 0
+    prefetch_limit.ack("2")
+    assert prefetch_limit.can_consume_max_estimate() == 1
 
 
-def test_more_are_held_where_more_were_done_within_a_second(held: AdaptivePrefetch, clock: Clock) -> None:
-    do(held, 16)
-    assert held.can_consume_max_estimate() == 4
+def test_more_are_held_where_more_were_done_within_a_second(prefetch_limit: AdaptivePrefetch, clock: Clock) -> None:
+    complete_tasks(prefetch_limit, 16)
+    assert prefetch_limit.can_consume_max_estimate() == 4
     clock.now += 1
-    assert held.can_consume_max_estimate() == 16
+    assert prefetch_limit.can_consume_max_estimate() == 16
 
 
-def test_then_more_are_asked_for_once_there_is_room_for_half(held: AdaptivePrefetch, clock: Clock) -> None:
-    do(held, 16)
+def test_then_more_are_received_once_half_of_the_limit_is_free(prefetch_limit: AdaptivePrefetch, clock: Clock) -> None:
+    complete_tasks(prefetch_limit, 16)
     clock.now += 1
     for number in range(8):
-        assert held.can_consume()
-        held.append("message", f"{number}")
-    assert held.can_consume()
-    held.append("message", "8")
-    assert not held.can_consume()
+        assert prefetch_limit.can_consume()
+        prefetch_limit.append("message", f"{number}")
+    assert prefetch_limit.can_consume()
+    prefetch_limit.append("message", "8")
+    assert not prefetch_limit.can_consume()
 
 
-def test_never_more_than_forty(held: AdaptivePrefetch, clock: Clock) -> None:
-    do(held, 1000)
+def test_never_more_than_forty(prefetch_limit: AdaptivePrefetch, clock: Clock) -> None:
+    complete_tasks(prefetch_limit, 1000)
     clock.now += 1
-    assert held.can_consume_max_estimate() == 40
+    assert prefetch_limit.can_consume_max_estimate() == 40
 
 
-def test_a_pause_brings_the_appetite_back(held: AdaptivePrefetch, clock: Clock) -> None:
-    do(held, 16)
+def test_a_pause_lowers_the_limit_again(prefetch_limit: AdaptivePrefetch, clock: Clock) -> None:
+    complete_tasks(prefetch_limit, 16)
     clock.now += 2
-    assert held.can_consume_max_estimate() == 4
+    assert prefetch_limit.can_consume_max_estimate() == 4
 
 
 def test_no_limit_is_none(clock: Clock) -> None:

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from penstock.adapters.celery.wire_format import LONGEST
+from penstock.adapters.celery.wire_format import MAX_VISIBILITY
 from penstock.worker.visibility import Heartbeat
 from tests.support.meter import Answer, Deed, Request, Sender, Watcher, metered
 
 
 class FakeSqs:
-    """Remembers each visibility that was set; fails as often as it is told to."""
+    """Remembers each visibility that was set, and fails once for each of `failures`."""
 
     def __init__(self) -> None:
         self.failures: list[Exception] = []
@@ -50,8 +50,8 @@ class FakeSqs:
             self._changed.notify_all()
             return {"Successful": [{"Id": each["Id"]} for each in Entries]}
 
-    def told(self, receipt: str) -> list[int]:
-        """The visibilities that were set for it, in order."""
+    def visibilities(self, receipt: str) -> list[int]:
+        """The visibilities that were set for this message, in order."""
         with self._changed:
             return [seconds for _, each, seconds in self._set if each == receipt]
 
@@ -67,7 +67,7 @@ def sqs() -> FakeSqs:
 
 @pytest.fixture
 def heartbeat(sqs: FakeSqs) -> Iterator[Heartbeat]:
-    """It beats thirty times a second."""
+    """A heartbeat that extends the messages thirty times a second."""
     made = Heartbeat(sqs, 0.1)  # type: ignore[arg-type]
     made.start()
     yield made
@@ -76,102 +76,102 @@ def heartbeat(sqs: FakeSqs) -> Iterator[Heartbeat]:
 
 def test_what_is_held_is_extended_again_and_again(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
     heartbeat.hold("a", "queue")
-    sqs.until(lambda: len(sqs.told("a")) >= 3)
+    sqs.until(lambda: len(sqs.visibilities("a")) >= 3)
 
 
-def test_what_was_let_go_of_is_extended_no_more(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
+def test_a_forgotten_message_is_not_extended_again(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
     heartbeat.hold("a", "queue")
     heartbeat.hold("b", "queue")
-    sqs.until(lambda: bool(sqs.told("a")))
+    sqs.until(lambda: bool(sqs.visibilities("a")))
     heartbeat.forget("a")
-    before = len(sqs.told("b"))
-    sqs.until(lambda: len(sqs.told("b")) > before + 1)  # the beat under way is over
-    seen = len(sqs.told("a"))
-    sqs.until(lambda: len(sqs.told("b")) > before + 4)
-    assert len(sqs.told("a")) == seen
+    before = len(sqs.visibilities("b"))
+    sqs.until(lambda: len(sqs.visibilities("b")) > before + 1)  # the beat under way is over
+    seen = len(sqs.visibilities("a"))
+    sqs.until(lambda: len(sqs.visibilities("b")) > before + 4)
+    assert len(sqs.visibilities("a")) == seen
 
 
-@pytest.mark.parametrize(("delay", "seconds"), [(0, 0), (0.2, 1), (7, 7), (-3, 0), (10**9, LONGEST)])
+@pytest.mark.parametrize(("delay", "seconds"), [(0, 0), (0.2, 1), (7, 7), (-3, 0), (10**9, MAX_VISIBILITY)])
 def test_a_delay_is_the_last_word_on_a_message(delay: float, seconds: int, heartbeat: Heartbeat, sqs: FakeSqs) -> None:
-    """I4: set after the heartbeat has let go, in whole seconds and never less than was asked for."""
+    """I4: it is set after the last extension, in whole seconds, and never shorter than requested."""
     heartbeat.hold("a", "queue")
-    sqs.until(lambda: bool(sqs.told("a")))
+    sqs.until(lambda: bool(sqs.visibilities("a")))
     heartbeat.return_message("a", delay)
     heartbeat.hold("b", "queue")
-    sqs.until(lambda: len(sqs.told("b")) >= 3)
-    assert sqs.told("a")[-1] == seconds
+    sqs.until(lambda: len(sqs.visibilities("b")) >= 3)
+    assert sqs.visibilities("a")[-1] == seconds
 
 
-def test_a_message_is_handed_back_once(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
+def test_a_message_is_returned_once(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
     heartbeat.hold("a", "queue")
     heartbeat.return_message("a", 5)
     heartbeat.return_message("a", 9)
-    sqs.until(lambda: 5 in sqs.told("a"))
+    sqs.until(lambda: 5 in sqs.visibilities("a"))
     heartbeat.end()
-    assert sqs.told("a")[-1] == 5
+    assert sqs.visibilities("a")[-1] == 5
 
 
 def test_a_beat_that_fails_is_made_up_for_by_the_next(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
     sqs.failures = [EndpointConnectionError(endpoint_url="http://nowhere")] * 3
     heartbeat.hold("a", "queue")
-    sqs.until(lambda: bool(sqs.told("a")))
+    sqs.until(lambda: bool(sqs.visibilities("a")))
 
 
-def test_a_delay_is_told_again_where_it_was_not_heard(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
+def test_a_delay_is_sent_again_after_a_failed_request(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
     sqs.failures = [ClientError({"Error": {"Code": "ServiceUnavailable"}}, "ChangeMessageVisibilityBatch")]
     heartbeat.hold("a", "queue")
     heartbeat.return_message("a", 5)
-    sqs.until(lambda: sqs.told("a") == [5])
+    sqs.until(lambda: sqs.visibilities("a") == [5])
 
 
-def test_one_that_is_refused_does_not_keep_others_from_being_extended(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
+def test_a_refused_message_does_not_keep_others_from_being_extended(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
     sqs.refuse = {"gone"}
     heartbeat.hold("gone", "queue")
     heartbeat.hold("a", "queue")
-    sqs.until(lambda: bool(sqs.told("a")))
-    assert sqs.told("gone") == []
+    sqs.until(lambda: bool(sqs.visibilities("a")))
+    assert sqs.visibilities("gone") == []
 
 
-def test_many_are_told_ten_at_a_time_by_queue(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
+def test_many_are_sent_ten_at_a_time_by_queue(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
     for number in range(25):
         heartbeat.hold(f"a{number}", "one")
         heartbeat.hold(f"b{number}", "two")
-    sqs.until(lambda: all(sqs.told(f"{queue}{number}") for queue in "ab" for number in range(25)))
+    sqs.until(lambda: all(sqs.visibilities(f"{queue}{number}") for queue in "ab" for number in range(25)))
     assert sqs.largest == 10
 
 
-def test_the_end_hands_back_all_that_is_held(sqs: FakeSqs) -> None:
+def test_the_end_returns_all_that_is_held(sqs: FakeSqs) -> None:
     heartbeat = Heartbeat(sqs, 600)  # type: ignore[arg-type]
     heartbeat.start()
     for number in range(12):
         heartbeat.hold(f"a{number}", "queue")
     heartbeat.end()
-    assert [sqs.told(f"a{number}") for number in range(12)] == [[0]] * 12
+    assert [sqs.visibilities(f"a{number}") for number in range(12)] == [[0]] * 12
 
 
-def test_one_whose_task_should_have_been_ended_is_extended_no_more(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
+def test_a_message_whose_task_should_have_been_killed_is_not_extended_again(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
     heartbeat.hold("stuck", "queue")
     heartbeat.hold("a", "queue")
-    heartbeat.begin("stuck", 0)
-    heartbeat.begin("a", 600)
-    sqs.until(lambda: len(sqs.told("a")) >= 3)
-    seen = len(sqs.told("stuck"))
+    heartbeat.task_started("stuck", 0)
+    heartbeat.task_started("a", 600)
+    sqs.until(lambda: len(sqs.visibilities("a")) >= 3)
+    seen = len(sqs.visibilities("stuck"))
     assert seen <= 1  # a beat may have been on its way
-    sqs.until(lambda: len(sqs.told("a")) >= 6)
-    assert len(sqs.told("stuck")) == seen
+    sqs.until(lambda: len(sqs.visibilities("a")) >= 6)
+    assert len(sqs.visibilities("stuck")) == seen
 
 
-def test_what_waits_is_handed_back_and_what_has_begun_is_kept(sqs: FakeSqs) -> None:
+def test_unstarted_messages_are_returned_and_started_ones_are_kept(sqs: FakeSqs) -> None:
     heartbeat = Heartbeat(sqs, 600)  # type: ignore[arg-type]
     heartbeat.start()
     heartbeat.hold("waits", "queue")
     heartbeat.hold("runs", "queue")
-    heartbeat.begin("runs", 600)
+    heartbeat.task_started("runs", 600)
     heartbeat.return_unstarted()
-    sqs.until(lambda: sqs.told("waits") == [0])
-    assert sqs.told("runs") == []
+    sqs.until(lambda: sqs.visibilities("waits") == [0])
+    assert sqs.visibilities("runs") == []
     heartbeat.end()
-    assert sqs.told("runs") == [0]
+    assert sqs.visibilities("runs") == [0]
 
 
 def test_what_is_done_meanwhile_is_deleted_in_one_request(sqs: FakeSqs) -> None:
@@ -184,7 +184,7 @@ def test_what_is_done_meanwhile_is_deleted_in_one_request(sqs: FakeSqs) -> None:
     assert [len(batch) for batch in sqs.deleted] == [10, 2]
 
 
-def test_a_deletion_is_told_again_where_it_was_not_heard(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
+def test_a_deletion_is_sent_again_after_a_failed_request(heartbeat: Heartbeat, sqs: FakeSqs) -> None:
     sqs.failures = [ClientError({"Error": {"Code": "ServiceUnavailable"}}, "DeleteMessageBatch")]
     heartbeat.hold("a", "queue")
     heartbeat.delete("a")
@@ -206,19 +206,19 @@ print(*sorted(set(sys.modules) - before))
 
 
 class Deleted(Watcher):
-    """SQS, as it answers when all went well."""
+    """SQS, as it answers when everything went well."""
 
     def came(self, request: Request, sender: Sender) -> Deed | None:
         return lambda _: Answer(200, {"x-amzn-requestid": "1"}, b'{"Successful": [{"Id": "0"}], "Failed": []}')
 
 
 def test_its_thread_imports_nothing() -> None:
-    """A pool process that is forked meanwhile would find that module locked, by a thread that it does not have: its
-    task would stand still until its hard limit."""
+    """A pool process that is forked during an import would find that module locked, by a thread that it does not have:
+    its task would stand still until its hard limit."""
     with metered("http://127.0.0.1:1", Deleted()) as sqs:
         own = {"AWS_ENDPOINT_URL": sqs.url, "AWS_DEFAULT_REGION": "eu-central-1", "PATH": os.environ["PATH"]}
         keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-        told = subprocess.run(
+        visibilities = subprocess.run(
             [sys.executable, "-c", ALONE, f"{sqs.url}/queue"],
             env=own | keys,
             capture_output=True,
@@ -226,4 +226,4 @@ def test_its_thread_imports_nothing() -> None:
             check=True,
         )
         assert sqs.reset()["SQS.DeleteMessageBatch"] == 1
-    assert told.stdout.split() == []
+    assert visibilities.stdout.split() == []

@@ -1,8 +1,4 @@
-"""The task queues on SQS: messages in Celery's wire format, sent without Celery, which takes long to import.
-
-The format is that of Celery's task protocol 2 in kombu's SQS envelope, as plain JSON: kombu decodes Base64 only where
-it finds it.
-"""
+"""The task queues on SQS. Messages are sent in Celery's wire format, but without Celery, which takes long to import."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from penstock.adapters.aws.failures import translated
-from penstock.adapters.celery.wire_format import _envelope, _sendable
+from penstock.adapters.celery.wire_format import PING_TASK, encode, reason_attributes, task_name
 from penstock.domain.ids import TenantId
 from penstock.domain.task import Lane, Message, Stage, queue_name
 
@@ -23,8 +19,14 @@ _LONGEST_DELAY = timedelta(minutes=15)
 
 
 class SqsTaskQueue:
+    """The port `TaskQueue` on SQS."""
+
     def __init__(self, client: SQSClient, queues: Mapping[str, str], dead_letters: Mapping[str, str]) -> None:
-        """`queues`: URLs by the names in `task.QUEUES`; `dead_letters`: URLs by stage."""
+        """
+        Args:
+            queues: the URL of each queue in `task.QUEUES`, by its name.
+            dead_letters: the URL of the dead-letter queue of each stage.
+        """
         self._client = client
         self._queues = queues
         self._dead_letters = dead_letters
@@ -36,7 +38,7 @@ class SqsTaskQueue:
         with translated("SQS"):
             self._client.send_message(
                 QueueUrl=self._queues[queue],
-                MessageBody=_envelope(f"penstock.{message.stage}", message.arguments(), queue),
+                MessageBody=encode(task_name(message.stage), message.arguments(), queue),
                 MessageGroupId=message.tenant,  # fair queues: a tenant's backlog does not delay the others
                 DelaySeconds=math.ceil(delay.total_seconds()),
             )
@@ -45,16 +47,16 @@ class SqsTaskQueue:
         with translated("SQS"):
             self._client.send_message(
                 QueueUrl=self._dead_letters[message.stage],
-                MessageBody=_envelope(f"penstock.{message.stage}", message.arguments(), f"{message.stage}-dead"),
+                MessageBody=encode(task_name(message.stage), message.arguments(), f"{message.stage}-dead"),
                 MessageGroupId=message.tenant,
-                MessageAttributes={"reason": {"DataType": "String", "StringValue": _sendable(reason)}},
+                MessageAttributes=reason_attributes(reason),
             )
 
     def dead_letter_counts(self) -> Mapping[Stage, int]:
         with translated("SQS"):
-            return {stage: self._waiting(self._dead_letters[stage]) for stage in Stage}
+            return {stage: self._visible_count(self._dead_letters[stage]) for stage in Stage}
 
-    def _waiting(self, url: str) -> int:
+    def _visible_count(self, url: str) -> int:
         name: Literal["ApproximateNumberOfMessages"] = "ApproximateNumberOfMessages"
         return int(self._client.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
 
@@ -63,7 +65,7 @@ class SqsTaskQueue:
         with translated("SQS"):
             self._client.send_message(
                 QueueUrl=self._queues[queue],
-                MessageBody=_envelope("penstock.ping", {"tenant": tenant, "ping": ping}, queue),
+                MessageBody=encode(PING_TASK, {"tenant": tenant, "ping": ping}, queue),
                 MessageGroupId=tenant,
             )
 

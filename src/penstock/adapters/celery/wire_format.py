@@ -1,5 +1,8 @@
-"""The envelope of a task message: Celery's protocol 2 in plain JSON. It is read, not passed on: nothing but the id, the
-task and its ids ever reaches Celery, so no header of a stranger (callbacks, time limits, links) has an effect."""
+"""The wire format of a task message: Celery's task protocol 2 in kombu's SQS envelope, as plain JSON.
+
+`encode` writes a message without Celery, which takes long to import. `decode` reads one and passes on nothing but its
+id, its task and the task's own ids, so that no header of a stranger (callbacks, time limits, links) has an effect.
+"""
 
 from __future__ import annotations
 
@@ -14,25 +17,21 @@ from penstock.domain.errors import BadRequest, Permanent
 from penstock.domain.ids import document_id, tenant_id
 from penstock.domain.task import Message, Stage
 
-STAGE_TASKS: Mapping[str, Stage] = {f"penstock.{stage}": stage for stage in Stage}
+
+def task_name(stage: Stage) -> str:
+    """The name of the Celery task that runs this stage."""
+    return f"penstock.{stage}"
+
+
+STAGE_TASKS: Mapping[str, Stage] = {task_name(stage): stage for stage in Stage}
 SWEEP_TASK = "penstock.sweep"
 PING_TASK = "penstock.ping"
-LONGEST = 12 * 60 * 60
-"""Seconds that SQS allows a message to be invisible."""
 
+MAX_VISIBILITY = 12 * 60 * 60
+"""The longest time, in seconds, for which SQS hides a message."""
 
-_REASON = 1000
-
-
-def printable(reason: str) -> str:
-    """In a log's line, and in what SQS takes: a reason may quote what a stranger sent."""
-    return reason.encode("ascii", "backslashreplace").decode()[:_REASON]
-
-
-def dead_letter_request(url: str, body: str, reason: str) -> dict[str, Any]:
-    """What SQS is asked to send to the dead-letter queue at `url`: the body as it came, with the reason."""
-    attributes = {"reason": {"DataType": "String", "StringValue": printable(reason)}}
-    return {"QueueUrl": url, "MessageBody": body, "MessageAttributes": attributes}
+_MAX_REASON = 1000
+"""A longer reason is cut after this many characters."""
 
 
 class Poison(Permanent):
@@ -41,102 +40,25 @@ class Poison(Permanent):
     code = "poison_message"
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    id: str
-    task: str
-    arguments: Mapping[str, str | int]
+def clean_reason(reason: str) -> str:
+    """Make a reason fit for SQS and for a log line: it may quote what a stranger sent.
 
-    def delivery(self, receipt: str, info: Mapping[str, object]) -> Mapping[str, Any]:
-        """What kombu's virtual channels make a message from: its tag is the receipt handle, `info` says where it is
-        from."""
-        return {
-            "body": json.dumps([[], self.arguments, {}]),
-            "content-type": "application/json",
-            "content-encoding": "utf-8",
-            "headers": {"lang": "py", "id": self.id, "task": self.task, "root_id": self.id},
-            "properties": {
-                "correlation_id": self.id,
-                "delivery_tag": receipt,
-                "delivery_info": info,
-            },
-        }
-
-
-def read(text: str) -> Envelope:
+    SQS refuses an empty text, and characters that XML cannot hold.
     """
-    Raises:
-        Poison: it is no JSON, no envelope, of no known task, or its arguments are not the ids of that task.
+    replaced = "".join(each if each.isprintable() or each in "\t\n" else "\N{REPLACEMENT CHARACTER}" for each in reason)
+    return replaced[:_MAX_REASON] or "no reason was given"
+
+
+def reason_attributes(reason: str) -> dict[str, Any]:
+    """The attributes of a dead letter on SQS: they carry the reason for which it is dead."""
+    return {"reason": {"DataType": "String", "StringValue": clean_reason(reason)}}
+
+
+def encode(task: str, arguments: Mapping[str, str | int], queue: str) -> str:
+    """The body of the SQS message that Celery's `send_task` would have put on this queue.
+
+    It is plain JSON: kombu decodes Base64 only where it finds it.
     """
-    envelope = _mapping(_json(text, "the message"), "the message")
-    headers = _mapping(envelope.get("headers"), "headers")
-    task, ident = headers.get("task"), headers.get("id")
-    if not isinstance(task, str) or task not in _ARGUMENTS:
-        raise Poison(why=f"no task {task!r} is known here")
-    if not isinstance(ident, str) or not ident:
-        raise Poison(why="headers have no id")
-    return Envelope(ident, task, _arguments(task, envelope.get("body")))
-
-
-def _arguments(task: str, body: object) -> Mapping[str, str | int]:
-    parts = _json(body, "the body")
-    if not isinstance(parts, list) or len(parts) != 3 or parts[0] != []:  # noqa: PLR2004 - args, kwargs, embed
-        raise Poison(why="the body is not [[], arguments, options]")
-    given = _mapping(parts[1], "arguments")
-    try:
-        return _ARGUMENTS[task](given)
-    except BadRequest as wrong:
-        raise Poison(why=str(wrong)) from None
-
-
-def _ids(stage: Stage, given: Mapping[str, object]) -> Mapping[str, str | int]:
-    message = Message.of(stage, given)
-    tenant_id(message.tenant)
-    document_id(message.document)
-    return message.arguments()
-
-
-def _ping(given: Mapping[str, object]) -> Mapping[str, str | int]:
-    tenant, ping = given.get("tenant"), given.get("ping")
-    if not isinstance(tenant, str) or not isinstance(ping, str) or given.keys() != {"tenant", "ping"}:
-        raise BadRequest(why=f"A ping has exactly tenant, ping; got {dict(given)!r}.")
-    return {"tenant": tenant_id(tenant), "ping": ping}
-
-
-def _none(given: Mapping[str, object]) -> Mapping[str, str | int]:
-    if given:
-        raise BadRequest(why=f"A sweep has no arguments; got {dict(given)!r}.")
-    return {}
-
-
-_ARGUMENTS: Mapping[str, Callable[[Mapping[str, object]], Mapping[str, str | int]]] = {
-    **{name: partial(_ids, stage) for name, stage in STAGE_TASKS.items()},
-    SWEEP_TASK: _none,
-    PING_TASK: _ping,
-}
-"""Every task that is known here, and what makes sure of its arguments."""
-
-
-def _json(text: object, what: str) -> object:
-    if not isinstance(text, str):
-        raise Poison(why=f"{what} is no text")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise Poison(why=f"{what} is no JSON") from None
-
-
-def _mapping(value: object, what: str) -> Mapping[str, object]:
-    if not isinstance(value, dict):
-        raise Poison(why=f"{what}: not a JSON object")
-    return value
-
-
-_LONGEST_REASON = 1000
-
-
-def _envelope(task: str, arguments: Mapping[str, str | int], queue: str) -> str:
-    """What Celery's `send_task` would have put on this queue."""
     id_ = str(uuid4())
     links = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
     return json.dumps(
@@ -178,7 +100,99 @@ def _envelope(task: str, arguments: Mapping[str, str | int], queue: str) -> str:
     )
 
 
-def _sendable(text: str) -> str:
-    """SQS refuses an empty text, and characters that XML cannot hold."""
-    kept = "".join(each if each.isprintable() or each in "\t\n" else "\N{REPLACEMENT CHARACTER}" for each in text)
-    return kept[:_LONGEST_REASON] or "none was given"
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What is read of a task message: everything else in it is ignored."""
+
+    id: str
+    task: str
+    arguments: Mapping[str, str | int]
+
+    def delivery(self, receipt: str, info: Mapping[str, object]) -> Mapping[str, Any]:
+        """The payload from which kombu's virtual channels make a message.
+
+        Args:
+            receipt: the receipt handle of SQS; it becomes kombu's delivery tag.
+            info: where the message comes from.
+        """
+        return {
+            "body": json.dumps([[], self.arguments, {}]),
+            "content-type": "application/json",
+            "content-encoding": "utf-8",
+            "headers": {"lang": "py", "id": self.id, "task": self.task, "root_id": self.id},
+            "properties": {
+                "correlation_id": self.id,
+                "delivery_tag": receipt,
+                "delivery_info": info,
+            },
+        }
+
+
+def decode(text: str) -> Envelope:
+    """Read the body of an SQS message.
+
+    Raises:
+        Poison: the text is no JSON, is no envelope, or names an unknown task; or its arguments are not the ids of that
+            task.
+    """
+    envelope = _json_object(_parsed(text, "the message"), "the message")
+    headers = _json_object(envelope.get("headers"), "headers")
+    task, id_ = headers.get("task"), headers.get("id")
+    if not isinstance(task, str) or task not in _ARGUMENTS:
+        raise Poison(why=f"no task {task!r} is known here")
+    if not isinstance(id_, str) or not id_:
+        raise Poison(why="headers have no id")
+    return Envelope(id_, task, _arguments(task, envelope.get("body")))
+
+
+def _arguments(task: str, body: object) -> Mapping[str, str | int]:
+    parts = _parsed(body, "the body")
+    if not isinstance(parts, list) or len(parts) != 3 or parts[0] != []:  # noqa: PLR2004 - args, kwargs, embed
+        raise Poison(why="the body is not [[], arguments, options]")
+    try:
+        return _ARGUMENTS[task](_json_object(parts[1], "arguments"))
+    except BadRequest as wrong:
+        raise Poison(why=str(wrong)) from None
+
+
+def _stage_arguments(stage: Stage, arguments: Mapping[str, object]) -> Mapping[str, str | int]:
+    message = Message.of(stage, arguments)
+    tenant_id(message.tenant)
+    document_id(message.document)
+    return message.arguments()
+
+
+def _ping_arguments(arguments: Mapping[str, object]) -> Mapping[str, str | int]:
+    tenant, ping = arguments.get("tenant"), arguments.get("ping")
+    if not isinstance(tenant, str) or not isinstance(ping, str) or arguments.keys() != {"tenant", "ping"}:
+        raise BadRequest(why=f"A ping has exactly tenant, ping; got {dict(arguments)!r}.")
+    return {"tenant": tenant_id(tenant), "ping": ping}
+
+
+def _sweep_arguments(arguments: Mapping[str, object]) -> Mapping[str, str | int]:
+    if arguments:
+        raise BadRequest(why=f"A sweep has no arguments; got {dict(arguments)!r}.")
+    return {}
+
+
+_ARGUMENTS: Mapping[str, Callable[[Mapping[str, object]], Mapping[str, str | int]]] = {
+    **{name: partial(_stage_arguments, stage) for name, stage in STAGE_TASKS.items()},
+    SWEEP_TASK: _sweep_arguments,
+    PING_TASK: _ping_arguments,
+}
+"""Every task that a message may name, and the function that checks its arguments."""
+
+
+def _parsed(text: object, what: str) -> object:
+    if not isinstance(text, str):
+        raise Poison(why=f"{what} is no text")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise Poison(why=f"{what} is no JSON") from None
+
+
+def _json_object(value: object, what: str) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise Poison(why=f"{what}: not a JSON object")
+    return value
