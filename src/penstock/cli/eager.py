@@ -16,8 +16,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from penstock.api.add_documents import AddForm
-from penstock.api.models import Task
+from penstock.api.models.add_documents import AddForm
+from penstock.api.models.tasks import Task
 from penstock.celery_app.lease_renewal import renewing
 from penstock.cli.local_run import tenant_or_local
 from penstock.cli.outcome import Outcome, of_task

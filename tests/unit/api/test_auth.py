@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from penstock.api.auth import REMEMBERED
+from penstock.api.auth import KEY_CACHE_TTL
 from penstock.documents.api_keys import create_key
 from penstock.domain.ids import TenantId
 from tests.support.door import Door, is_problem
@@ -70,9 +70,9 @@ def test_a_key_is_shown_once_and_only_its_hash_is_stored(door):
 def test_a_revoked_key_is_let_in_for_ten_seconds_at_most(door):
     client = door.client()
     assert client.get("/v1/documents").status_code == 200
-    assert timedelta(seconds=10) >= REMEMBERED
+    assert timedelta(seconds=10) >= KEY_CACHE_TTL
     door.services.keys.revoke(TENANT, door.key.split(".")[2])
-    door.world.clock.pass_time(REMEMBERED)
+    door.world.clock.pass_time(KEY_CACHE_TTL)
     is_problem(client.get("/v1/documents"), 401, "unauthorized")
 
 

@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from penstock.api.admission import Room
+from penstock.api.admission import AdmissionControl
 from penstock.api.problems import MEDIA_TYPE, problem_of, status_of
 from penstock.domain import errors
 from penstock.domain.errors import ForeignKey, IllegalTransition, PenstockError, Transient
@@ -249,7 +249,7 @@ def test_beyond_so_many_open_requests_the_next_is_503_at_once():
     async def note(message):
         seen.append(message)
 
-    app = Room(nested, most=2)
+    app = AdmissionControl(nested, max_open=2)
     asyncio.run(app({"type": "http", "state": {"request_id": "r"}}, None, note))
     assert len(inside) == 2
     assert seen[0]["status"] == 503

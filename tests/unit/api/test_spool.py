@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from starlette.requests import Request
 
-from penstock.api.spool import spooled
+from penstock.api.spool import spooled_form
 from penstock.domain.errors import RequestTooLarge, TooLarge, Transient, UploadStalled
 from tests.support.door import Door, is_problem, settings
 
@@ -45,22 +45,26 @@ def request(messages: AsyncIterator[dict], **headers: str) -> Request:
     return Request({"type": "http", "method": "POST", "path": "/", "headers": raw}, messages.__anext__)
 
 
-async def spool(messages: AsyncIterator[dict], *, largest: int, headers=None, stalled: float = 60) -> list[int]:
-    async with spooled(request(messages, **(headers or {})), largest=largest, stalled=stalled) as form:
+async def spool(
+    messages: AsyncIterator[dict], *, max_file_bytes: int, headers=None, stall_seconds: float = 60
+) -> list[int]:
+    async with spooled_form(
+        request(messages, **(headers or {})), max_file_bytes=max_file_bytes, stall_seconds=stall_seconds
+    ) as form:
         return [file.size for file in form.files]
 
 
 def test_an_upload_above_the_limit_is_refused_before_the_rest_of_it_is_read():
     body = Body(10_000)
     with pytest.raises(TooLarge):
-        asyncio.run(spool(body.receive(), largest=2 * MIB))
+        asyncio.run(spool(body.receive(), max_file_bytes=2 * MIB))
     assert body.taken <= 3 * MIB / 65_536 + 1
 
 
 def test_a_declared_length_above_the_limit_is_refused_before_anything_is_read():
     body = Body(10_000)
     with pytest.raises(RequestTooLarge):
-        asyncio.run(spool(body.receive(), largest=100 * MIB, headers={"Content-Length": str(200 * MIB)}))
+        asyncio.run(spool(body.receive(), max_file_bytes=100 * MIB, headers={"Content-Length": str(200 * MIB)}))
     assert body.taken == 0
 
 
@@ -71,14 +75,14 @@ def test_the_files_of_one_request_have_a_limit_together():
         yield {"type": "http.request", "body": TAIL, "more_body": False}
 
     with pytest.raises(RequestTooLarge):
-        asyncio.run(spool(many(), largest=2 * MIB))
+        asyncio.run(spool(many(), max_file_bytes=2 * MIB))
 
 
 def test_memory_does_not_grow_with_the_size_of_an_upload():
     """I12: memory is bounded by constants."""
     tracemalloc.start()
     try:
-        assert asyncio.run(spool(Body(1_600).receive(), largest=200 * MIB)) == [100 * MIB]
+        assert asyncio.run(spool(Body(1_600).receive(), max_file_bytes=200 * MIB)) == [100 * MIB]
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -91,7 +95,7 @@ def test_a_sender_that_falls_silent_is_given_up():
         await asyncio.Event().wait()
 
     with pytest.raises(UploadStalled):
-        asyncio.run(spool(silent(), largest=MIB, stalled=0.01))
+        asyncio.run(spool(silent(), max_file_bytes=MIB, stall_seconds=0.01))
 
 
 def test_an_upload_in_many_small_pieces_is_the_same_upload():
@@ -102,7 +106,7 @@ def test_an_upload_in_many_small_pieces_is_the_same_upload():
             yield {"type": "http.request", "body": whole[place : place + 1], "more_body": True}
         yield {"type": "http.request", "body": b"", "more_body": False}
 
-    assert asyncio.run(spool(trickle(), largest=MIB)) == [10]
+    assert asyncio.run(spool(trickle(), max_file_bytes=MIB)) == [10]
 
 
 @pytest.mark.parametrize("blocks", [1, 3, 40])
@@ -112,7 +116,7 @@ def test_an_upload_that_finds_the_disk_full_is_to_come_again(blocks):
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
     try:
         with pytest.raises(Transient, match="disk") as refused:
-            asyncio.run(spool(Body(blocks, b"x" * 5_000).receive(), largest=2 * MIB))
+            asyncio.run(spool(Body(blocks, b"x" * 5_000).receive(), max_file_bytes=2 * MIB))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert refused.value.retry_after
