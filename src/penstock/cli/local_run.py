@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.cli.exits import Exit, Stop
-from penstock.local.state_env import left_environment
+from penstock.local.state_env import read_environment
 
 STATE = Path(".penstock")
 TENANT = "local"
@@ -44,7 +44,7 @@ def address() -> Address:
 def load_environment() -> bool:
     """Take the settings of the local run into the environment, unless PENSTOCK_TABLE is set already; whether they were
     taken. What else is set stays as it is."""
-    left = left_environment(STATE)
+    left = read_environment(STATE)
     if os.environ.get("PENSTOCK_TABLE") or not left:
         return False
     for name, value in left.items():

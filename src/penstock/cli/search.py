@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import re
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +11,7 @@ from penstock.cli.client import connected
 from penstock.cli.exits import Exit
 from penstock.cli.local_run import address
 from penstock.cli.printing import JSON_HELP, out, print_json
+from penstock.local.highlight import highlighted
 
 
 def search(
@@ -58,7 +57,7 @@ def _print_answer(answer: dict[str, Any]) -> None:
         console.print(title)
         if hit["parts"]:
             console.print(Text(f"words {hit['parts']['words']:.2f} + vectors {hit['parts']['vectors']:.2f}", "dim"))
-        console.print(_marked(hit["snippet"]))
+        console.print(highlighted(hit["snippet"], "bold yellow"))
         if hit["more"]:
             console.print(Text(f"{hit['more']} more in this document: --document {hit['document_id']}", "dim"))
         console.print(Text(hit["url"], "dim"), soft_wrap=True)
@@ -74,11 +73,3 @@ def _print_answer(answer: dict[str, Any]) -> None:
 def _where(hit: dict[str, Any]) -> str:
     page = "" if hit["page"] is None else f", page {hit['page']}"
     return page + "".join(f", {heading}" for heading in [" › ".join(hit["section"])] if heading)
-
-
-def _marked(snippet: str) -> Text:
-    """The snippet's HTML as the terminal shows it."""
-    text = Text()
-    for place, piece in enumerate(re.split(r"</?mark>", snippet)):
-        text.append(html.unescape(piece), "bold yellow" if place % 2 else "")
-    return text

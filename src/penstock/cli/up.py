@@ -16,7 +16,7 @@ from penstock.cli.printing import out
 if TYPE_CHECKING:
     from types import FrameType
 
-    from penstock.local.stack import Place
+    from penstock.local.stack import StackConfig
 
 _CHECKOUT = Path(__file__).parents[3]
 _PAGE = 120
@@ -37,7 +37,7 @@ def up(
     console = _console()
     _end_on_signals()
     try:
-        with local_stack(_place(state)) as stack:
+        with local_stack(_config(state)) as stack:
             if samples:
                 try:
                     show_samples(stack, _CHECKOUT / "samples", console)
@@ -45,7 +45,7 @@ def up(
                     console.print(f"Without the samples: {error}")
             typer.echo(banner(stack))
             for name in stack.watch():
-                console.print(f"The {name} ended, and was started again; see {stack.place.logs / name}.log.")
+                console.print(f"The {name} ended, and was started again; see {stack.config.logs / name}.log.")
     except KeyboardInterrupt:
         console.print("Ended. Nothing is running any more.")
 
@@ -59,7 +59,7 @@ def demo(
     from penstock.local.stack import local_stack  # noqa: PLC0415
 
     _end_on_signals()
-    with local_stack(_place(state, anywhere=True)) as stack:
+    with local_stack(_config(state, anywhere=True)) as stack:
         run_demo(stack, _CHECKOUT / "samples", _console(), new_ids=new_ids)
 
 
@@ -79,13 +79,13 @@ def provision(
         typer.echo(f"{name}='{value}'")
 
 
-def _place(state: Path, *, anywhere: bool = False) -> Place:
+def _config(state: Path, *, anywhere: bool = False) -> StackConfig:
     from penstock.local.port import free_port  # noqa: PLC0415
-    from penstock.local.stack import Place  # noqa: PLC0415 - boto3 and more: not for --help
+    from penstock.local.stack import StackConfig  # noqa: PLC0415 - boto3 and more: not for --help
     from penstock.settings import Settings  # noqa: PLC0415
 
     settings = Settings()
-    return Place(
+    return StackConfig(
         state=state,
         template=_CHECKOUT / "template.yaml",
         emulator_python=_CHECKOUT / ".venv-emulator" / "bin" / "python",
