@@ -34,7 +34,7 @@ _MIN_TOTAL_BYTES = 64 * 1024 * 1024
 _BLOCK_BYTES = 1024 * 1024
 """The number of bytes that are collected before a thread is asked to write them."""
 _STALL_SECONDS = 60
-"""A sender that sends no byte for this long is given up."""
+"""A request is aborted if its sender sends no byte for this long."""
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ async def spooled_form(
             more.
         max_direct_bytes: the maximum size of a whole request, if whatever stands in front of this process accepts no
             more.
-        stall_seconds: the time without a byte after which the sender is given up.
+        stall_seconds: the time without a byte after which the request is aborted.
 
     Raises:
         BadRequest: the body is not a multipart form, is cut short, or has too many parts.

@@ -19,7 +19,7 @@ def await_health(name: str, process: subprocess.Popen[bytes], url: str, log: Pat
     """Wait until the server answers at `url` with a success.
 
     Raises:
-        Misconfigured: the server ended, or does not answer within so many seconds. The message has the end of its log.
+        Misconfigured: the server ended, or does not answer within `seconds`. The message has the end of its log.
     """
     deadline = time.monotonic() + seconds
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy does not reach 127.0.0.1

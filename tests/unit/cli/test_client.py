@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from penstock.cli.client import Api, Refused, connected
-from penstock.cli.exits import Exit, Stop
+from penstock.cli.client import Api, ApiProblem, connected
+from penstock.cli.exits import CommandError, Exit
 from penstock.cli.local_run import Address
 
 LIST = {"documents": [], "next": None}
@@ -46,7 +46,7 @@ def test_a_503_is_asked_again_after_the_time_it_names():
 
 def test_a_503_that_stays_is_given_up_after_six_tries():
     script, waits = Script(busy("1")), []
-    with pytest.raises(Refused, match="busy"):
+    with pytest.raises(ApiProblem, match="busy"):
         list(api(script, waits).documents(limit=5))
     assert len(script.asked) == 6
 
@@ -66,7 +66,7 @@ def test_an_upload_that_is_sent_again_is_whole(tmp_path: Path):
 
 def test_an_api_that_never_answered_is_not_waited_for():
     waits: list[float] = []
-    with pytest.raises(Stop) as stopped:
+    with pytest.raises(CommandError) as stopped:
         list(api(Script(httpx.ConnectError("refused")), waits).documents(limit=5))
     assert stopped.value.code is Exit.UNREACHABLE
     assert waits == []
@@ -83,7 +83,7 @@ def test_an_api_that_answered_before_may_be_starting_again():
 
 @pytest.mark.parametrize("body", [b"<html>hello</html>", b"[]", b""])
 def test_an_answer_that_is_not_penstocks_says_to_check_the_address(body):
-    with pytest.raises(Stop, match="PENSTOCK_URL") as stopped:
+    with pytest.raises(CommandError, match="PENSTOCK_URL") as stopped:
         list(api(Script(httpx.Response(502, content=body)), []).documents(limit=5))
     assert stopped.value.code is Exit.UNREACHABLE
 
@@ -108,6 +108,6 @@ def test_ids_cannot_leave_their_place_in_the_path():
 
 @pytest.mark.parametrize("url", ["localhost:8080", "ftp://x", "http://", ""])
 def test_an_address_that_is_none_is_wrong_usage(url):
-    with pytest.raises(Stop) as stopped, connected(Address(url, "key")):
+    with pytest.raises(CommandError) as stopped, connected(Address(url, "key")):
         pass
     assert stopped.value.code is Exit.USAGE

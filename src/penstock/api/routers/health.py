@@ -61,7 +61,7 @@ async def readyz(request: Request) -> Response | Ready:
 
 
 async def check_all(services: Callable[[], Services], seconds: float) -> dict[str, Dependency]:
-    """Check all dependencies at the same time. One that has not answered after so many seconds is no longer awaited."""
+    """Check all dependencies at the same time. One that has not answered after `seconds` counts as failed."""
     states: dict[str, Dependency] = {}
     async with anyio.create_task_group() as checks:
         for name, check in _CHECKS.items():
