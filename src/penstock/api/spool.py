@@ -62,9 +62,8 @@ class SpooledForm:
 
     def close(self) -> None:
         for file in self.files:
-            with suppress(
-                OSError
-            ):  # a write that failed on a full disk fails again here; the file is closed all the same
+            # After a failed write on a full disk, closing fails too; the file is closed and gone all the same.
+            with suppress(OSError):
                 file.content.close()
 
 

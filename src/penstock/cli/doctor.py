@@ -36,7 +36,7 @@ def doctor(
     """Check that documents, objects and chunks agree, and repair them with --fix.
 
     It finds documents without objects, objects without documents, chunks that no reader sees, counts that differ from
-    the receipt, and work that nobody does. For each finding it prints what it would do; with --fix it does that. It
+    the receipt, and work that has stalled. For each finding it prints what it would do; with --fix it does that. It
     uses your own AWS credentials.
 
     The exit code is 1 if something is wrong and was not repaired. Other commands may run at the same time.

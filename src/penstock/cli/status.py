@@ -79,7 +79,7 @@ def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:
         ("searchable", searchable),
         ("source", document["source"]),
         ("lane", document["lane"]),
-        *([("came in", document["container"])] if document["container"] else []),
+        *([("in archive", document["container"])] if document["container"] else []),
         ("accepted", document["accepted_at"]),
         *((f"meta {name}", value) for name, value in document["metadata"].items()),
         *((name.replace("_", " "), _text(value)) for name, value in _filled(receipt)),

@@ -163,7 +163,8 @@ def _check_same_index(state: Path, chosen: str) -> None:
     if before != chosen:
         raise Misconfigured(
             why=f"The documents of {state} are in its {before} index, and PENSTOCK_INDEX={chosen} would find none of "
-            f"them. Start it with PENSTOCK_INDEX={before}, choose another --state, or delete it: make clean-state"
+            f"them. Start the stack with PENSTOCK_INDEX={before}, choose another --state, or delete this one: make "
+            "clean-state"
         )
 
 

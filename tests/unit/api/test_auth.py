@@ -1,4 +1,4 @@
-"""Keys: whose a call is, and for how long."""
+"""API keys: the tenant that a request acts for, and how long a revoked key is accepted."""
 
 from __future__ import annotations
 
@@ -48,9 +48,12 @@ def test_every_call_but_the_health_ones_needs_a_key_of_ours(door, method, path, 
 
 
 def test_the_table_above_names_every_route_that_asks_for_a_key(door):
-    told = door.app.openapi()["paths"]
+    document = door.app.openapi()["paths"]
     asking = {
-        (method.upper(), path) for path, calls in told.items() for method, call in calls.items() if "security" in call
+        (method.upper(), path)
+        for path, calls in document.items()
+        for method, call in calls.items()
+        if "security" in call
     }
     named = {
         (method, path.split("?")[0].replace("/documents/x", "/documents/{document}").replace("ingest-1-x", "{task}"))

@@ -1,4 +1,4 @@
-"""Health over HTTP."""
+"""The health checks over HTTP, and the documentation page."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_ping_that_nobody_answers_is_504_after_a_bounded_wait(door):
 
 
 def test_the_documentation_page_needs_no_other_host(door):
-    """It works where the network ends at the VPC."""
+    """The page works without access to the internet, as in a VPC."""
     client = door.client()
     page = client.get("/docs").text
     linked = re.findall(r'(?:src|href)="([^"]+)"', page)

@@ -1,4 +1,4 @@
-"""Uploads go to disk as they come, and end where a limit is reached."""
+"""Uploads are written to disk as they arrive, and are refused as soon as they exceed a limit."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 
 
 class Body:
-    """A body that counts how many of its blocks were asked for."""
+    """A body that counts how many of its blocks were read."""
 
     def __init__(self, blocks: int, block: bytes = b"x" * 65_536) -> None:
         self.blocks, self.block = blocks, block
-        self.taken = 0
+        self.blocks_read = 0
 
     def __iter__(self) -> Iterator[bytes]:
         yield HEAD
         for _ in range(self.blocks):
-            self.taken += 1
+            self.blocks_read += 1
             yield self.block
         yield TAIL
 
@@ -58,14 +58,14 @@ def test_an_upload_above_the_limit_is_refused_before_the_rest_of_it_is_read():
     body = Body(10_000)
     with pytest.raises(TooLarge):
         asyncio.run(spool(body.receive(), max_file_bytes=2 * MIB))
-    assert body.taken <= 3 * MIB / 65_536 + 1
+    assert body.blocks_read <= 3 * MIB / 65_536 + 1
 
 
 def test_a_declared_length_above_the_limit_is_refused_before_anything_is_read():
     body = Body(10_000)
     with pytest.raises(RequestTooLarge):
         asyncio.run(spool(body.receive(), max_file_bytes=100 * MIB, headers={"Content-Length": str(200 * MIB)}))
-    assert body.taken == 0
+    assert body.blocks_read == 0
 
 
 def test_the_files_of_one_request_have_a_limit_together():
@@ -111,7 +111,7 @@ def test_an_upload_in_many_small_pieces_is_the_same_upload():
 
 @pytest.mark.parametrize("blocks", [1, 3, 40])
 def test_an_upload_that_finds_the_disk_full_is_to_come_again(blocks):
-    """However small: a file that fits into a buffer is written only when it has come to its end."""
+    """This holds for small files too: a file that fits into a buffer is written only when it is complete."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
     try:
@@ -132,7 +132,7 @@ def test_without_a_key_no_byte_of_an_upload_is_read():
     door = Door()
     body = Body(10)
 
-    async def asked() -> int:
+    async def status() -> int:
         sent: list[dict] = []
 
         async def send(message: dict) -> None:
@@ -151,5 +151,5 @@ def test_without_a_key_no_byte_of_an_upload_is_read():
         await door.app(scope, body.receive().__anext__, send)
         return sent[0]["status"]
 
-    assert asyncio.run(asked()) == 401
-    assert body.taken == 0
+    assert asyncio.run(status()) == 401
+    assert body.blocks_read == 0

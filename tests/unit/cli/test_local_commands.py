@@ -22,7 +22,7 @@ from tests.support.environment import environment_as_it_was
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of its own; what a command takes into the environment there is gone afterwards."""
+    """A folder of its own. The environment that a command loads there is restored afterwards."""
     monkeypatch.chdir(tmp_path)
     with environment_as_it_was():
         for name in [name for name in os.environ if name.startswith(("PENSTOCK_", "AWS_"))]:
