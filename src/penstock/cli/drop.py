@@ -41,7 +41,7 @@ def drop(
         )
     if len(source) > MAX_SOURCE_CHARS or not re.fullmatch(SOURCE_PATTERN, source):
         raise CommandError(
-            f"{source!r} is not a valid source: use up to {MAX_SOURCE_CHARS} letters, digits, spaces, '.', '_' and '-'.",
+            f"{source!r} is not a source: use up to {MAX_SOURCE_CHARS} letters, digits, spaces, '.', '_' and '-'.",
             Exit.USAGE,
         )
     s3 = aws_clients().s3
