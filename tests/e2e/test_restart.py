@@ -65,7 +65,7 @@ def test_another_index_than_the_one_that_has_the_documents_is_refused(tmp_path: 
     (tmp_path / "env").write_text("PENSTOCK_INDEX=sqlite\n")
     refused = running_stack(tmp_path, PENSTOCK_INDEX="opensearch")
     with (
-        pytest.raises(AssertionError, match=r"are in its index sqlite.*would find none.*PENSTOCK_INDEX=sqlite"),
+        pytest.raises(AssertionError, match=r"are in its sqlite index.*would find none.*PENSTOCK_INDEX=sqlite"),
         refused,
     ):
         pytest.fail("it started")

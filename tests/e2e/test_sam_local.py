@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from penstock.local.template import written
+from penstock.local.template import load_template
 from tests.e2e.podman import Podman, needs
 from tests.e2e.stack import ROOT
 from tools.lambda_lab.invoke import packaged, place_of, world
@@ -83,7 +83,7 @@ def test_a_sample_event_is_answered_in_sams_container(
 
 def built(made: Package, folder: Path, told: Mapping[str, str]) -> Path:
     """What `sam build` would leave, but for this machine and for the Python of the image."""
-    template = written(PLACE.template)
+    template = load_template(PLACE.template)
     function = template["Globals"]["Function"]
     function["CodeUri"] = str(unpacked(made.archives[CODE], PLACE.unpacked))
     function["Architectures"] = [_ARCHITECTURES.get(platform.machine(), platform.machine())]

@@ -135,7 +135,7 @@ def test_a_template_that_the_local_stack_cannot_follow_is_refused_by_name(tmp_pa
     versions = "      VersioningConfiguration:"
     spoiled = {
         "ObjectLockEnabled": text.replace(versions, f"      ObjectLockEnabled: true\n{versions}"),
-        "needs itself": text.replace("    DependsOn: ArrivalsPolicy", "    DependsOn: BucketPolicy"),
+        "depends on itself": text.replace("    DependsOn: ArrivalsPolicy", "    DependsOn: BucketPolicy"),
         "Gone": text.replace("!GetAtt ArrivalsDead.Arn", "!GetAtt Gone.Arn"),
         "Fn::Select": text.replace('!Sub "${AWS::StackName}-documents"', "!Select [0, [documents]]"),
     }

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from penstock.local.template import resolve, written
+from penstock.local.template import load_template, resolve
 from tests.support.paths import TEMPLATE
 
-WRITTEN = written(TEMPLATE)
+WRITTEN = load_template(TEMPLATE)
 PSEUDO = {
     "AWS::StackName": "stack",
     "AWS::AccountId": "111122223333",

@@ -22,7 +22,7 @@ from penstock.domain.errors import Misconfigured
 from penstock.domain.ids import TenantId
 from penstock.local.emulator import emulator
 from penstock.local.port import free_port
-from penstock.local.template import written
+from penstock.local.template import load_template
 from penstock.settings import Settings
 from penstock.wiring import services
 from tools.lambda_lab.package import CODE, Package, package
@@ -163,7 +163,7 @@ def _with_archives(template: Path, made: Package, s3: Any) -> dict[str, Any]:
         key = f"{archive.digest}.zip"
         s3.upload_file(str(archive.path), _ARTIFACTS, key)
         places[uri] = f"s3://{_ARTIFACTS}/{key}"
-    packaged = written(template)
+    packaged = load_template(template)
     packaged["Globals"]["Function"]["CodeUri"] = places[CODE]
     for resource in packaged["Resources"].values():
         if "ContentUri" in resource["Properties"]:

@@ -1,4 +1,4 @@
-"""Access: each request gets an id, one line in the log, and an answer even where something broke."""
+"""Access log: each request gets an id, one line in the log, and an answer even if a bug stopped it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import uuid
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from penstock.api.problems import answer, internal_error
+from penstock.api.problems import internal_error, problem_response
 from penstock.domain.errors import PenstockError
 
 log = logging.getLogger("penstock.api")
 
-_CLIENT_LEFT = 499  # what nginx logs where the client went away before its answer
+_CLIENT_LEFT = 499  # the status that nginx logs when the client closed the connection before the answer
 
 
 class AccessLog:
-    """ASGI middleware. Query strings are not logged: people search for things that are nobody's business."""
+    """ASGI middleware. Query strings are not logged: what people search for is private."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -27,11 +27,11 @@ class AccessLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, request_id, status = time.perf_counter(), str(uuid.uuid4()), 0
+        started, request_id, status = time.perf_counter(), str(uuid.uuid4()), 0
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
 
-        async def send_named(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -39,18 +39,18 @@ class AccessLog:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_named)
+            await self._app(scope, receive, send_with_id)
         except ClientDisconnect:
             status = _CLIENT_LEFT
         except Exception:
             log.exception("bug request=%s", request_id)
             if status:
-                raise  # half an answer is out: closing the connection is all that is left
-            await answer(internal_error(), request_id)(scope, receive, send_named)
+                raise  # the answer was partly sent, so that only closing the connection remains
+            await problem_response(internal_error(), request_id)(scope, receive, send_with_id)
         finally:
-            self._line(scope, status, time.perf_counter() - began)
+            self._log(scope, status, time.perf_counter() - started)
 
-    def _line(self, scope: Scope, status: int, seconds: float) -> None:
+    def _log(self, scope: Scope, status: int, seconds: float) -> None:
         state = scope["state"]
         error = state.get("error")
         code = f" code={error.code}" if isinstance(error, PenstockError) else ""

@@ -1,46 +1,51 @@
-"""App: the FastAPI application, put together. Nothing connects before the first request (I9)."""
+"""The FastAPI application, put together. Nothing connects before the first request (I9)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
-from penstock.api import add_documents as adding
-from penstock.api import documents, health, search, tasks, uploads
+from penstock.api import routers
 from penstock.api.access_log import AccessLog
-from penstock.api.admission import Room
-from penstock.api.auth import KeyRing
-from penstock.api.dependencies import Connected
-from penstock.api.problems import Problem, answer_errors
-from penstock.api.public_url import PublicAddress
+from penstock.api.admission import AdmissionControl
+from penstock.api.auth import KeyCache
+from penstock.api.dependencies import LazyServices
+from penstock.api.problems import Problem, install_error_handlers
+from penstock.api.public_url import PublicUrlMiddleware
 from penstock.services import Services
 from penstock.settings import Settings
 
 VERSION = "1"
-MOST_OPEN = 200
-"""Requests at once, in one process."""
+MAX_OPEN_REQUESTS = 200
+"""The maximum number of requests that one process handles at the same time."""
 
 _DESCRIPTION = """
 Documents in, findable and cited by page.
 
-Send `Authorization: Bearer KEY`; a key belongs to one tenant, and another tenant's document is a 404.
-Every error is `application/problem+json` with a stable `code`; on a 503, come again after `Retry-After` seconds.
-Every answer carries `X-Request-Id`, which the log has too.
+Send `Authorization: Bearer KEY` with every request. A key belongs to one tenant; a document of another tenant is a 404.
+Every error is `application/problem+json` with a stable `code`. After a 503, wait `Retry-After` seconds and try again.
+Every answer carries an `X-Request-Id`, under which the server's log has the request.
+
+A *generation* is one version of the bytes of a document. A *chunk* is a piece of its text that is indexed and found as
+one. A *receipt* counts what went into a document and what came out. A *tenant* is a customer whose documents nobody
+else can see.
 """
 _TAGS = [
-    {"name": "documents", "description": "Add, list, look at, fetch and delete documents."},
-    {"name": "tasks", "description": "How what was asked for stands."},
+    {"name": "documents", "description": "Add, list, inspect, download and delete documents."},
+    {"name": "tasks", "description": "Follow the work on a document that a request started."},
     {"name": "search", "description": "Find text, with the page to cite."},
-    {"name": "health", "description": "Whether it lives, is ready, and has workers."},
+    {"name": "health", "description": "Check that the API runs, that its dependencies answer, and that workers do."},
 ]
 
 
 def create_app(services_factory: Callable[[], Services], settings: Settings) -> FastAPI:
-    """The API over these services, which are made at the first call that needs them."""
+    """The API over the services that the factory makes. The factory is called by the first request that needs them."""
     app = FastAPIOffline(
         title="Penstock",
         version=VERSION,
@@ -50,34 +55,34 @@ def create_app(services_factory: Callable[[], Services], settings: Settings) -> 
         static_url="/docs/assets",
         redirect_slashes=False,
     )
-    app.state.services = Connected(services_factory)
+    app.state.services = LazyServices(services_factory)
     app.state.settings = settings
-    app.state.keys = KeyRing()
+    app.state.keys = KeyCache()
     if settings.public_url:
-        app.add_middleware(PublicAddress, url=settings.public_url)
-    app.add_middleware(Room, most=MOST_OPEN)
+        app.add_middleware(PublicUrlMiddleware, url=settings.public_url)
+    app.add_middleware(AdmissionControl, max_open=MAX_OPEN_REQUESTS)
     app.add_middleware(AccessLog)  # the outermost: it sees every answer
-    answer_errors(app)
-    app.include_router(health.alive)
-    for part in (adding, uploads, documents, tasks, search, health):
-        app.include_router(part.router, prefix="/v1")
-    app.openapi = lambda: app.openapi_schema or _described(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    install_error_handlers(app)
+    for module in iter_modules(routers.__path__):
+        app.include_router(import_module(f"{routers.__name__}.{module.name}").router)
+    app.openapi = lambda: app.openapi_schema or _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
 
-def _described(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's description, with the schema of problems, which no route returns as its model, and without its own
-    form of a 422, which is never sent here."""
-    told = get_openapi(
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's OpenAPI document with two changes. The schema of problems is added, because no route declares it as its
+    response model; FastAPI's own form of a 422 is removed, because this API never sends it."""
+    document = get_openapi(
         title=app.title, version=app.version, description=app.description, tags=app.openapi_tags, routes=app.routes
     )
-    for path in told["paths"].values():
+    for path in document["paths"].values():
         for operation in path.values():
             if "application/json" in operation["responses"].get("422", {}).get("content", {}):
                 del operation["responses"]["422"]
+    schemas = document["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
-        told["components"]["schemas"].pop(name, None)
+        schemas.pop(name, None)
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    told["components"]["schemas"] |= {**problem.pop("$defs"), "Problem": problem}
-    app.openapi_schema = told
-    return told
+    schemas |= {**problem.pop("$defs"), "Problem": problem}
+    app.openapi_schema = document
+    return document

@@ -1,4 +1,4 @@
-"""Auth: whose key a request carries."""
+"""Authentication: the tenant whose key a request carries."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from penstock.api.dependencies import Given
+from penstock.api.dependencies import ServicesDep
 from penstock.documents.api_keys import tenant_of_key
 from penstock.domain.errors import Unauthorized
 from penstock.domain.ids import TenantId
 from penstock.services import Services
 
-REMEMBERED = timedelta(seconds=10)
-"""How long a key that was revoked may still be let in."""
-_MOST = 1_000
+KEY_CACHE_TTL = timedelta(seconds=10)
+"""How long a key may still be accepted after it was revoked."""
+_MAX_KEYS = 1_000
 
 bearer = HTTPBearer(
-    auto_error=False, scheme_name="key", description="A key of one tenant, made by `penstock keys create`."
+    auto_error=False, scheme_name="key", description="The key of one tenant. `penstock keys create` makes one."
 )
 
 
-class KeyRing:
-    """Keys that were found valid a moment ago, by their hash, so that not every call reads the table."""
+class KeyCache:
+    """A cache of keys that were found valid a moment ago, by their hash, so that not every request reads the table."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -35,7 +35,7 @@ class KeyRing:
     def tenant(self, services: Services, key: str) -> TenantId:
         """
         Raises:
-            Unauthorized: the key is unknown, or was revoked more than `REMEMBERED` ago.
+            Unauthorized: the key is unknown, or was revoked longer than `KEY_CACHE_TTL` ago.
         """
         digest, now = hashlib.sha256(key.encode()).digest(), services.clock()
         with self._lock:
@@ -46,26 +46,28 @@ class KeyRing:
         if tenant is None:
             raise Unauthorized
         with self._lock:
-            if len(self._known) >= _MOST:
+            if len(self._known) >= _MAX_KEYS:
                 self._known.clear()
-            self._known[digest] = tenant, now + REMEMBERED
+            self._known[digest] = tenant, now + KEY_CACHE_TTL
         return tenant
 
 
 def caller(
-    request: Request, services: Given, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+    request: Request,
+    services: ServicesDep,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> TenantId:
     """
     Raises:
-        Unauthorized: no key, or none of ours.
+        Unauthorized: the request carries no key, or one that is not valid.
     """
     if credentials is None:
         raise Unauthorized
-    ring: KeyRing = request.app.state.keys
-    tenant = ring.tenant(services, credentials.credentials)
+    cache: KeyCache = request.app.state.keys
+    tenant = cache.tenant(services, credentials.credentials)
     request.state.tenant = tenant
     return tenant
 
 
-Caller = Annotated[TenantId, Depends(caller)]
+CallerTenant = Annotated[TenantId, Depends(caller)]
 """The tenant that the request acts for."""

@@ -1,4 +1,4 @@
-"""Given: what every route is handed: the services, connected at the first call that needs them, and the settings."""
+"""Dependencies of every route: the services, which connect at the first request that needs them, and the settings."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from penstock.services import Services
 from penstock.settings import Settings
 
 
-class Connected:
-    """The services, made once. Where that fails, the next call tries again: what is wrong may be mended meanwhile."""
+class LazyServices:
+    """The services, made once, at the first call. If that fails, the next call tries again: the cause may be repaired
+    by then."""
 
     def __init__(self, connect: Callable[[], Services]) -> None:
         self._connect = connect
@@ -28,8 +29,8 @@ class Connected:
 
 
 def services(request: Request) -> Services:
-    connected: Connected = request.app.state.services
-    return connected()
+    lazy: LazyServices = request.app.state.services
+    return lazy()
 
 
 def settings(request: Request) -> Settings:
@@ -37,5 +38,5 @@ def settings(request: Request) -> Settings:
     return configured
 
 
-Given = Annotated[Services, Depends(services)]
-Configured = Annotated[Settings, Depends(settings)]
+ServicesDep = Annotated[Services, Depends(services)]
+SettingsDep = Annotated[Settings, Depends(settings)]

@@ -1,4 +1,4 @@
-"""About: what a caller may say of a file beside its bytes, and how it is checked."""
+"""Fields that a caller may send along with a file, and how they are checked."""
 
 from __future__ import annotations
 
@@ -8,32 +8,41 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from penstock.domain.errors import BadRequest
 from penstock.domain.ids import document_id
+from penstock.domain.task import Lane
 
-_METADATA_BYTES = 1_500  # the record holds it, and stays under 4 KB
+MAX_SOURCE_CHARS = 64
+SOURCE_PATTERN = r"^\w[\w .-]*$"
+_METADATA_BYTES = 1_500  # the metadata is stored in the document's record, which has to stay under 4 KB
 
 
-def _well_formed(text: str) -> str:
+def _checked_id(text: str) -> str:
     try:
         return document_id(text)
     except BadRequest as error:
         raise ValueError(str(error)) from None
 
 
-def _small(metadata: dict[str, str]) -> dict[str, str]:
+def _check_size(metadata: dict[str, str]) -> dict[str, str]:
     if sum(len(key.encode()) + len(value.encode()) for key, value in metadata.items()) > _METADATA_BYTES:
         raise ValueError(f"should have at most {_METADATA_BYTES} bytes in all")
     return metadata
 
 
-WellFormed = Annotated[str, AfterValidator(_well_formed)]
-"""A document id."""
+DocumentIdText = Annotated[str, AfterValidator(_checked_id)]
+"""A well-formed document id."""
 
 Source = Annotated[
     str,
-    # The pattern does not say how long: a counted repetition of so many letters takes 20 ms to compile.
+    # The pattern leaves out the length: a counted repetition of that many characters takes 20 ms to compile.
     Field(
-        description="Where it comes from; search and lists can filter by it.", pattern=r"^\w[\w .-]*$", max_length=64
+        description="Where the document comes from. Search and lists can filter by it.",
+        pattern=SOURCE_PATTERN,
+        max_length=MAX_SOURCE_CHARS,
     ),
+]
+
+LaneField = Annotated[
+    Lane, Field(description="The priority. Each lane has its own capacity, so a full lane does not delay the others.")
 ]
 
 Metadata = Annotated[
@@ -42,5 +51,5 @@ Metadata = Annotated[
         Annotated[str, StringConstraints(max_length=256)],
     ],
     Field(max_length=20),
-    AfterValidator(_small),
+    AfterValidator(_check_size),
 ]

@@ -1,4 +1,4 @@
-"""Main: the API under uvicorn."""
+"""The API, served by uvicorn."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from penstock.services import Services
 from penstock.settings import Settings
 
 _BACKLOG = 512
-_IDLE_SECONDS = 30
-_STOP_SECONDS = 10
+_KEEP_ALIVE_SECONDS = 30
+_SHUTDOWN_SECONDS = 10
 
 
 def run_api(settings: Settings, services_factory: Callable[[], Services], host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM; open requests then have ten seconds to end."""
+    """Serve until SIGINT or SIGTERM. Open requests then have ten seconds to finish."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     server = uvicorn.Server(
         uvicorn.Config(
@@ -27,8 +27,8 @@ def run_api(settings: Settings, services_factory: Callable[[], Services], host: 
             log_config=None,
             access_log=False,
             backlog=_BACKLOG,
-            timeout_keep_alive=_IDLE_SECONDS,
-            timeout_graceful_shutdown=_STOP_SECONDS,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         )
     )
     server.run()

@@ -1,4 +1,4 @@
-"""Told: what the OpenAPI document says of an operation's answers, with examples, its problems among them."""
+"""The responses of an operation as the OpenAPI document describes them, with examples, its problems included."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ from penstock.domain.errors import PenstockError, Transient, Unauthorized
 
 Responses = dict[int | str, dict[str, Any]]
 
+EXAMPLE_TIME = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 _INSTANCE = "urn:uuid:5f0c2c4e-0b7c-4a2a-9a5b-0b8f4f6f8a11"
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
 
-def answers(status: HTTPStatus, description: str, example: BaseModel, *errors: PenstockError) -> Responses:
-    """One good answer, and the problems that the operation may answer instead, beside those of every call."""
-    good = {
-        "description": description,
-        "content": {"application/json": {"example": example.model_dump(mode="json", exclude_none=False)}},
+def responses(status: HTTPStatus, description: str, example: BaseModel, *errors: PenstockError) -> Responses:
+    """The response of a success, and the problems with which an operation that needs a key may answer instead."""
+    return {
+        **success(status, description, example),
+        **problem_responses(*errors, Unauthorized(), Transient(why="the table does not answer")),
     }
-    return {status.value: good, **problems(*errors, Unauthorized(), Transient(why="the table does not answer"))}
 
 
-def problems(*errors: PenstockError) -> Responses:
-    """The problem responses of these errors, those of one status together. Each call may also fail by our own fault."""
-    told: dict[int, dict[str, Problem]] = {}
+def success(status: HTTPStatus, description: str, example: BaseModel) -> Responses:
+    content = {"application/json": {"example": example.model_dump(mode="json", exclude_none=False)}}
+    return {status.value: {"description": description, "content": content}}
+
+
+def problem_responses(*errors: PenstockError) -> Responses:
+    """The problem responses of these errors, grouped by status. A 500 is always among them: any call can meet a bug."""
+    by_status: dict[int, dict[str, Problem]] = {}
     for problem in (*map(problem_of, errors), internal_error()):
-        told.setdefault(problem.status, {})[problem.code] = problem
-    return {status: _response(status, by_code) for status, by_code in told.items()}
+        by_status.setdefault(problem.status, {})[problem.code] = problem
+    return {status: _response(status, by_code) for status, by_code in by_status.items()}
 
 
-def invalid(field: str, message: str, code: str) -> Responses:
-    """The answer to parameters that are not as the schema says."""
+def validation_error(field: str, message: str, code: str) -> Responses:
+    """The response to a request whose fields do not match the schema."""
     problem = invalid_request([{"loc": field.split("."), "msg": message, "type": code}])
     return {problem.status: _response(problem.status, {problem.code: problem})}
 
 
-def together(*several: Responses) -> Responses:
-    """All of them, the examples of one status side by side."""
+def merge_responses(*several: Responses) -> Responses:
+    """All of these responses; the examples of the same status stand side by side."""
     merged: Responses = {}
-    for responses in several:
-        for status, response in responses.items():
+    for each in several:
+        for status, response in each.items():
             known = merged.setdefault(status, response)
             if known is not response:
                 examples = known["content"][MEDIA_TYPE]["examples"]
                 merged[status] = _with_examples(known, examples | response["content"][MEDIA_TYPE]["examples"])
     return merged
-
-
-def moment() -> datetime:
-    """The time in the examples."""
-    return datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 
 
 def _response(status: int, by_code: Mapping[str, Problem]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Problems: every error leaves the API as application/problem+json (RFC 9457), and one table gives its status."""
+"""Problems: the API answers every error as application/problem+json (RFC 9457). One table gives the status of each."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ from penstock.domain.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER = 5.0  # seconds, where the service that did not answer said nothing
+RETRY_AFTER = 5.0
+"""The `Retry-After` of a 503, in seconds, if the service that did not answer named no time."""
 
 STATUS: Mapping[type[PenstockError], HTTPStatus] = MappingProxyType(
     {
@@ -51,33 +52,33 @@ STATUS: Mapping[type[PenstockError], HTTPStatus] = MappingProxyType(
         Permanent: HTTPStatus.UNPROCESSABLE_ENTITY,
         NoWorkerAnswered: HTTPStatus.GATEWAY_TIMEOUT,
         Transient: HTTPStatus.SERVICE_UNAVAILABLE,
-        # The caller did nothing wrong, and an operator can mend it.
+        # The caller did nothing wrong, and an operator can repair it.
         EmbedderChanged: HTTPStatus.SERVICE_UNAVAILABLE,
         Misconfigured: HTTPStatus.SERVICE_UNAVAILABLE,
         PenstockError: HTTPStatus.INTERNAL_SERVER_ERROR,
     }
 )
-"""By class; a subclass has the status of the nearest class above it."""
+"""The HTTP status of each class of errors. A subclass has the status of the nearest class above it."""
 
 
 class FieldError(BaseModel):
-    """What is wrong with one part of a request."""
+    """What is wrong with one field of a request."""
 
-    field: str = Field(description="Where it stands: query.k, form.lane, files[2] …", examples=["query.k"])
-    message: str = Field(examples=["Input should be less than or equal to 50"])
-    code: str = Field(description="What kind of mistake it is.", examples=["less_than_equal"])
+    field: str = Field(description="The field: `query.k`, `form.lane`, `files[2]` and so on.", examples=["query.k"])
+    message: str = Field(description="The mistake in words.", examples=["Input should be less than or equal to 50"])
+    code: str = Field(description="The kind of the mistake, for programs.", examples=["less_than_equal"])
 
 
 class Dependency(BaseModel):
-    """Whether one thing that the API needs answers."""
+    """The state of one service that the API depends on."""
 
-    ok: bool
-    code: str | None = None
-    problem: str | None = Field(default=None, description="What is wrong, where something is.")
+    ok: bool = Field(description="Whether the service answers.")
+    code: str | None = Field(default=None, description="The stable name of the error, if there is one.")
+    problem: str | None = Field(default=None, description="The error in words, if there is one.")
 
 
 class Problem(BaseModel):
-    """An error, by RFC 9457. `code` is stable and for programs; `title` and `detail` are for people."""
+    """An error in the form of RFC 9457. `code` is stable and for programs; `title` and `detail` are for people."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["type", "title", "status", "detail", "code"]})
 
@@ -87,10 +88,14 @@ class Problem(BaseModel):
     detail: str
     code: str = Field(examples=["not_found"])
     instance: str | None = Field(
-        default=None, description="This one occurrence. The log has it, and `X-Request-Id` is its second half."
+        default=None,
+        description="The id of this occurrence, under which the server's log has it: `urn:uuid:` and the "
+        "`X-Request-Id` of the answer.",
     )
-    errors: list[FieldError] | None = Field(default=None, description="Each part of the request that is wrong.")
-    dependencies: dict[str, Dependency] | None = Field(default=None, description="Of /readyz alone.")
+    errors: list[FieldError] | None = Field(default=None, description="What is wrong with each field of the request.")
+    dependencies: dict[str, Dependency] | None = Field(
+        default=None, description="The state of each dependency, by name. Only GET /readyz has it."
+    )
 
 
 def status_of(kind: type[PenstockError]) -> HTTPStatus:
@@ -98,7 +103,7 @@ def status_of(kind: type[PenstockError]) -> HTTPStatus:
 
 
 def problem_of(error: PenstockError) -> Problem:
-    """A bug's message is not for callers: it says what is inside."""
+    """The problem that reports this error. The message of a bug is left out: it would show callers the internals."""
     status = status_of(type(error))
     if status is HTTPStatus.INTERNAL_SERVER_ERROR:
         return internal_error()
@@ -109,11 +114,14 @@ def internal_error() -> Problem:
     return _problem(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         PenstockError.code,
-        "Something went wrong here, not in the request. The log has it under this instance's id.",
+        "The server failed because of a bug; the request is not at fault. The server's log has it under the id in "
+        "`instance`.",
     )
 
 
-def answer(problem: Problem, request_id: str | None = None, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def problem_response(
+    problem: Problem, request_id: str | None = None, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
     """The response that carries this problem."""
     if request_id is not None:
         problem = problem.model_copy(update={"instance": f"urn:uuid:{request_id}"})
@@ -123,61 +131,61 @@ def answer(problem: Problem, request_id: str | None = None, headers: Mapping[str
 
 
 def headers_of(error: PenstockError) -> dict[str, str]:
-    """What a status promises beside the body: when to come again, or how to say who one is."""
+    """The headers that belong to the status of this error: when to retry, or how to authenticate."""
     status = status_of(type(error))
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        told = error.retry_after if isinstance(error, Transient) else None
-        return {"Retry-After": str(math.ceil(told if told is not None else RETRY_AFTER))}
+        seconds = error.retry_after if isinstance(error, Transient) else None
+        return {"Retry-After": str(math.ceil(RETRY_AFTER if seconds is None else seconds))}
     return {"WWW-Authenticate": 'Bearer realm="penstock"'} if status is HTTPStatus.UNAUTHORIZED else {}
 
 
-def answer_errors(app: FastAPI) -> None:
-    """Have every error of the app answered as a problem, those of the framework too."""
+def install_error_handlers(app: FastAPI) -> None:
+    """Make the app answer every error as a problem, the framework's own errors included."""
 
     @app.exception_handler(PenstockError)
-    async def of_penstock(request: Request, error: PenstockError) -> JSONResponse:
+    async def on_penstock_error(request: Request, error: PenstockError) -> JSONResponse:
         request.state.error = error
-        return answer(problem_of(error), request.state.request_id, headers_of(error))
+        return problem_response(problem_of(error), request.state.request_id, headers_of(error))
 
     @app.exception_handler(RequestValidationError)
-    async def of_validation(request: Request, error: RequestValidationError) -> JSONResponse:
-        return answer(invalid_request(error.errors()), request.state.request_id)
+    async def on_validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
+        return problem_response(invalid_request(error.errors()), request.state.request_id)
 
     @app.exception_handler(HTTPException)
-    async def of_framework(request: Request, error: HTTPException) -> JSONResponse:
+    async def on_framework_error(request: Request, error: HTTPException) -> JSONResponse:
         status = HTTPStatus(error.status_code)
         detail = {
-            HTTPStatus.NOT_FOUND: f"There is nothing at {request.url.path}. /openapi.json lists all that is here.",
-            HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible at {request.url.path}.",
+            HTTPStatus.NOT_FOUND: f"There is no resource at {request.url.path}. /openapi.json lists the routes.",
+            HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} does not support {request.method}.",
         }.get(status, error.detail)
         headers = dict(error.headers or {})
         if status is HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = ", ".join(sorted(_methods_at(request)))
         code = status.phrase.lower().replace(" ", "_").replace("-", "_")
-        return answer(_problem(status, code, detail), request.state.request_id, headers)
+        return problem_response(_problem(status, code, detail), request.state.request_id, headers)
 
 
 def _methods_at(request: Request) -> set[str]:
-    """All that the path of this request takes; Starlette names those of one route only."""
+    """All methods that the path of this request supports. Starlette names those of one route only."""
 
-    def taken(method: str) -> bool:
+    def supported(method: str) -> bool:
         scope = {**request.scope, "method": method}
         return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
 
-    return {method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE") if taken(method)}
+    return {method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE") if supported(method)}
 
 
 def invalid_request(errors: Sequence[Mapping[str, object]]) -> Problem:
-    """From what pydantic says of each field; the values themselves are not repeated."""
+    """The problem made of pydantic's errors. It names the fields but does not repeat their values."""
     fields = [
-        FieldError(field=_place(each["loc"]), message=str(each["msg"]), code=str(each["type"])) for each in errors
+        FieldError(field=_dotted(each["loc"]), message=str(each["msg"]), code=str(each["type"])) for each in errors
     ]
     detail = "; ".join(f"{each.field}: {each.message}" for each in fields)
     problem = _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", detail)
     return problem.model_copy(update={"errors": fields})
 
 
-def _place(location: object) -> str:
+def _dotted(location: object) -> str:
     return ".".join(str(part) for part in location) if isinstance(location, tuple | list) else str(location)
 
 

@@ -1,4 +1,4 @@
-"""Address: where clients reach the API, which the links in its answers begin with."""
+"""The public URL: the address at which clients reach the API. The links in its answers begin with it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-class PublicAddress:
-    """ASGI middleware. Takes each request for one that was sent to the public URL, whatever a proxy made of it."""
+class PublicUrlMiddleware:
+    """ASGI middleware. It treats each request as sent to the public URL, whatever a proxy changed in it."""
 
     def __init__(self, app: ASGIApp, url: str) -> None:
         parts = urlsplit(url)

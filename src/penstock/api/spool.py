@@ -1,6 +1,7 @@
-"""Spool: a multipart body goes to disk as it comes, hashed on the way; neither memory nor disk grows beyond a limit.
+"""Spooling: a multipart body is written to disk and hashed as it arrives. Both memory and disk use have a limit.
 
-Starlette's own form parser writes whole bodies to disk before a route is asked, so a limit would come too late.
+Starlette's own form parser writes the whole body to disk before it calls the route, so a limit there would act too
+late.
 """
 
 from __future__ import annotations
@@ -24,22 +25,25 @@ from penstock.domain.errors import BadRequest, RequestTooLarge, SendByUpload, To
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-MOST_FILES = 100
-"""In one request."""
-_MOST_FIELDS = 20
-_FIELD_BYTES = 65_536
-_ROOM_FOR_MANY = 64 * 1024 * 1024  # small files may come together, even where the limit for each is smaller than this
-_BLOCK = 1024 * 1024  # what is gathered before a thread is asked to write it
-_STALLED = 60  # seconds without a byte
+MAX_FILES = 100
+"""The maximum number of files in one request."""
+_MAX_FIELDS = 20
+_MAX_FIELD_BYTES = 65_536
+_MIN_TOTAL_BYTES = 64 * 1024 * 1024
+"""The files of one request may have this many bytes together, even if the limit of one file is smaller."""
+_BLOCK_BYTES = 1024 * 1024
+"""The number of bytes that are collected before a thread is asked to write them."""
+_STALL_SECONDS = 60
+"""A request is aborted if its sender sends no byte for this long."""
 
 
 @dataclass(slots=True)
 class SpooledFile:
-    """A file of the form, on disk under no name: it is gone when it is closed, or when the process ends."""
+    """A file of the form, on disk without a name: it is gone when it is closed, or when the process ends."""
 
     name: str
     declared: str | None
-    """The Content-Type of its part."""
+    """The Content-Type of the file's part."""
     content: BinaryIO
     size: int = 0
     digest: _Hash = field(default_factory=hashlib.sha256)
@@ -50,46 +54,52 @@ class SpooledFile:
 
 
 @dataclass(slots=True)
-class Form:
-    """What the body holds."""
+class SpooledForm:
+    """The fields and the files of the body."""
 
     fields: dict[str, str] = field(default_factory=dict)
     files: list[SpooledFile] = field(default_factory=list)
 
     def close(self) -> None:
         for file in self.files:
-            with suppress(OSError):  # what found no room finds none now: the file is closed, and gone, all the same
+            # After a failed write on a full disk, closing fails too; the file is closed and gone all the same.
+            with suppress(OSError):
                 file.content.close()
 
 
 @asynccontextmanager
-async def spooled(
-    request: Request, *, largest: int, direct: int | None = None, stalled: float = _STALLED
-) -> AsyncIterator[Form]:
-    """The form of this request; its files, each at its beginning, are gone after the context.
+async def spooled_form(
+    request: Request, *, max_file_bytes: int, max_direct_bytes: int | None = None, stall_seconds: float = _STALL_SECONDS
+) -> AsyncIterator[SpooledForm]:
+    """The form of this request. Each file is positioned at its start; all of them are gone after the context.
 
-    `largest` is the most bytes of one file. All files together may have as many, or 64 MiB if that is more.
-    `direct` is the most of a whole request, where what is before this process takes no more.
+    Args:
+        max_file_bytes: the maximum size of one file. All files together may have as many bytes, or 64 MiB if that is
+            more.
+        max_direct_bytes: the maximum size of a whole request, if whatever stands in front of this process accepts no
+            more.
+        stall_seconds: the time without a byte after which the request is aborted.
 
     Raises:
-        BadRequest: the body is no multipart form, is cut short, or has too many parts.
-        TooLarge, SendByUpload: as soon as it is known, before the rest is read.
-        UploadStalled: the sender fell silent.
+        BadRequest: the body is not a multipart form, is cut short, or has too many parts.
+        TooLarge, RequestTooLarge, SendByUpload: a limit is exceeded. It is raised as soon as this is known, before the
+            rest is read.
+        UploadStalled: the sender sent nothing for `stall_seconds`.
         Transient: the disk is full.
     """
-    together = max(largest, _ROOM_FOR_MANY)
+    max_total_bytes = max(max_file_bytes, _MIN_TOTAL_BYTES)
     declared = request.headers.get("content-length", "")
-    if direct is not None and declared.isdecimal() and int(declared) > direct:
-        raise SendByUpload(limit=direct)
-    if declared.isdecimal() and int(declared) > together + _FIELD_BYTES * _MOST_FIELDS:
-        raise RequestTooLarge(limit=together)
-    form, came = Form(), 0
+    if max_direct_bytes is not None and declared.isdecimal() and int(declared) > max_direct_bytes:
+        raise SendByUpload(limit=max_direct_bytes)
+    if declared.isdecimal() and int(declared) > max_total_bytes + _MAX_FIELD_BYTES * _MAX_FIELDS:
+        raise RequestTooLarge(limit=max_total_bytes)
+    form, arrived = SpooledForm(), 0
     try:
-        parser = _FormParser(_boundary(request), form, largest, together)
-        async for block in _blocks(request, stalled):
-            came += len(block)
-            if direct is not None and came > direct:
-                raise SendByUpload(limit=direct)
+        parser = _FormParser(_boundary(request), form, max_file_bytes, max_total_bytes)
+        async for block in _blocks(request, stall_seconds):
+            arrived += len(block)
+            if max_direct_bytes is not None and arrived > max_direct_bytes:
+                raise SendByUpload(limit=max_direct_bytes)
             await to_thread.run_sync(parser.feed, block)
         await to_thread.run_sync(parser.end)
         yield form
@@ -97,23 +107,23 @@ async def spooled(
         form.close()
 
 
-async def _blocks(request: Request, stalled: float) -> AsyncIterator[bytes]:
-    """The body in pieces of about 1 MiB."""
-    gathered = bytearray()
+async def _blocks(request: Request, stall_seconds: float) -> AsyncIterator[bytes]:
+    """The body in blocks of about 1 MiB."""
+    block = bytearray()
     stream = request.stream()
     while True:
         try:
-            with anyio.fail_after(stalled):
+            with anyio.fail_after(stall_seconds):
                 piece = await anext(stream, None)
         except TimeoutError:
-            raise UploadStalled(seconds=stalled) from None
+            raise UploadStalled(seconds=stall_seconds) from None
         if piece is None:
             break
-        gathered += piece
-        if len(gathered) >= _BLOCK:
-            yield bytes(gathered)
-            gathered.clear()
-    yield bytes(gathered)
+        block += piece
+        if len(block) >= _BLOCK_BYTES:
+            yield bytes(block)
+            block.clear()
+    yield bytes(block)
 
 
 def _boundary(request: Request) -> bytes:
@@ -124,11 +134,11 @@ def _boundary(request: Request) -> bytes:
 
 
 class _FormParser:
-    """Sorts the events of the multipart parser into a Form. Called from one thread at a time."""
+    """Builds a form from the events of the multipart parser. It is called from one thread at a time."""
 
-    def __init__(self, boundary: bytes, form: Form, largest: int, together: int) -> None:
-        self._form, self._largest, self._together = form, largest, together
-        self._spooled = 0
+    def __init__(self, boundary: bytes, form: SpooledForm, max_file_bytes: int, max_total_bytes: int) -> None:
+        self._form, self._max_file_bytes, self._max_total_bytes = form, max_file_bytes, max_total_bytes
+        self._total_bytes = 0
         self._headers: dict[str, bytes] = {}
         self._header = self._value = b""
         self._name = ""
@@ -158,7 +168,7 @@ class _FormParser:
         except FormParserError as error:
             raise BadRequest(why=f"The multipart body cannot be read: {error}.") from None
         except OSError as error:
-            raise Transient(why=f"the upload cannot be kept on disk ({error.strerror})", retry_after=60) from error
+            raise Transient(why=f"the upload cannot be written to disk ({error.strerror})", retry_after=60) from error
 
     def end(self) -> None:
         if not self._ended:
@@ -183,13 +193,17 @@ class _FormParser:
         _, options = parse_options_header(self._headers.get("content-disposition", b""))
         self._name = _text(options.get(b"name", b""))
         if b"filename" not in options:
-            if len(self._form.fields) == _MOST_FIELDS:
-                raise BadRequest(why=f"A form may have at most {_MOST_FIELDS} fields beside its files.")
+            if len(self._form.fields) == _MAX_FIELDS:
+                raise BadRequest(why=f"A form may have at most {_MAX_FIELDS} fields in addition to its files.")
             return
         if self._name != "files":
-            raise BadRequest(why=f"Files are sent in parts named 'files'; there is one in {self._name!r}.")
-        if len(self._form.files) == MOST_FILES:
-            raise BadRequest(why=f"One request takes at most {MOST_FILES} files. Send the others in further ones.")
+            raise BadRequest(
+                why=f"Send files in parts named 'files'. The form has a file in a part named {self._name!r}."
+            )
+        if len(self._form.files) == MAX_FILES:
+            raise BadRequest(
+                why=f"One request may have at most {MAX_FILES} files. Send the others in further requests."
+            )
         declared = self._headers.get("content-type")
         self._file = SpooledFile(
             clean_name(_text(options[b"filename"])),
@@ -201,25 +215,25 @@ class _FormParser:
     def _content(self, data: bytes, start: int, end: int) -> None:
         if self._file is None:
             self._text += data[start:end]
-            if len(self._text) > _FIELD_BYTES:
-                raise BadRequest(why=f"The field {self._name!r} has more than {_FIELD_BYTES} bytes.")
+            if len(self._text) > _MAX_FIELD_BYTES:
+                raise BadRequest(why=f"The field {self._name!r} has more than {_MAX_FIELD_BYTES} bytes.")
             return
         self._file.size += end - start
-        self._spooled += end - start
-        if self._file.size > self._largest:
-            raise TooLarge(limit=self._largest)
-        if self._spooled > self._together:
-            raise RequestTooLarge(limit=self._together)
+        self._total_bytes += end - start
+        if self._file.size > self._max_file_bytes:
+            raise TooLarge(limit=self._max_file_bytes)
+        if self._total_bytes > self._max_total_bytes:
+            raise RequestTooLarge(limit=self._max_total_bytes)
         piece = memoryview(data)[start:end]
         self._file.digest.update(piece)
         self._file.content.write(piece)
 
     def _end_part(self) -> None:
         if self._file is not None:
-            self._file.content.flush()  # now, while a disk that is full has its error
+            self._file.content.flush()  # here, so that the error of a full disk is reported as one
             return
         if self._name in self._form.fields:
-            raise BadRequest(why=f"The field {self._name!r} is there twice.")
+            raise BadRequest(why=f"The form has the field {self._name!r} twice.")
         self._form.fields[self._name] = _text(bytes(self._text))
 
     def _end_form(self) -> None:
@@ -227,7 +241,7 @@ class _FormParser:
 
 
 def _text(raw: bytes) -> str:
-    """UTF-8, as clients have sent it for years; else Latin-1, as the older ones did."""
+    """Decode UTF-8, which current clients send; if that fails, Latin-1, which older clients send."""
     try:
         return raw.decode()
     except UnicodeDecodeError:

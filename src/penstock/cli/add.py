@@ -1,4 +1,4 @@
-"""`penstock add`: upload files and folders, and follow them until they can be found."""
+"""`penstock add`: upload files and folders, and wait until they are searchable."""
 
 from __future__ import annotations
 
@@ -13,66 +13,84 @@ import typer
 from rich.progress import Progress
 
 from penstock.cli.archive_members import with_members
-from penstock.cli.client import Api, Refused, connected, to_the_bucket
-from penstock.cli.exits import Exit, Stop
+from penstock.cli.client import Api, ApiProblem, bucket_client, connected
+from penstock.cli.exits import CommandError, Exit
 from penstock.cli.local_run import address
-from penstock.cli.outcome import Outcome, as_json, exit_code, of_task, print_outcomes
-from penstock.cli.printing import JSON_HELP, out, print_json, readable
-from penstock.cli.progress_bars import DocumentBars, bars_of, short
+from penstock.cli.outcome import Outcome, exit_code, of_task, outcomes_json, print_outcomes
+from penstock.cli.per_document import Timeout
+from penstock.cli.printing import AsJson, out, print_json, readable
+from penstock.cli.progress_bars import DocumentBars, progress_bars, shortened
 from penstock.cli.waiting import wait_for
 from penstock.domain.errors import SendByUpload
 from penstock.domain.task import Lane
 
-DIRECT = 4_000_000
-"""Bytes. Larger files go to the bucket by themselves: what stands before an API in Lambda takes no more."""
+MAX_DIRECT_BYTES = 4_000_000
+"""The maximum size of a file that is sent to the API. Larger files are sent to the bucket, because API Gateway accepts
+no more for an API in Lambda."""
 _TOO_LARGE = 413
 
 
 def add(
     paths: Annotated[
-        list[Path], typer.Argument(exists=True, help="Files; folders with all that is in them, hidden files apart.")
+        list[Path], typer.Argument(exists=True, help="Files, and folders whose files are added, except hidden ones.")
     ],
     *,
     document_id: Annotated[
-        str | None, typer.Option("--id", help="The document's id, with one file: what is there already is replaced.")
+        str | None,
+        typer.Option(
+            "--id",
+            help="The id that the document gets; allowed with one file only. A document with this id is replaced.",
+        ),
     ] = None,
-    source: Annotated[str, typer.Option(help="Where they come from; search can filter by it.")] = "api",
-    lane: Annotated[Lane, typer.Option(help="Their priority.")] = Lane.STANDARD,
+    source: Annotated[
+        str, typer.Option(help="Where the documents come from. Search and lists can filter by it.")
+    ] = "api",
+    lane: Annotated[
+        Lane,
+        typer.Option(help="The priority. Each lane has its own capacity, so a full lane does not delay the others."),
+    ] = Lane.STANDARD,
     metadata: Annotated[
-        list[str] | None, typer.Option("--meta", metavar="NAME=VALUE", help="Kept with each; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--meta", metavar="NAME=VALUE", help="Metadata of each document. Search can filter by it. May be repeated."
+        ),
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Until each is searchable, or has failed.")] = True,
-    timeout: Annotated[float, typer.Option(min=0, help="The longest to wait, in seconds.")] = 3600,
-    json_out: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait until each document is searchable or has failed.")
+    ] = True,
+    timeout: Timeout = 3600,
+    as_json: AsJson = False,
 ) -> None:
-    """Add files, or all files of folders, and follow them until they can be found.
+    """Add files, or all files of folders, and wait until they are searchable.
 
-    Files of more than 4 MB (PENSTOCK_MAX_DIRECT_BYTES) are hashed, and sent to the bucket itself.
+    Files of more than 4 MB (PENSTOCK_MAX_DIRECT_BYTES) are hashed, and sent to the bucket instead of the API.
 
-    With PENSTOCK_EAGER=1 the whole pipeline runs in this process, without API and worker, for a debugger.
+    With PENSTOCK_EAGER=1, the whole pipeline runs in this process, without an API and a worker, for use with a
+    debugger.
     """
     files = list(files_in(paths))
     if not files:
-        raise Stop("There is no file in what was named.")
+        raise CommandError("There are no files at these paths.")
     if document_id is not None and len(files) > 1:
-        raise Stop(f"--id goes with one file; there are {len(files)}.", Exit.USAGE)
-    fields = _pairs(metadata or [])
+        raise CommandError(f"--id is allowed with one file only, and there are {len(files)}.", Exit.USAGE)
+    fields = _parsed_metadata(metadata or [])
     if os.environ.get("PENSTOCK_EAGER", "0") not in {"", "0"}:
-        from penstock.cli.eager import eager_add  # noqa: PLC0415 - imports boto3, which others need not wait for
+        from penstock.cli.eager import eager_add  # noqa: PLC0415 - imports boto3, which the other way does not need
 
         outcomes = eager_add(files, document=document_id, source=source, lane=lane, metadata=fields)
     else:
-        about = _about(document_id, source, lane, fields)
-        outcomes = _add_by_api(files, about, timeout if wait else None, quiet=json_out)
-    if json_out:
-        print_json(as_json(outcomes))
+        form = _form(document_id, source, lane, fields)
+        outcomes = _add_by_api(files, form, timeout if wait else None, quiet=as_json)
+    if as_json:
+        print_json(outcomes_json(outcomes))
     else:
         print_outcomes(out(), outcomes)
     raise typer.Exit(exit_code(outcomes))
 
 
 def files_in(paths: Sequence[Path]) -> Iterator[Path]:
-    """The files among these paths, and under the folders among them in order; hidden ones only where they are named."""
+    """The files among these paths, and all files of the folders among them, in order. Hidden files are left out unless
+    they are among the paths themselves."""
     for path in paths:
         if not path.is_dir():
             yield path
@@ -83,79 +101,79 @@ def files_in(paths: Sequence[Path]) -> Iterator[Path]:
             yield from (file for file in inside if file.is_file())
 
 
-def _about(document_id: str | None, source: str, lane: Lane, metadata: Mapping[str, str]) -> dict[str, object]:
-    about: dict[str, object] = {"source": source, "lane": lane.value, "metadata": dict(metadata)}
-    return about | ({"document_id": document_id} if document_id is not None else {})
+def _form(document_id: str | None, source: str, lane: Lane, metadata: Mapping[str, str]) -> dict[str, object]:
+    form: dict[str, object] = {"source": source, "lane": lane.value, "metadata": dict(metadata)}
+    return form | ({"document_id": document_id} if document_id is not None else {})
 
 
-def _pairs(metadata: Sequence[str]) -> dict[str, str]:
-    pairs = {}
+def _parsed_metadata(metadata: Sequence[str]) -> dict[str, str]:
+    parsed = {}
     for each in metadata:
         name, equals, value = readable(each).partition("=")
         if not name or not equals:
-            raise Stop(f"--meta is NAME=VALUE; {each!r} is not.", Exit.USAGE)
-        pairs[name] = value
-    return pairs
+            raise CommandError(f"Write --meta as NAME=VALUE; {each!r} is not of this form.", Exit.USAGE)
+        parsed[name] = value
+    return parsed
 
 
 def _add_by_api(
-    files: Sequence[Path], about: Mapping[str, object], seconds: float | None, *, quiet: bool
+    files: Sequence[Path], form: Mapping[str, object], seconds: float | None, *, quiet: bool
 ) -> list[Outcome]:
-    """Upload one after the other, while the first are worked on already; then wait, unless `seconds` is None."""
-    with connected(address()) as api, bars_of(quiet) as bars:
-        entered = _upload(api, bars, files, about)
+    """Upload the files one after the other, and wait for their tasks. `seconds` None does not wait."""
+    with connected(address()) as api, progress_bars(quiet) as bars:
+        uploaded = _upload(api, bars, files, form)
         waiting: dict[str, str] = {}
-        for file, outcome in entered:
+        for file, outcome in uploaded:
             if outcome.task_id is not None:
                 waiting.setdefault(outcome.task_id, file.name)
         if seconds is None:
-            return [outcome for _, outcome in entered]
+            return [outcome for _, outcome in uploaded]
         rows = DocumentBars(bars, waiting)
         deadline = time.monotonic() + seconds
-        ended = wait_for(api, waiting, seconds, rows.show)
+        tasks = wait_for(api, waiting, seconds, rows.show)
         outcomes = [
             outcome
             if outcome.task_id is None
-            else of_task(outcome.file, ended[outcome.task_id], already_here=outcome.already_here)
-            for _, outcome in entered
+            else of_task(outcome.file, tasks[outcome.task_id], already_here=outcome.already_here)
+            for _, outcome in uploaded
         ]
         return with_members(api, outcomes, deadline)
 
 
-def _upload(api: Api, bars: Progress, files: Sequence[Path], about: Mapping[str, object]) -> list[tuple[Path, Outcome]]:
+def _upload(api: Api, bars: Progress, files: Sequence[Path], form: Mapping[str, object]) -> list[tuple[Path, Outcome]]:
     bar = bars.add_task("uploading", total=sum(file.stat().st_size for file in files), unit="bytes")
-    entered: list[tuple[Path, Outcome]] = []
+    uploaded: list[tuple[Path, Outcome]] = []
     done = 0
     for file in files:
-        bars.update(bar, description=f"uploading {short(file.name)}")
+        bars.update(bar, description=f"uploading {shortened(file.name)}")
         try:
-            added = _send(api, file, about, lambda sent: bars.advance(bar, sent))
-        except (Refused, OSError) as error:
-            problem = error.problem if isinstance(error, Refused) else {"code": "unreadable_file"}
+            added = _send(api, file, form, lambda sent: bars.advance(bar, sent))
+        except (ApiProblem, OSError) as error:
+            problem = error.problem if isinstance(error, ApiProblem) else {"code": "unreadable_file"}
             outcome = Outcome(readable(file), "refused", code=problem.get("code"), message=str(error))
         else:
             outcome = Outcome(readable(file), "accepted", added["document_id"], added["task_id"], added["already_here"])
         done += file.stat().st_size if file.exists() else 0
-        bars.update(bar, completed=done)  # where a file was sent twice, or not to its end
-        entered.append((file, outcome))
+        bars.update(bar, completed=done)  # a file may have been sent twice, or only in part
+        uploaded.append((file, outcome))
     bars.update(bar, description="uploaded")
-    return entered
+    return uploaded
 
 
-def _send(api: Api, file: Path, about: Mapping[str, object], sent: Callable[[int], object]) -> dict[str, Any]:
-    """By the API if it is small enough, as far as is known here or as the API says; else to the bucket.
+def _send(api: Api, file: Path, form: Mapping[str, object], sent: Callable[[int], object]) -> dict[str, Any]:
+    """Send a file to the API if it is small enough; if it is not, or if the API says so, to the bucket.
 
     Raises:
-        Refused: the file was not accepted; why.
+        ApiProblem: the file was not accepted. The message says why.
     """
-    if file.stat().st_size <= int(os.environ.get("PENSTOCK_MAX_DIRECT_BYTES") or DIRECT):
-        metadata = json.dumps(about["metadata"], ensure_ascii=False)
-        form = {name: str(value) for name, value in about.items()} | {"metadata": metadata}
+    if file.stat().st_size <= int(os.environ.get("PENSTOCK_MAX_DIRECT_BYTES") or MAX_DIRECT_BYTES):
+        metadata = json.dumps(form["metadata"], ensure_ascii=False)
+        texts = {name: str(value) for name, value in form.items()} | {"metadata": metadata}
         try:
-            return api.add(file, form, sent)
-        except Refused as error:
-            # Without a code, something before the API has answered in its place.
+            return api.add(file, texts, sent)
+        except ApiProblem as error:
+            # An answer without a code comes from something in front of the API.
             if error.status != _TOO_LARGE or error.problem.get("code") not in {None, SendByUpload.code}:
                 raise
-    with to_the_bucket() as bucket:
-        return api.add_by_upload(file, about, sent, bucket)
+    with bucket_client() as bucket:
+        return api.add_by_upload(file, form, sent, bucket)

@@ -1,4 +1,4 @@
-"""Inside: what became of the files of archives, each a document of its own."""
+"""The files of archives: waiting for the documents that they became, and their outcomes."""
 
 from __future__ import annotations
 
@@ -10,33 +10,35 @@ from penstock.cli.client import Api, Json
 from penstock.cli.outcome import Member, Outcome
 from penstock.domain.status import FINAL
 
-_PAUSE = 0.5
-_STILL = 6
-"""So often in a row nothing has changed: what is missing then, somebody has deleted."""
+_PAUSE_SECONDS = 0.5
+_UNCHANGED_ROUNDS = 6
+"""After so many rounds without a change, documents that are still missing must have been deleted."""
 
 
 def with_members(api: Api, outcomes: Sequence[Outcome], deadline: float) -> list[Outcome]:
-    """The outcomes, those of archives with their files, once each of them has ended, or time.monotonic() says so."""
+    """The outcomes, with the files of each archive. Waits until the files have a final state, at the latest until
+    `deadline` on the clock of time.monotonic()."""
     return [replace(each, members=_members(api, each, deadline)) if _count(each) else each for each in outcomes]
 
 
 def _members(api: Api, archive: Outcome, deadline: float) -> tuple[Member, ...]:
     before: list[Json] = []
-    still = 0
+    unchanged = 0
     while True:
         found = list(api.documents(limit=_count(archive), container=archive.document_id))
-        ended = all(each["status"] in FINAL for each in found)
-        still = still + 1 if found == before else 0
-        if (ended and (len(found) == _count(archive) or still == _STILL)) or time.monotonic() >= deadline:
+        all_final = all(each["status"] in FINAL for each in found)
+        unchanged = unchanged + 1 if found == before else 0
+        complete = all_final and (len(found) == _count(archive) or unchanged == _UNCHANGED_ROUNDS)
+        if complete or time.monotonic() >= deadline:
             return tuple(map(_member, sorted(found, key=lambda each: each["name"])))
         before = found
-        time.sleep(_PAUSE)
+        time.sleep(_PAUSE_SECONDS)
 
 
-def _member(found: Json) -> Member:
-    status = found["status"] if found["status"] in FINAL else "waiting"
-    error = found["error"] or {}
-    return Member(found["name"], status, found["document_id"], error.get("code"), error.get("message"))
+def _member(document: Json) -> Member:
+    status = document["status"] if document["status"] in FINAL else "waiting"
+    error = document["error"] or {}
+    return Member(document["name"], status, document["document_id"], error.get("code"), error.get("message"))
 
 
 def _count(outcome: Outcome) -> int:

@@ -1,4 +1,4 @@
-"""`penstock dead-letters`: an operator's commands over the messages that their queue gave up."""
+"""`penstock dead-letters`: an operator's commands for the messages that were given up."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from penstock.cli.exits import EXIT_CODES, Exit, Stop
-from penstock.cli.operator_services import operators_services
-from penstock.cli.printing import JSON_HELP, aside, out, print_json
+from penstock.cli.exits import EXIT_CODES, CommandError, Exit
+from penstock.cli.operator_services import operator_services
+from penstock.cli.printing import AsJson, aside, counted, out, print_json
 from penstock.domain.errors import CannotRedrive
 
 if TYPE_CHECKING:
@@ -21,20 +21,21 @@ if TYPE_CHECKING:
 
 dead_letters = typer.Typer(
     no_args_is_help=True,
-    help="See, send again and drop the messages that their queue gave up, with the operator's own AWS credentials "
-    "(PENSTOCK_BUCKET and the like, or a local run's).",
+    help="List, redrive and drop dead letters: the messages that were given up. Uses your own AWS credentials, and the "
+    "settings PENSTOCK_BUCKET and so on, or those of a local run.",
 )
 
-Queue = Annotated[str, typer.Option(help="Only of this queue: extract, embed, delete or arrivals.")]
-Reason = Annotated[str, typer.Option(help="Only those whose reason has these words, whatever their case.")]
-Tenant = Annotated[str, typer.Option(help="Only of this tenant.")]
+Queue = Annotated[str, typer.Option(help="Only letters of this queue: extract, embed, delete or arrivals.")]
+Reason = Annotated[str, typer.Option(help="Only letters whose reason has these words; case does not matter.")]
+Tenant = Annotated[str, typer.Option(help="Only letters of this tenant.")]
 Kept = Annotated[
-    bool, typer.Option("--kept", help="Those that were sent again, dropped, or were stale when they came.")
+    bool, typer.Option("--kept", help="List the letters that were redriven, dropped, or stale on arrival.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help=JSON_HELP)]
-Ids = Annotated[list[str] | None, typer.Argument(help="Letters, as `list` shows them; or choose by the options.")]
-All = Annotated[bool, typer.Option("--all", help="All that are open.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do it. Without this it is only said what would be done.")]
+Ids = Annotated[
+    list[str] | None, typer.Argument(help="The ids of letters, as `list` shows them. Or choose letters by the options.")
+]
+All = Annotated[bool, typer.Option("--all", help="All open letters.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it. Without this option, only print what would be done.")]
 
 
 @dead_letters.command("list", epilog=EXIT_CODES)
@@ -44,34 +45,34 @@ def list_letters(
     reason: Reason = "",
     tenant: Tenant = "",
     kept: Kept = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The most.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The maximum number of letters.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Letters that wait for somebody to look at them, the oldest of each queue first."""
+    """List the letters that wait for a decision, the oldest of each queue first."""
     from penstock.operations.dead_letters import letters  # noqa: PLC0415 - not for --help
 
-    services = operators_services()
+    services = operator_services()
     found = list(islice(letters(services, kept=kept, queue=queue, reason=reason, tenant=tenant), limit))
-    waiting = {name.value: count for name, count in services.queue.dead_letter_counts().items() if count}
+    not_filed = {name.value: count for name, count in services.queue.dead_letter_counts().items() if count}
     if as_json:
-        print_json({"letters": [_told(each) for each in found], "not_settled_yet": waiting})
+        print_json({"letters": [_letter_json(each) for each in found], "not_settled_yet": not_filed})
         return
     table = Table("Letter", "Queue", "Fate", "Tenant", "Document", "Reason", box=None, header_style="bold")
     for each in found:
-        whose = (str(each.message.get(name, "")) for name in ("tenant", "document"))
-        table.add_row(*map(Text, (each.id, each.queue, each.fate, *whose, each.reason)))
+        owner = (str(each.message.get(name, "")) for name in ("tenant", "document"))
+        table.add_row(*map(Text, (each.id, each.queue, each.fate, *owner, each.reason)))
     out().print(table if found else "No dead letters.")
-    if waiting:
-        said = ", ".join(f"{count} of {name}" for name, count in waiting.items())
-        aside().print(f"Not settled yet, still in their queues: about {said}.")
+    if not_filed:
+        aside().print(f"Still in their dead-letter queues, and not listed yet: about {counted(not_filed)}.")
 
 
 @dead_letters.command(epilog=EXIT_CODES)
-def show(letter: Annotated[str, typer.Argument(help="A letter, as `list` shows it.")]) -> None:
-    """A letter, whole, as JSON; kept ones too."""
+def show(letter: Annotated[str, typer.Argument(help="The id of a letter, as `list` shows it.")]) -> None:
+    """Print a whole letter as JSON. It may be open, or a copy that was kept."""
     from penstock.operations.dead_letters import find_letter  # noqa: PLC0415
 
-    print_json({**_told(found := find_letter(operators_services(), letter)), "body": found.body})
+    found = find_letter(operator_services(), letter)
+    print_json({**_letter_json(found), "body": found.body})
 
 
 @dead_letters.command(epilog=EXIT_CODES)
@@ -85,13 +86,15 @@ def redrive(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Have the work of letters done again: a document that failed is retried, a message that is still owed is sent.
-    Mend the cause first; a copy of each letter is kept."""
+    """Redrive letters: retry their documents if they failed, and send the messages that are still needed.
+
+    Repair the cause first. A copy of each letter is kept.
+    """
     from penstock.operations import dead_letters as letters  # noqa: PLC0415
 
-    services = operators_services()
+    services = operator_services()
     chosen = _chosen(services, letter_ids, queue=queue, reason=reason, tenant=tenant, every=every)
-    _each(services, chosen, letters.redrive if yes else letters.check_redrive, yes=yes, as_json=as_json)
+    _for_each(services, chosen, letters.redrive if yes else letters.check_redrive, yes=yes, as_json=as_json)
 
 
 @dead_letters.command(epilog=EXIT_CODES)
@@ -105,17 +108,17 @@ def drop(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Have letters waited for no more; a copy of each is kept (`list --kept`)."""
+    """Drop letters: they are no longer open. A copy of each is kept (`list --kept`)."""
     from penstock.operations import dead_letters as letters  # noqa: PLC0415
 
-    def dropped(services: Services, letter: Letter) -> str:
+    def drop_letter(services: Services, letter: Letter) -> str:
         if yes:
             letters.drop(services, letter)
         return "drop it, and keep a copy"
 
-    services = operators_services()
+    services = operator_services()
     chosen = _chosen(services, letter_ids, queue=queue, reason=reason, tenant=tenant, every=every)
-    _each(services, chosen, dropped, yes=yes, as_json=as_json)
+    _for_each(services, chosen, drop_letter, yes=yes, as_json=as_json)
 
 
 def _chosen(
@@ -123,43 +126,45 @@ def _chosen(
 ) -> list[Letter]:
     """
     Raises:
-        Stop: nothing says which.
-        NotFound: there is no such letter.
+        CommandError: neither ids nor options choose any letters.
+        NotFound: there is no letter with this id.
     """
     from penstock.operations.dead_letters import find_letter, letters  # noqa: PLC0415
 
     if ids:
         return [find_letter(services, each) for each in ids]
     if not (queue or reason or tenant or every):
-        raise Stop("Which letters? Name them, choose them by --queue, --reason or --tenant, or say --all.", Exit.USAGE)
-    # Listed whole before the first is moved; they hold ids, and there are few.
+        raise CommandError(
+            "No letters are chosen. Give their ids, or use --queue, --reason, --tenant or --all.", Exit.USAGE
+        )
+    # The list is complete before the first letter is moved. Letters hold ids only, and there are few.
     return list(letters(services, queue=queue, reason=reason, tenant=tenant))
 
 
-def _each(
-    services: Services, chosen: list[Letter], do: Callable[[Services, Letter], str], *, yes: bool, as_json: bool
+def _for_each(
+    services: Services, chosen: list[Letter], act: Callable[[Services, Letter], str], *, yes: bool, as_json: bool
 ) -> None:
-    """One that cannot be helped does not keep the others."""
+    """Act on each letter, and print what was done. A letter that cannot be redriven does not stop the others."""
     outcomes: list[dict[str, Any]] = []
     for letter in chosen:
         try:
-            outcomes.append({"letter": letter.id, "done": yes, "what": do(services, letter)})
+            outcomes.append({"letter": letter.id, "done": yes, "what": act(services, letter)})
         except CannotRedrive as error:
             outcomes.append({"letter": letter.id, "done": False, "what": None, "refused": str(error)})
     if as_json:
         print_json({"letters": outcomes})
     else:
         for each in outcomes:
-            said = each.get("refused") or (f"done: {each['what']}" if yes else f"would {each['what']}")
-            out().print(Text(f"{each['letter']}  {said}"))
+            result = each.get("refused") or (f"done: {each['what']}" if yes else f"would {each['what']}")
+            out().print(Text(f"{each['letter']}  {result}"))
         if not outcomes:
             out().print("No dead letters.")
         elif not yes:
-            aside().print("Nothing was done: --yes does it.")
+            aside().print("Nothing was done. Repeat the command with --yes to do it.")
     raise typer.Exit(Exit.FAILED if any("refused" in each for each in outcomes) else Exit.DONE)
 
 
-def _told(letter: Letter) -> dict[str, Any]:
+def _letter_json(letter: Letter) -> dict[str, Any]:
     return {
         "id": letter.id,
         "queue": letter.queue,

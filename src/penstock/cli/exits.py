@@ -1,4 +1,4 @@
-"""Stop: how a command ends early, and what its exit code tells a script."""
+"""How a command ends early, and what its exit code means for a script."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Exit(IntEnum):
 
     DONE = 0
     FAILED = 1
-    """A document failed, was refused or is not there; nothing was found; the time to wait was over."""
+    """A document failed, was refused or does not exist; nothing was found; or the time to wait was over."""
     USAGE = 2
     UNREACHABLE = 3
     """The API, or a service that an operator's command needs, does not answer or is not configured."""
@@ -19,13 +19,13 @@ class Exit(IntEnum):
 
 
 EXIT_CODES = (
-    "Exit codes: 0 done · 1 a document failed, was refused or is not there, nothing was found, or the time was over · "
-    "2 wrong usage · 3 the API or a service cannot be reached · 4 no valid key · 70 a bug in Penstock"
+    "Exit codes: 0 done · 1 a document failed, was refused or does not exist, nothing was found, or the time to wait "
+    "was over · 2 wrong usage · 3 the API or a service cannot be reached · 4 no valid key · 70 a bug in Penstock"
 )
 
 
-class Stop(Exception):
-    """The command ends here, with a message for people and a code for scripts."""
+class CommandError(Exception):
+    """Ends the command with a message for people and an exit code for scripts."""
 
     def __init__(self, message: str, code: Exit = Exit.FAILED) -> None:
         super().__init__(message)

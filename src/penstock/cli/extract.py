@@ -1,4 +1,4 @@
-"""`penstock extract`: read a file here, with no server at all."""
+"""`penstock extract`: read a file on this machine, without a server."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli.printing import JSON_HELP, aside, print_json
+from penstock.cli.printing import AsJson, aside, print_json
 from penstock.reading.report import report
 from penstock.reading.sandbox.reader import ChildReader
 from penstock.settings import Settings
 
 
 def extract(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A file.")],
-    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="The file to read.")],
+    as_json: AsJson = False,
 ) -> None:
-    """Read a file as the worker would, in a child process with its limits, and print its text.
+    """Read a file as a worker would, in a child process with the same limits, and print its text.
 
-    Needs no server. The limits are the settings PENSTOCK_EXTRACT_….
+    No server is needed. The limits are the settings that begin with PENSTOCK_EXTRACT_.
     """
     settings, recognizer = Settings.from_environment(), None
     if settings.recognizer != "none":

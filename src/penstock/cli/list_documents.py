@@ -10,20 +10,24 @@ from rich.text import Text
 
 from penstock.cli.client import connected
 from penstock.cli.local_run import address
-from penstock.cli.printing import JSON_HELP, out, print_json
+from penstock.cli.printing import AsJson, out, print_json
 from penstock.domain.status import Status
 
 
 def list_documents(
-    status: Annotated[list[Status] | None, typer.Option(help="Only these; may be repeated.")] = None,
-    source: Annotated[list[str] | None, typer.Option(help="Only these; may be repeated.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="The most.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    status: Annotated[
+        list[Status] | None, typer.Option(help="Only documents with this status. May be repeated.")
+    ] = None,
+    source: Annotated[list[str] | None, typer.Option(help="Only documents of this source. May be repeated.")] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=100_000, help="The maximum number of documents.")
+    ] = 50,
+    as_json: AsJson = False,
 ) -> None:
-    """Documents, newest first, from the moment they were accepted."""
+    """List documents, newest first. A document is in the list as soon as it is accepted."""
     with connected(address()) as api:
-        asked = [each.value for each in status or []]
-        documents = list(api.documents(limit=limit, status=asked, source=source or []))
+        statuses = [each.value for each in status or []]
+        documents = list(api.documents(limit=limit, status=statuses, source=source or []))
     if as_json:
         print_json({"documents": documents})
         return

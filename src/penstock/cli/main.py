@@ -1,4 +1,4 @@
-"""`penstock`: the commands, and the one place where what went wrong becomes a message and an exit code."""
+"""`penstock`: the commands, and the one place where an error becomes a message and an exit code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from penstock.cli.doctor import doctor
 from penstock.cli.drop import drop
 from penstock.cli.embedder import app as embedder
 from penstock.cli.estimate import estimate
-from penstock.cli.exits import EXIT_CODES, Exit, Stop
+from penstock.cli.exits import EXIT_CODES, CommandError, Exit
 from penstock.cli.extract import extract
 from penstock.cli.keys import keys
 from penstock.cli.list_documents import list_documents
@@ -32,15 +32,15 @@ _DEBUG = "PENSTOCK_DEBUG"
 
 
 class Program(TyperGroup):
-    """A user never sees a traceback, unless PENSTOCK_DEBUG is set."""
+    """Turns errors into messages: a user never sees a traceback, unless PENSTOCK_DEBUG is set."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (Stop, errors.PenstockError) as error:
-            _end(str(error), error.code if isinstance(error, Stop) else _exit_of(error), error)
+        except (CommandError, errors.PenstockError) as error:
+            _end(str(error), error.code if isinstance(error, CommandError) else _exit_of(error), error)
         except Exception as error:
-            # Typer's own ways to end carry an exit code; a reader that closed the pipe is not our business.
+            # Typer's own exceptions carry an exit code; a broken pipe means that the reader of the output has gone.
             if hasattr(error, "exit_code") or isinstance(error, typer.Abort | BrokenPipeError):
                 raise
             _end(f"{type(error).__name__}: {error}", _exit_of(error), error)
@@ -58,7 +58,7 @@ def _end(message: str, code: Exit, error: Exception) -> None:
     if os.environ.get(_DEBUG):
         raise error
     if code is Exit.BUG:
-        message = f"{message}\nThis is a bug in Penstock; {_DEBUG}=1 shows where."
+        message = f"{message}\nThis is a bug in Penstock. Set {_DEBUG}=1 to see where."
     typer.echo(f"penstock: {message}", err=True)
     raise typer.Exit(code) from error
 
@@ -69,8 +69,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     epilog=EXIT_CODES,
-    help="Documents in, findable and cited by page.\n\nSpeaks to the API at PENSTOCK_URL with PENSTOCK_API_KEY or, in "
-    "the folder of a local run (`make run`), to that.",
+    help="Documents in, findable and cited by page.\n\nThe commands use the API at PENSTOCK_URL with the key "
+    "PENSTOCK_API_KEY. In the folder of a local run (`make run`), they use the API of that run.",
 )
 
 _COMMANDS: dict[str, Callable[..., None]] = {
@@ -101,7 +101,7 @@ app.add_typer(embedder, name="embedder")
 
 @app.command()
 def version() -> None:
-    """The version of this program."""
+    """Print the version of Penstock."""
     typer.echo(installed("penstock"))
 
 

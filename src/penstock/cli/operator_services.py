@@ -1,4 +1,4 @@
-"""Operator: the services themselves, for the commands that act on them and not through the API."""
+"""The services themselves, for an operator's commands, which do not go through the API."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ if TYPE_CHECKING:
     from penstock.services import Services
 
 
-def operators_services() -> Services:
-    """By PENSTOCK_TABLE and the like with the operator's own AWS credentials, or of the local run.
+def operator_services() -> Services:
+    """The services that PENSTOCK_TABLE and the other settings name, with the operator's own AWS credentials; if these
+    are not set, the services of the local run.
 
     Raises:
         Misconfigured: a setting is missing.
     """
     load_environment()
-    from penstock.settings import Settings  # noqa: PLC0415 - pydantic, and boto3: not for --help
+    from penstock.settings import Settings  # noqa: PLC0415 - msgspec and boto3: not for --help
     from penstock.wiring import services  # noqa: PLC0415
 
     return services(Settings.from_environment())

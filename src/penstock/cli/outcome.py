@@ -1,4 +1,4 @@
-"""Outcome: what became of a file or a document, in words for people and in JSON for programs."""
+"""Outcomes: what became of a file or a document, as a table for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from penstock.cli.exits import Exit
+from penstock.cli.printing import counted
 
 _WORDS = {
     "indexed": "indexed",
@@ -20,12 +21,12 @@ _WORDS = {
     "accepted": "accepted",
     "failed": "failed",
     "refused": "refused",
-    "revoked": "given up",
-    "waiting": "still on the way",
+    "revoked": "revoked",
+    "waiting": "still in progress",
     "deleted": "deleted",
     "cancelled": "cancelled",
 }
-"""In the order in which they are counted."""
+"""The words for each status, in the order in which the summary counts them."""
 _PUBLISHED = {"indexed", "partial", "no_text"}
 _GOOD = {
     "indexed": "green",
@@ -39,7 +40,7 @@ _GOOD = {
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file of an archive, which is a document of its own. `status` as of an outcome."""
+    """A file of an archive, which is a document of its own. `status` has the same values as that of an outcome."""
 
     name: str
     status: str
@@ -50,7 +51,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`status` is the document's, or one of accepted, refused, revoked, waiting."""
+    """What became of a file. `status` is that of the document, or one of accepted, refused, revoked and waiting."""
 
     file: str
     status: str
@@ -59,19 +60,19 @@ class Outcome:
     already_here: bool = False
     receipt: Mapping[str, Any] | None = None
     code: str | None = None
-    """Of the problem or the failure."""
+    """The code of the problem or of the failure."""
     message: str | None = None
     next_steps: tuple[str, ...] = ()
     members: tuple[Member, ...] = ()
-    """Of an archive that was waited for."""
+    """The files of an archive whose processing was awaited."""
 
 
 def of_task(file: str, task: Mapping[str, Any], *, already_here: bool = False) -> Outcome:
-    """From a task of the API, at its end or wherever it was left."""
+    """The outcome of an ingest, made from its task. The task may still be in progress."""
     error = task.get("error") or {}
     state = task["state"]
     result = task.get("result") or {}
-    # By now a newer generation may be on its way, or a removal: that is not what became of this one.
+    # The document may be replaced or deleted by now, so its status may not be what became of this generation.
     published = task["document_status"] if task["document_status"] in _PUBLISHED else "indexed"
     status = {"SUCCESS": published, "FAILURE": "failed", "REVOKED": "revoked"}.get(state, "waiting")
     return Outcome(
@@ -88,21 +89,21 @@ def of_task(file: str, task: Mapping[str, Any], *, already_here: bool = False) -
 
 
 def of_removal(document: str, task: Mapping[str, Any]) -> Outcome:
-    """From a removal's task."""
+    """The outcome of a deletion, made from its task."""
     status = "deleted" if task["state"] == "SUCCESS" else "waiting"
     error = task.get("error") or {}
     return Outcome(document, status, document, task["task_id"], code=error.get("code"), message=error.get("message"))
 
 
 def of_cancel(document: str, task: Mapping[str, Any]) -> Outcome:
-    """From the task of the ingest that was to be cancelled; a later wish may have come first."""
+    """The outcome of a cancellation, made from the task of the ingest, which may have ended in another way first."""
     if task["state"] == "REVOKED" and task["reason"] == "cancelled":
         return Outcome(document, "cancelled", document, task["task_id"])
     return of_task(document, task)
 
 
 def of_request(document: str, task: Mapping[str, Any]) -> Outcome:
-    """What nobody waited for."""
+    """The outcome of a request whose task was not awaited."""
     return Outcome(document, "accepted", document, task["task_id"])
 
 
@@ -111,12 +112,12 @@ def exit_code(outcomes: Sequence[Outcome]) -> Exit:
     return Exit.DONE if statuses <= _GOOD.keys() else Exit.FAILED
 
 
-def as_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def outcomes_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {"documents": [asdict(each) for each in outcomes], "summary": _counts(outcomes)}
 
 
 def print_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
-    """A line for each, and one that sums up."""
+    """Print a table with a row for each outcome, notes, and a summary."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("File", "Result", "Pages", "Chunks", "Seconds", "Document"):
         right = column in {"Pages", "Chunks", "Seconds"}
@@ -126,42 +127,42 @@ def print_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
         pages = str(receipt["pages"]) if receipt.get("paged") else ""
         chunks, seconds = (str(receipt.get(name, "")) for name in ("chunks", "seconds"))
         result = Text(_WORDS.get(each.status, each.status), style=_GOOD.get(each.status, "red"))
-        # Names are the users': no markup in them is obeyed.
+        # Names come from users, so markup in them must not have an effect.
         table.add_row(Text(each.file), result, pages, chunks, seconds, Text(each.document_id or ""))
     console.print(table)
     for each in outcomes:
-        if note := _to_know(each):
+        if note := _note(each):
             console.print(Text.assemble((f"{each.file}: ", "bold"), note))
         for member in each.members:
             if member.status not in _GOOD:
-                said = member.message or _WORDS.get(member.status, member.status)
-                console.print(Text.assemble((f"{member.name}: ", "bold"), said))
-    console.print(f"{len(outcomes)} {'document' if len(outcomes) == 1 else 'documents'}: {_counted(outcomes)}.")
+                note = member.message or _WORDS.get(member.status, member.status)
+                console.print(Text.assemble((f"{member.name}: ", "bold"), note))
+    console.print(f"{len(outcomes)} {'document' if len(outcomes) == 1 else 'documents'}: {_summary(outcomes)}.")
 
 
-def _to_know(outcome: Outcome) -> str:
+def _note(outcome: Outcome) -> str:
     if outcome.message:
-        return outcome.message  # it says what to do; the steps are for programs that show them
+        return outcome.message  # it says what to do; `next_steps` are for programs
     receipt = outcome.receipt or {}
-    said = ["was here already"] if outcome.already_here else []
+    notes = ["was here already"] if outcome.already_here else []
     if receipt.get("members"):
-        became = f" ({_counted(outcome.members)})" if outcome.members else ""
-        said.append(f"files in it that are documents of their own: {receipt['members']}{became}")
-    what = "pages" if receipt.get("paged", True) else "files" if receipt.get("kind") == "zip" else "parts"
+        summary = f" ({_summary(outcome.members)})" if outcome.members else ""
+        notes.append(f"files in it that are documents of their own: {receipt['members']}{summary}")
+    unit = "pages" if receipt.get("paged", True) else "files" if receipt.get("kind") == "zip" else "parts"
     for field, words in (
-        ("pages_damaged", f"{what} that could not be read: "),
+        ("pages_damaged", f"{unit} that could not be read: "),
         ("refused", "chunks without a vector (the embedder refused them): "),
-        ("pages_without_text", f"{what} without text: "),
+        ("pages_without_text", f"{unit} without text: "),
     ):
         if receipt.get(field):
-            said.append(words + str(receipt[field]))
+            notes.append(words + str(receipt[field]))
     if outcome.status == "no_text":
-        said.append("nothing to find; if it is a scan, run text recognition on it and add the result")
-    return "; ".join([*said, *receipt.get("warnings", ())])
+        notes.append("it has no text; if it is a scan, run text recognition on it and add the result")
+    return "; ".join([*notes, *receipt.get("warnings", ())])
 
 
-def _counted(outcomes: Sequence[Outcome | Member]) -> str:
-    return ", ".join(f"{count} {_WORDS.get(status, status)}" for status, count in _counts(outcomes).items())
+def _summary(outcomes: Sequence[Outcome | Member]) -> str:
+    return counted({_WORDS.get(status, status): count for status, count in _counts(outcomes).items()})
 
 
 def _counts(outcomes: Sequence[Outcome | Member]) -> dict[str, int]:

@@ -1,9 +1,7 @@
-"""`penstock search`: ask, and get cited hits."""
+"""`penstock search`: a question in, hits with their pages out."""
 
 from __future__ import annotations
 
-import html
-import re
 from typing import Annotated, Any
 
 import typer
@@ -12,24 +10,30 @@ from rich.text import Text
 from penstock.cli.client import connected
 from penstock.cli.exits import Exit
 from penstock.cli.local_run import address
-from penstock.cli.printing import JSON_HELP, out, print_json
+from penstock.cli.printing import AsJson, out, print_json
+from penstock.local.highlight import highlighted
 
 
 def search(
-    query: Annotated[list[str], typer.Argument(help="Words, or a question.")],
+    query: Annotated[list[str], typer.Argument(help="Words to look for, or a question.")],
     *,
-    k: Annotated[int, typer.Option("-k", min=1, max=100, help="The most hits.")] = 5,
-    source: Annotated[list[str] | None, typer.Option(help="Only these; may be repeated.")] = None,
-    document: Annotated[list[str] | None, typer.Option(help="Only these ids; may be repeated.")] = None,
-    metadata: Annotated[list[str] | None, typer.Option(help="Only with these, name:value; may be repeated.")] = None,
-    since: Annotated[str | None, typer.Option(help="Only what arrived then or later: 2026-01-31T00:00Z.")] = None,
-    before: Annotated[str | None, typer.Option(help="Only what arrived before then.")] = None,
-    offset: Annotated[int, typer.Option(min=0, help="How many of the best hits to leave out.")] = 0,
-    one_per_document: Annotated[bool, typer.Option(help="Of each document its best hit alone.")] = False,
-    explain: Annotated[bool, typer.Option(help="Say what each score is made of.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    k: Annotated[int, typer.Option("-k", min=1, max=100, help="The maximum number of hits.")] = 5,
+    source: Annotated[list[str] | None, typer.Option(help="Only documents of this source. May be repeated.")] = None,
+    document: Annotated[list[str] | None, typer.Option(help="Only the document with this id. May be repeated.")] = None,
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option(help="Only documents with this metadata, written as name:value. May be repeated."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only documents that arrived at this time or later, such as 2026-01-31T00:00Z.")
+    ] = None,
+    before: Annotated[str | None, typer.Option(help="Only documents that arrived before this time.")] = None,
+    offset: Annotated[int, typer.Option(min=0, help="The number of best hits to skip.")] = 0,
+    one_per_document: Annotated[bool, typer.Option(help="Show only the best hit of each document.")] = False,
+    explain: Annotated[bool, typer.Option(help="Show the two parts of each score.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Find text, and the page it stands on. Ends with 1 where nothing was found."""
+    """Find text, and the page on which it stands. The exit code is 1 if nothing was found."""
     with connected(address()) as api:
         answer = api.search(
             " ".join(query),
@@ -58,27 +62,19 @@ def _print_answer(answer: dict[str, Any]) -> None:
         console.print(title)
         if hit["parts"]:
             console.print(Text(f"words {hit['parts']['words']:.2f} + vectors {hit['parts']['vectors']:.2f}", "dim"))
-        console.print(_marked(hit["snippet"]))
+        console.print(highlighted(hit["snippet"], "bold yellow"))
         if hit["more"]:
-            console.print(Text(f"{hit['more']} more in this document: --document {hit['document_id']}", "dim"))
+            console.print(Text(f"{hit['more']} more hits in this document: --document {hit['document_id']}", "dim"))
         console.print(Text(hit["url"], "dim"), soft_wrap=True)
         console.print()
     if not answer["hits"]:
         console.print("Nothing was found.")
     if answer["next_offset"] is not None:
-        console.print(Text(f"There are more: --offset {answer['next_offset']}", "dim"))
+        console.print(Text(f"There are more hits: --offset {answer['next_offset']}", "dim"))
     if answer["incomplete"]:
-        console.print("Documents were changing meanwhile: there may be more. Ask again.")
+        console.print("Documents were changing during the search, so hits may be missing. Search again.")
 
 
 def _where(hit: dict[str, Any]) -> str:
     page = "" if hit["page"] is None else f", page {hit['page']}"
     return page + "".join(f", {heading}" for heading in [" › ".join(hit["section"])] if heading)
-
-
-def _marked(snippet: str) -> Text:
-    """The snippet's HTML as the terminal shows it."""
-    text = Text()
-    for place, piece in enumerate(re.split(r"</?mark>", snippet)):
-        text.append(html.unescape(piece), "bold yellow" if place % 2 else "")
-    return text

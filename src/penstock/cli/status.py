@@ -1,4 +1,4 @@
-"""`penstock status`: how a document stands; without an id, how Penstock does."""
+"""`penstock status`: the status of a document, or of the system."""
 
 from __future__ import annotations
 
@@ -12,23 +12,27 @@ from rich.text import Text
 from penstock.cli.client import Api, connected
 from penstock.cli.exits import Exit
 from penstock.cli.local_run import address
-from penstock.cli.printing import JSON_HELP, out, print_json
+from penstock.cli.printing import AsJson, counted, out, print_json
 
-_COUNTED = 10_000  # documents: a page of 100 a call
+_MAX_COUNTED = 10_000
+"""The maximum number of documents that are counted. Each request returns a page of 100."""
 
 
 def status(
-    document_id: Annotated[str | None, typer.Argument(help="A document; without one, Penstock itself.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    document_id: Annotated[
+        str | None, typer.Argument(help="The id of a document. Without it, the status of the system is shown.")
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """How a document stands, with its receipt. Without an id: what answers and what does not, and how many documents
-    are in which state.
+    """Show the status of a document and its receipt, or the status of the system.
 
-    Ends with 1 where the document failed, and with 3 where Penstock is not ready.
+    The status of the system says which dependencies answer, and how many documents have which status.
+
+    The exit code is 1 if the document failed, and 3 if the system is not ready.
     """
     with connected(address()) as api:
         if document_id is None:
-            raise typer.Exit(_of_penstock(api, as_json=as_json))
+            raise typer.Exit(_print_system(api, as_json=as_json))
         document = api.document(document_id)
     if as_json:
         print_json(document)
@@ -37,22 +41,22 @@ def status(
     raise typer.Exit(Exit.FAILED if document["status"] == "failed" else Exit.DONE)
 
 
-def _of_penstock(api: Api, *, as_json: bool) -> Exit:
+def _print_system(api: Api, *, as_json: bool) -> Exit:
     ready = api.readiness()
     dependencies = ready["dependencies"]
-    fine = all(each["ok"] for each in dependencies.values())
-    # Without the table there is nothing to count.
-    listed = list(api.documents(limit=_COUNTED)) if dependencies["documents"]["ok"] else []
+    all_ok = all(each["ok"] for each in dependencies.values())
+    # Without the table, documents cannot be listed.
+    listed = list(api.documents(limit=_MAX_COUNTED)) if dependencies["documents"]["ok"] else []
     counts = dict(Counter(each["status"] for each in listed).most_common())
-    whole = len(listed) < _COUNTED
+    counted_all = len(listed) < _MAX_COUNTED
     if as_json:
-        print_json({"ready": fine, "dependencies": dependencies, "documents": counts, "counted_all": whole})
+        print_json({"ready": all_ok, "dependencies": dependencies, "documents": counts, "counted_all": counted_all})
     else:
         for name, each in dependencies.items():
             out().print(Text(f"{name:<10} {'ok' if each['ok'] else each['problem']}", "green" if each["ok"] else "red"))
-        said = ", ".join(f"{count} {state}" for state, count in counts.items()) or "none"
-        out().print(f"documents: {said}{'' if whole else f' (of the newest {_COUNTED})'}", markup=False)
-    return Exit.DONE if fine else Exit.UNREACHABLE
+        newest = "" if counted_all else f" (of the newest {_MAX_COUNTED})"
+        out().print(f"documents: {counted(counts) or 'none'}{newest}", markup=False)
+    return Exit.DONE if all_ok else Exit.UNREACHABLE
 
 
 def _print_document(document: dict[str, Any]) -> None:
@@ -63,22 +67,22 @@ def _print_document(document: dict[str, Any]) -> None:
 
 
 def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:
-    """What a person wants to know, and nothing that is empty."""
-    come, receipt, active = document["progress"], document["receipt"] or {}, document["active"]
-    total = "?" if come["total"] is None else come["total"]
-    searchable = f"generation {active['generation']}, {active['chunks']} chunks" if active else "nothing yet"
+    """The name and the value of each line to show. Values that are empty are left out."""
+    progress, receipt, active = document["progress"], document["receipt"] or {}, document["active"]
+    total = "?" if progress["total"] is None else progress["total"]
+    searchable = f"generation {active['generation']}, {active['chunks']} chunks" if active else "nothing"
     lines = [
         ("document", document["document_id"]),
         ("name", document["name"]),
         ("status", document["status"]),
-        ("progress", f"{come['current']} of {total} {come['unit']}"),
-        ("found now", searchable),
+        ("progress", f"{progress['current']} of {total} {progress['unit']}"),
+        ("searchable", searchable),
         ("source", document["source"]),
         ("lane", document["lane"]),
-        *([("came in", document["container"])] if document["container"] else []),
+        *([("in archive", document["container"])] if document["container"] else []),
         ("accepted", document["accepted_at"]),
         *((f"meta {name}", value) for name, value in document["metadata"].items()),
-        *((name.replace("_", " "), _said(value)) for name, value in _filled(receipt)),
+        *((name.replace("_", " "), _text(value)) for name, value in _filled(receipt)),
     ]
     if document["error"]:
         lines.append(("error", f"{document['error']['message']} ({document['error']['code']})"))
@@ -88,10 +92,10 @@ def _lines(document: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _filled(receipt: dict[str, Any]) -> list[tuple[str, object]]:
     filled = [(name, value) for name, value in receipt.items() if value not in ("", [], None)]
-    return [each for each in filled if each != ("members", 0)]  # it is no archive
+    return [each for each in filled if each != ("members", 0)]  # the document is not an archive
 
 
-def _said(value: object) -> str:
+def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "; ".join(map(str, value)) if isinstance(value, list) else str(value)

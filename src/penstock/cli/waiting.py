@@ -1,4 +1,4 @@
-"""Wait: poll tasks until each has come to its end."""
+"""Waiting: poll tasks until each has a final state."""
 
 from __future__ import annotations
 
@@ -8,26 +8,34 @@ from typing import Any
 
 from penstock.cli.client import Api
 
-ENDED = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
-_SHORTEST, _LONGEST = 0.1, 2.0  # seconds between two rounds: soon at first, seldom where nothing moves
+FINAL_STATES = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
+_MIN_PAUSE, _MAX_PAUSE = 0.1, 2.0
+"""The pause between two rounds of polling, in seconds. It is short at first and grows while nothing changes."""
 
 Task = Mapping[str, Any]
 
 
-def wait_for(api: Api, tasks: Collection[str], seconds: float, seen: Callable[[str, Task], object]) -> dict[str, Task]:
-    """Each task as it was seen last: at its end, unless so many seconds were over before."""
+def wait_for(
+    api: Api, tasks: Collection[str], seconds: float, report: Callable[[str, Task], object]
+) -> dict[str, Task]:
+    """The last known state of each task, which is final unless the time was over before.
+
+    Args:
+        seconds: the maximum time to wait.
+        report: is called with each task every time it was polled.
+    """
     deadline = time.monotonic() + seconds
     last: dict[str, Task] = {}
-    open_tasks, pause = list(tasks), _SHORTEST
+    open_tasks, pause = list(tasks), _MIN_PAUSE
     while open_tasks:
         before = dict(last)
         for task in open_tasks:
             last[task] = api.task(task)
-            seen(task, last[task])
-        open_tasks = [task for task in open_tasks if last[task]["state"] not in ENDED]
+            report(task, last[task])
+        open_tasks = [task for task in open_tasks if last[task]["state"] not in FINAL_STATES]
         left = deadline - time.monotonic()
         if not open_tasks or left <= 0:
             break
-        pause = _SHORTEST if last != before else min(pause * 1.5, _LONGEST)
+        pause = _MIN_PAUSE if last != before else min(pause * 1.5, _MAX_PAUSE)
         time.sleep(min(pause, left))
     return last

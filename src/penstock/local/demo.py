@@ -1,9 +1,7 @@
-"""The main job, once: the samples in through both doors, found again by search, and a table of what it took."""
+"""The demo: add the samples by HTTPS and by the drop folder, find them by search, and print what each took."""
 
 from __future__ import annotations
 
-import html
-import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,16 +12,16 @@ import httpx
 import orjson
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from penstock.adapters.aws.clients import aws_clients
 from penstock.domain.errors import Permanent
 from penstock.domain.ids import derived_id
 from penstock.domain.status import PUBLISHED
+from penstock.local.highlight import highlighted
 from penstock.local.stack import TENANT, Stack
 
 _SOURCE = "samples"
-_SECONDS = 120.0
+_FINAL_SECONDS = 120.0
 _FINAL = {status.value for status in PUBLISHED} | {"failed", "cancelled", "deleted"}
 
 
@@ -35,7 +33,7 @@ class DemoFailed(Permanent):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a sample must be found by."""
+    """A query, and the page of the sample that it has to find."""
 
     query: str
     document: str
@@ -44,72 +42,74 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Entered:
-    """A sample that went in through a door."""
+class AddedSample:
+    """A sample that was added, and the way by which it was added."""
 
-    door: str
+    way: str
     name: str
     document: str
-    worked: bool
-    """False where it was there already, so that nothing had to be done."""
+    is_new: bool
+    """False if the document existed already, so that there was no work to do."""
 
 
 def samples(folder: Path) -> tuple[list[Path], list[Question]]:
-    """The documents, and for each what it must be found by."""
+    """The files of the samples, and the questions that find them."""
     questions = [Question(**each) for each in orjson.loads((folder / "queries.json").read_bytes())]
     return [folder / name for name in dict.fromkeys(question.document for question in questions)], questions
 
 
-def enter(stack: Stack, client: httpx.Client, files: Sequence[Path], *, run: str) -> Iterator[Entered]:
-    """All by HTTPS and then all by the drop folder, so that the second door finds what the first has paid for.
+def add_samples(stack: Stack, client: httpx.Client, files: Sequence[Path], *, run: str) -> Iterator[AddedSample]:
+    """Add all files by HTTPS, and then all by the drop folder. The second time, the vectors of the first are reused.
 
     Args:
-        run: not empty, it becomes part of every id and key: the same bytes as new documents.
+        run: if it is not empty, it becomes part of every id and key, so that the same bytes become new documents.
     """
-    yield from _by_https(client, files, run=run)
+    yield from _add_by_https(client, files, run=run)
     s3, bucket = aws_clients().s3, stack.environment["PENSTOCK_BUCKET"]
     for file in files:
         key = f"drop/{TENANT}/{_SOURCE}/{run + '/' if run else ''}{file.name}"
         document = derived_id(TENANT, key)
-        there = client.get(f"/v1/documents/{document}").is_success
+        exists = client.get(f"/v1/documents/{document}").is_success
         s3.upload_file(str(file), bucket, key)
-        yield Entered("S3 drop folder", file.name, document, not there)
+        yield AddedSample("S3 drop folder", file.name, document, not exists)
 
 
-def _by_https(client: httpx.Client, files: Sequence[Path], *, run: str) -> Iterator[Entered]:
+def _add_by_https(client: httpx.Client, files: Sequence[Path], *, run: str) -> Iterator[AddedSample]:
     for file in files:
         fields = {"source": _SOURCE, **({"document_id": f"{run}-{file.name}"} if run else {})}
         with file.open("rb") as content:
             answer = client.post("/v1/documents", files={"files": (file.name, content)}, data=fields)
         _raise_for(answer)
-        (entered,) = answer.json()["documents"]
-        yield Entered("HTTPS", file.name, entered["document_id"], not entered["already_here"])
+        (added,) = answer.json()["documents"]
+        yield AddedSample("HTTPS", file.name, added["document_id"], not added["already_here"])
 
 
 def await_final(client: httpx.Client, document: str) -> dict[str, Any]:
-    """The document, once it has a final state.
+    """Wait until the document has a final state, and return it.
 
     Raises:
-        DemoFailed: it took too long.
+        DemoFailed: the document has no final state after two minutes.
     """
-    deadline = time.monotonic() + _SECONDS
+    deadline = time.monotonic() + _FINAL_SECONDS
     while True:
         answer = client.get(f"/v1/documents/{document}")
-        if answer.status_code != httpx.codes.NOT_FOUND:  # the drop folder's event may still be on its way
+        if answer.status_code != httpx.codes.NOT_FOUND:  # the event of the drop folder may not have arrived yet
             _raise_for(answer)
             found: dict[str, Any] = answer.json()
             if found["status"] in _FINAL:
                 return found
         if time.monotonic() > deadline:
-            raise DemoFailed(why=f"Document {document} has no final state after {_SECONDS:.0f} s: {answer.text[:300]}")
+            raise DemoFailed(
+                why=f"Document {document} has no final state after {_FINAL_SECONDS:.0f} s: {answer.text[:300]}"
+            )
         time.sleep(0.1)
 
 
-def ask(client: httpx.Client, question: Question, documents: Sequence[str]) -> list[dict[str, Any]]:
-    """The best hit in each of these documents, all of one sample.
+def best_hits(client: httpx.Client, question: Question, documents: Sequence[str]) -> list[dict[str, Any]]:
+    """The best hit in each of these documents, which all have the bytes of one sample.
 
     Raises:
-        DemoFailed: the sample is not found, or not on its page.
+        DemoFailed: the sample is not found, or not on the right page.
     """
     best = []
     for document in documents:
@@ -127,69 +127,63 @@ def _answers(hit: dict[str, Any], question: Question) -> bool:
 
 
 def demo(stack: Stack, folder: Path, console: Console, *, new_ids: bool) -> None:
-    """
+    """Add the samples in both ways, search for each of them, and print two tables.
+
     Raises:
-        DemoFailed: a sample did not get in, or is not found; which and why.
+        DemoFailed: a sample could not be added, or is not found. The message says which and why.
     """
     files, questions = samples(folder)
     run = str(time.time_ns()) if new_ids else ""
-    table = Table("door", "document", "status", "pages", "chunks", "seconds", "texts embedded", title="Documents")
+    table = Table("added by", "document", "status", "pages", "chunks", "seconds", "texts embedded", title="Documents")
     ids: dict[str, list[str]] = {}
     embedded = 0
     with _client(stack) as client:
-        for entered in enter(stack, client, files, run=run):
-            found = await_final(client, entered.document)
-            ids.setdefault(entered.name, []).append(entered.document)
-            receipt = found["receipt"] or {}
-            paid = receipt.get("embedded", 0) if entered.worked else 0
+        for sample in add_samples(stack, client, files, run=run):
+            document = await_final(client, sample.document)
+            ids.setdefault(sample.name, []).append(sample.document)
+            receipt = document["receipt"] or {}
+            paid = receipt.get("embedded", 0) if sample.is_new else 0
             embedded += paid
-            seconds = f"{receipt.get('seconds', 0):.2f}" if entered.worked else "already here"
+            seconds = f"{receipt.get('seconds', 0):.2f}" if sample.is_new else "already here"
             pages = str(receipt.get("pages", "")) if receipt.get("paged") else "–"
-            cells = (entered.door, entered.name, found["status"], pages, str(found["chunks"]), seconds, str(paid))
+            cells = (sample.way, sample.name, document["status"], pages, str(document["chunks"]), seconds, str(paid))
             table.add_row(*cells)
-            if found["status"] not in {status.value for status in PUBLISHED}:
-                raise DemoFailed(why=f"{entered.name} is {found['status']}: {found['error']}")
+            if document["status"] not in {status.value for status in PUBLISHED}:
+                raise DemoFailed(why=f"{sample.name} is {document['status']}: {document['error']}")
         console.print(table)
         console.print(f"Texts sent to the embedder in this run: {embedded}")
         show_answers(console, client, questions, ids)
 
 
 def show_samples(stack: Stack, folder: Path, console: Console) -> None:
-    """Put the samples in by HTTPS, unless they are there, and ask for them.
+    """Add the samples by HTTPS, unless they exist already, and search for them.
 
     Raises:
-        DemoFailed: a sample did not get in, or is not found.
+        DemoFailed: a sample could not be added, or is not found.
     """
     files, questions = samples(folder)
     with _client(stack) as client:
-        entered = list(_by_https(client, files, run=""))
-        for each in entered:
+        added = list(_add_by_https(client, files, run=""))
+        for each in added:
             await_final(client, each.document)
-        show_answers(console, client, questions, {each.name: [each.document] for each in entered})
+        show_answers(console, client, questions, {each.name: [each.document] for each in added})
 
 
 def show_answers(
     console: Console, client: httpx.Client, questions: Sequence[Question], ids: dict[str, list[str]]
 ) -> None:
-    """
+    """Search for each sample, and print a table of the hits.
+
     Raises:
         DemoFailed: a sample is not found.
     """
     table = Table(title="Answers", expand=True)
-    for name, share in (("asked", 2), ("found in", None), ("page", None), ("says", 3)):
+    for name, share in (("question", 2), ("found in", None), ("page", None), ("snippet", 3)):
         table.add_column(name, ratio=share, no_wrap=True, overflow="ellipsis")
     for question in questions:
-        hit = ask(client, question, ids[question.document])[0]
-        table.add_row(question.query, hit["name"], str(hit["page"] or "–"), _marked(hit["snippet"]))
+        hit = best_hits(client, question, ids[question.document])[0]
+        table.add_row(question.query, hit["name"], str(hit["page"] or "–"), highlighted(hit["snippet"], "bold"))
     console.print(table)
-
-
-def _marked(snippet: str) -> Text:
-    """HTML with <mark>, as a terminal shows it."""
-    text = Text()
-    for number, part in enumerate(re.split(r"</?mark>", snippet)):
-        text.append(html.unescape(part), style="bold" if number % 2 else "")
-    return text
 
 
 def _client(stack: Stack) -> httpx.Client:
@@ -198,5 +192,5 @@ def _client(stack: Stack) -> httpx.Client:
 
 def _raise_for(answer: httpx.Response) -> None:
     if not answer.is_success:
-        asked = f"{answer.request.method} {answer.request.url.path}"
-        raise DemoFailed(why=f"{asked} answered {answer.status_code}: {answer.text[:500]}")
+        request = f"{answer.request.method} {answer.request.url.path}"
+        raise DemoFailed(why=f"{request} answered {answer.status_code}: {answer.text[:500]}")

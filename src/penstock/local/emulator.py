@@ -1,4 +1,4 @@
-"""The AWS emulator of the local stack: ministack, from a virtual environment of its own."""
+"""The AWS emulator of the local stack: ministack, which is installed in a virtual environment of its own."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from penstock.local.health import await_health
 from penstock.local.port import HOST, check_free
-from penstock.local.process import die_with_parent, end
+from penstock.local.process import end, start
 
-_PASSED_ON = ("HOME", "LANG", "PATH", "TMPDIR")
+_INHERITED = ("HOME", "LANG", "PATH", "TMPDIR")
 
 
 @dataclass(frozen=True, slots=True)
 class Emulator:
-    """An emulator that answers: `url` is what AWS_ENDPOINT_URL shall say."""
+    """An emulator that answers. `url` is the value for AWS_ENDPOINT_URL."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -36,17 +36,17 @@ def emulator(
     ready: float = 30,
     patience: float = 20,
 ) -> Iterator[Emulator]:
-    """An emulator for as long as the context lasts.
+    """Run an emulator for as long as the context lasts.
 
-    Ctrl-C in a terminal does not reach it: whoever holds the context ends it, after all that uses it.
+    Ctrl-C in a terminal does not reach it: the end of the context ends it, after everything that uses it.
 
     Args:
-        python: the interpreter of the environment that ministack is installed in.
-        log: where its output goes.
-        state: a folder that keeps what it holds from one run to the next; None forgets it.
-        settings: of the emulator, beside those that every one here has.
-        ready: seconds it may take to answer.
-        patience: seconds it may take to end and to save its state, before it is killed.
+        python: the interpreter of the environment in which ministack is installed.
+        log: the file to which its output is appended.
+        state: a folder that keeps its content from one run to the next. None forgets the content.
+        settings: environment variables for the emulator, in addition to those that every emulator gets here.
+        ready: the maximum time until it answers, in seconds.
+        patience: the time to save its state and end, in seconds. After that it is killed.
 
     Raises:
         Misconfigured: the port is in use, or the emulator did not start.
@@ -54,18 +54,9 @@ def emulator(
     check_free(port, user="the AWS emulator", setting="PENSTOCK_EMULATOR_PORT")
     log.parent.mkdir(parents=True, exist_ok=True)
     scratch = log.with_suffix(".tmp").absolute()
-    _emptied(scratch)  # one that was killed left its own
-    with log.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603 - no shell, and nothing a user typed
-            [python, "-m", "ministack"],
-            env={**_environment(port, state), "TMPDIR": str(scratch), **(settings or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            # Not SIGKILL: it saves its state when asked to end.
-            preexec_fn=die_with_parent(),  # noqa: PLW1509 - sets one kernel flag and takes no lock
-        )
+    _empty(scratch)  # an emulator that was killed could not remove its own
+    environment = {**_environment(port, state), "TMPDIR": str(scratch), **(settings or {})}
+    process = start([python, "-m", "ministack"], environment, log)
     try:
         url = f"http://{HOST}:{port}"
         await_health("The AWS emulator", process, f"{url}/_ministack/health", log, ready)
@@ -75,8 +66,8 @@ def emulator(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _emptied(scratch: Path) -> None:
-    """The emulator unpacks each function for each of its processes, hundreds of megabytes each, and leaves them."""
+def _empty(scratch: Path) -> None:
+    """Empty the folder into which the emulator unpacks functions: hundreds of megabytes per process, never removed."""
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
 
@@ -96,4 +87,4 @@ def _environment(port: int, state: Path | None) -> Mapping[str, str]:
             "S3_PERSIST": "1",
             "S3_DATA_DIR": str(state.absolute() / "objects"),
         }
-    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | settings
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ} | settings

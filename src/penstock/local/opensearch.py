@@ -1,4 +1,5 @@
-"""OpenSearch on this machine: three archives of Maven Central make a real server with vectors, fetched once per user.
+"""OpenSearch on this machine: a real server with vector search, made of three archives from Maven Central that are
+fetched once per user.
 
 python -m penstock.local.opensearch [--port 9200] [--state FOLDER]
 """
@@ -25,17 +26,17 @@ from types import FrameType
 from penstock.domain.errors import Misconfigured
 from penstock.local.health import await_health
 from penstock.local.port import HOST, check_free, free_port
-from penstock.local.process import die_with_parent, end
+from penstock.local.process import end, start
 
 VERSION = "3.6.0"
-"""The one 3.x of which all three archives are published."""
-LEAST_JAVA = 21
+"""The only 3.x version of which all three archives are published."""
+MIN_JAVA = 21
 HEAP = "512m"
 
 _NOBODY = 65534
-"""Whom the server runs as where we are root, which it refuses to be."""
-_OF_ROOT = Path("/var/tmp/penstock-opensearch")  # noqa: S108 - where _NOBODY can reach it
-_FETCH = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
+"""The user that the server runs as if this process is root: it refuses to run as root."""
+_ROOT_FOLDER = Path("/var/tmp/penstock-opensearch")  # noqa: S108 - a place that _NOBODY can reach
+_MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
 _JAVAS = (
     ("/usr/lib/jvm", "*"),
     ("/opt", "*j*"),
@@ -43,17 +44,17 @@ _JAVAS = (
     ("/Library/Java/JavaVirtualMachines", "*/Contents/Home"),
 )
 _UNUSED = ("modules/ingest-geoip/", "modules/opensearch-dashboards/", "lib/tools/fips-demo-installer-cli/")
-"""Of the server's archive: 100 MB that nothing here asks for."""
+"""Parts of the server's archive that are left out: 100 MB that nothing here uses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """A zip file on Maven Central, and where in the server's home it belongs."""
+    """A zip file on Maven Central, and the folder of the server's home into which it is unpacked."""
 
     coordinate: str
     folder: str
-    outermost: str
-    """The folder in the archive that is left out, with its '/'."""
+    root: str
+    """The top folder inside the archive, with its '/'. It is left out of the unpacked paths."""
     sha256: str
 
 
@@ -88,14 +89,14 @@ class OpenSearch:
 
 
 def missing() -> str | None:
-    """What this machine lacks to run one, and what to do; None where it lacks nothing."""
+    """What this machine lacks to run OpenSearch, and what to do about it. None if it lacks nothing."""
     if _java() is None:
         return (
-            f"OpenSearch needs Java {LEAST_JAVA} or newer and none was found: install a JDK, or set "
-            "OPENSEARCH_JAVA_HOME to one."
+            f"OpenSearch needs Java {MIN_JAVA} or newer, and none was found: install a JDK, or set "
+            "OPENSEARCH_JAVA_HOME to the folder of one."
         )
     if not (_home() / ".complete").exists() and shutil.which("mvn") is None:
-        return "OpenSearch is fetched by Maven, and there is no mvn on PATH: install Maven."
+        return "OpenSearch is fetched with Maven, and there is no mvn on the PATH: install Maven."
     return None
 
 
@@ -109,27 +110,29 @@ def opensearch(
     ready: float = 120,
     patience: float = 30,
 ) -> Iterator[OpenSearch]:
-    """A server for as long as the context lasts, on 127.0.0.1 alone and without passwords. The first time it is
-    fetched: 200 MB.
+    """Run a server for as long as the context lasts. It listens on 127.0.0.1 only and has no passwords. The first call
+    fetches 200 MB.
 
-    Ctrl-C in a terminal does not reach it: whoever holds the context ends it, after all that uses it.
+    Ctrl-C in a terminal does not reach it: the end of the context ends it, after everything that uses it.
 
     Args:
-        state: a folder that keeps what it holds from one run to the next, and its logs.
-        port: a free one, where None.
-        heap: of the Java virtual machine; the process takes about 300 MB more.
-        brief: it will not live long, so its code is compiled quickly rather than well: half the work of a start.
-        ready: seconds it may take to answer.
-        patience: seconds it may take to end, before it is killed.
+        state: a folder that keeps its content from one run to the next, and its logs.
+        port: the port to listen on. None takes a free one.
+        heap: the heap of the Java virtual machine. The process takes about 300 MB more.
+        brief: whether it runs for a short time only. Its code is then compiled quickly rather than well, which halves
+            the work of a start.
+        ready: the maximum time until it answers, in seconds.
+        patience: the time to end, in seconds. After that it is killed.
 
     Raises:
-        Misconfigured: the port is in use, something is missing, or the server did not start; what to do.
+        Misconfigured: the port is in use, something is not installed, or the server did not start. The message says
+            what to do.
     """
     if port is not None:
         check_free(port, user="OpenSearch", setting="PORT (make opensearch PORT=9201)")
     port = port or free_port()
     home = install()
-    folder = _prepared(state, home, port)
+    folder = _prepare_folder(state, home, port)
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
@@ -140,20 +143,7 @@ def opensearch(
     }
     command = _command(home, folder, environment)
     log = folder / "logs" / "output.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603 - no shell, and nothing a user typed
-            command,
-            cwd=home,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=die_with_parent(),  # noqa: PLW1509 - sets one kernel flag and takes no lock
-            user=_user(),
-            group=_user(),
-            extra_groups=None if _user() is None else [],
-        )
+    process = start(command, environment, log, folder=home, user=_user())
     try:
         url = f"http://{HOST}:{port}"
         await_health("OpenSearch", process, f"{url}/_cluster/health?wait_for_status=yellow&timeout=5s", log, ready)
@@ -163,10 +153,10 @@ def opensearch(
 
 
 def install() -> Path:
-    """Where the server is unpacked, after it was if it was not.
+    """The folder with the unpacked server. The first call fetches and unpacks it.
 
     Raises:
-        Misconfigured: Java or Maven is missing, or Maven did not bring what it should.
+        Misconfigured: Java or Maven is not installed, or Maven did not fetch the right archives.
     """
     home = _home()
     if (why := missing()) is not None:
@@ -179,7 +169,7 @@ def install() -> Path:
             with tempfile.TemporaryDirectory(dir=home.parent) as temporary:
                 draft = Path(temporary) / "home"
                 for archive in _ARCHIVES:
-                    _unpack(archive, _fetched(archive, Path(temporary)), draft)
+                    _unpack(archive, _fetch(archive, Path(temporary)), draft)
                 (draft / ".complete").touch()
                 draft.rename(home)
     return home
@@ -187,7 +177,7 @@ def install() -> Path:
 
 def _home() -> Path:
     if _is_root():
-        return _OF_ROOT / f"home-{VERSION}"
+        return _ROOT_FOLDER / f"home-{VERSION}"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     return cache / "penstock" / f"opensearch-{VERSION}"
 
@@ -197,15 +187,15 @@ def _is_root() -> bool:
 
 
 def _user() -> int | None:
-    """Whom the server runs as; None: as us."""
+    """The user that the server runs as. None means the user of this process."""
     return _NOBODY if _is_root() else None
 
 
 def _java() -> Path | None:
-    """The home of a Java that is new enough."""
-    told = [Path(os.environ[name]) for name in ("OPENSEARCH_JAVA_HOME", "JAVA_HOME") if os.environ.get(name)]
+    """The folder of a Java that is new enough. None if there is none."""
+    configured = [Path(os.environ[name]) for name in ("OPENSEARCH_JAVA_HOME", "JAVA_HOME") if os.environ.get(name)]
     found = [home for folder, pattern in _JAVAS for home in sorted(Path(folder).expanduser().glob(pattern))]
-    return next((home for home in [*told, *found] if _java_version(home) >= LEAST_JAVA), None)
+    return next((home for home in [*configured, *found] if _java_version(home) >= MIN_JAVA), None)
 
 
 def _java_version(home: Path) -> int:
@@ -216,8 +206,8 @@ def _java_version(home: Path) -> int:
     return int(version[1]) if version and (home / "bin" / "java").exists() else 0
 
 
-def _fetched(archive: Archive, into: Path) -> Path:
-    """Maven keeps what it fetched in its own repository, so that a second try is quick."""
+def _fetch(archive: Archive, into: Path) -> Path:
+    """Fetch an archive with Maven. Maven keeps it in its own repository, so that a second try is quick."""
     group, artifact, version, kind = archive.coordinate.split(":")
     path = into / f"{artifact}-{version}.{kind}"
     maven = subprocess.run(  # noqa: S603 - no shell, and nothing a user typed
@@ -227,7 +217,7 @@ def _fetched(archive: Archive, into: Path) -> Path:
             "-q",
             "-ntp",
             "-Dstyle.color=never",
-            _FETCH,
+            _MAVEN_COPY,
             f"-Dartifact={archive.coordinate}",
             f"-DoutputDirectory={into}",
             "-Dmdep.overWriteReleases=true",
@@ -238,11 +228,11 @@ def _fetched(archive: Archive, into: Path) -> Path:
         check=False,
     )
     if maven.returncode or not path.exists():
-        raise Misconfigured(why=f"Maven did not bring {group}:{artifact}: {(maven.stdout + maven.stderr)[-500:]}")
+        raise Misconfigured(why=f"Maven did not fetch {group}:{artifact}: {(maven.stdout + maven.stderr)[-500:]}")
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != archive.sha256:
-        why = f"{archive.coordinate} came with sha256 {found} and should have {archive.sha256}: it was not unpacked."
+        why = f"{archive.coordinate} has the sha256 {found} instead of {archive.sha256}, so it was not unpacked."
         raise Misconfigured(why=why)
     return path
 
@@ -250,7 +240,7 @@ def _fetched(archive: Archive, into: Path) -> Path:
 def _unpack(archive: Archive, path: Path, home: Path) -> None:
     with zipfile.ZipFile(path) as zipped:
         for each in zipped.infolist():
-            inside = each.filename.removeprefix(archive.outermost)
+            inside = each.filename.removeprefix(archive.root)
             if each.is_dir() or inside.startswith(_UNUSED):
                 continue
             target = home / archive.folder / inside
@@ -260,8 +250,8 @@ def _unpack(archive: Archive, path: Path, home: Path) -> None:
     path.unlink()
 
 
-def _prepared(state: Path, home: Path, port: int) -> Path:
-    """The folder of one server, with its configuration."""
+def _prepare_folder(state: Path, home: Path, port: int) -> Path:
+    """Make the folder of one server, with its configuration."""
     folder = _reachable(state.absolute())
     for name in ("data", "logs", "tmp"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -288,11 +278,13 @@ cluster.routing.allocation.disk.threshold_enabled: false
 
 
 def _reachable(state: Path) -> Path:
-    """The folder itself or, where the server has to run as nobody, one that nobody can reach, linked from there: who
-    removes the link has removed the state."""
+    """The folder itself or, if the server has to run as the user nobody, one that this user can reach.
+
+    `state` is then a link to it. Removing the link removes the state: the next run starts with an empty folder.
+    """
     if not _is_root():
         return state
-    target = _OF_ROOT / hashlib.sha256(str(state).encode()).hexdigest()[:16]
+    target = _ROOT_FOLDER / hashlib.sha256(str(state).encode()).hexdigest()[:16]
     if not state.is_symlink():
         shutil.rmtree(target, ignore_errors=True)
         state.parent.mkdir(parents=True, exist_ok=True)
@@ -302,9 +294,9 @@ def _reachable(state: Path) -> Path:
 
 
 def _command(home: Path, folder: Path, environment: Mapping[str, str]) -> list[str]:
-    """What bin/opensearch would start, without the four small virtual machines that it starts before."""
+    """The command that bin/opensearch would run, without the four small virtual machines that it runs first."""
     java = _java()
-    assert java is not None, "install looked for it"
+    assert java is not None, "install has checked it"
     base, path = [str(java / "bin" / "java")], str(home / "lib" / "*")
     parsed = subprocess.run(  # noqa: S603 - no shell, and nothing a user typed
         [*base, "-cp", path, "org.opensearch.tools.launchers.JvmOptionsParser", str(folder / "config")],
@@ -318,7 +310,7 @@ def _command(home: Path, folder: Path, environment: Mapping[str, str]) -> list[s
         extra_groups=None if _user() is None else [],
     )
     if parsed.returncode:
-        raise Misconfigured(why=f"OpenSearch cannot be started by {java}: {parsed.stderr[-500:].strip()}")
+        raise Misconfigured(why=f"{java} cannot start OpenSearch: {parsed.stderr[-500:].strip()}")
     return [
         *base,
         *parsed.stdout.split(),
@@ -333,23 +325,23 @@ def _command(home: Path, folder: Path, environment: Mapping[str, str]) -> list[s
 
 
 def main() -> None:
-    """Run one until Ctrl-C."""
+    """Run a server until Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=9200)
     parser.add_argument("--state", type=Path, default=Path(".penstock/opensearch"))
     parser.add_argument("--heap", default=HEAP)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)  # a shell starts what runs in its background with SIGINT ignored
-    print("Starting OpenSearch, which is fetched the first time …")
+    signal.signal(signal.SIGINT, stop)  # a shell starts background processes with SIGINT ignored
+    print("Starting OpenSearch; the first start fetches it …")
     try:
-        with opensearch(asked.state, port=asked.port, heap=asked.heap) as server:
+        with opensearch(arguments.state, port=arguments.port, heap=arguments.heap) as server:
             print(
-                f"OpenSearch {VERSION} is ready until Ctrl-C. For Penstock, and for its tests and benchmarks:\n\n"
+                f"OpenSearch {VERSION} is ready. Ctrl-C ends it. For Penstock, and for its tests and benchmarks:\n\n"
                 f"    export PENSTOCK_INDEX=opensearch PENSTOCK_INDEX_URL={server.url}\n"
                 f"    export OPENSEARCH_URL={server.url}\n",
                 flush=True,
@@ -358,7 +350,7 @@ def main() -> None:
     except Misconfigured as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        print("Ended. Nothing is running any more.")
+        print("OpenSearch has ended.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""What Lambda does in AWS, in a loop: feed the arrivals queue and the dead-letter queues to their handlers."""
+"""The poller does in a loop what Lambda does in AWS: it hands messages of the arrivals queue and of the dead-letter
+queues to their handlers."""
 
 from __future__ import annotations
 
@@ -25,44 +26,49 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _VISIBILITY_SECONDS = 30
-_AGAIN_SECONDS = 2
-_LONGEST_AGAIN_SECONDS = 60
-"""So that the hundred times which a message is received outlast every removal that it waits for."""
+_RETRY_SECONDS = 2
+"""The wait after the first failure of a message. It grows by as much with each further one."""
+_MAX_RETRY_SECONDS = 60
+"""The maximum wait. A message that waits for a deletion of its document to end is received at most a hundred times, and
+these waits together outlast every deletion."""
 _PAUSE_SECONDS = 1
-_LETTERS_SECONDS = 5
-"""Nobody waits for a dead letter."""
+"""The wait after a queue did not answer."""
+_DEAD_LETTER_SECONDS = 5
+"""The time between two looks at the dead-letter queues. Nobody waits for a dead letter, so it need not be short."""
 
 
 def main() -> None:
-    """Until SIGTERM or SIGINT; a batch that was received is finished before."""
+    """Poll until SIGTERM or SIGINT. A batch that was received is finished first."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     settings = Settings.from_environment()
     wired = services(settings)
-    handler, settler, sqs, looked = make_handler(wired), dead_letter_handler(wired), aws_clients().sqs, 0.0
+    sqs, arrivals, dead_letters = aws_clients().sqs, make_handler(wired), dead_letter_handler(wired)
+    last_look = 0.0
     while not stopped.is_set():
-        if time.monotonic() - looked >= _LETTERS_SECONDS:
-            looked = time.monotonic()
+        if time.monotonic() - last_look >= _DEAD_LETTER_SECONDS:
+            last_look = time.monotonic()
             for url in settings.dead_letters.values():
-                _tried(sqs, url, settler, wait=0)
-        if not _tried(sqs, settings.arrivals, handler, wait=min(settings.wait_seconds, 1)):
+                _poll(sqs, url, dead_letters, wait=0)
+        if not _poll(sqs, settings.arrivals, arrivals, wait=min(settings.wait_seconds, 1)):
             stopped.wait(_PAUSE_SECONDS)
 
 
-def _tried(sqs: SQSClient, url: str, handler: Handler, *, wait: int) -> bool:
-    """Whether the queue answered."""
+def _poll(sqs: SQSClient, url: str, handler: Handler, *, wait: int) -> bool:
+    """Handle one batch of messages. False if the queue did not answer."""
     try:
-        _one_batch(sqs, url, handler, wait)
+        _handle_batch(sqs, url, handler, wait)
     except (BotoCoreError, ClientError) as error:
         log.warning("%s does not answer: %s", url, error)
         return False
     return True
 
 
-def _one_batch(sqs: SQSClient, url: str, handler: Handler, wait: int) -> None:
-    """One receive request; what the handler does not name as failed is deleted, what it does comes again soon."""
+def _handle_batch(sqs: SQSClient, url: str, handler: Handler, wait: int) -> None:
+    """Receive once and call the handler. A message that it reports as failed is delivered again after a wait, and the
+    others are deleted."""
     received: Sequence[MessageTypeDef] = sqs.receive_message(
         QueueUrl=url,
         MaxNumberOfMessages=10,
@@ -79,8 +85,8 @@ def _one_batch(sqs: SQSClient, url: str, handler: Handler, wait: int) -> None:
         receipt = {"QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"]}
         if message["MessageId"] in failed:
             times = int(message["Attributes"]["ApproximateReceiveCount"])
-            again = min(times * _AGAIN_SECONDS, _LONGEST_AGAIN_SECONDS)
-            sqs.change_message_visibility(**receipt, VisibilityTimeout=again)
+            delay = min(times * _RETRY_SECONDS, _MAX_RETRY_SECONDS)
+            sqs.change_message_visibility(**receipt, VisibilityTimeout=delay)
         else:
             sqs.delete_message(**receipt)
 

@@ -1,4 +1,4 @@
-"""Ports of this machine: which are free, and what to say of one that is not."""
+"""Ports of this machine: finding a free one, and checking that a chosen one is free."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ from penstock.domain.errors import Misconfigured
 HOST = "127.0.0.1"
 
 
-_QUIET = range(15_000, 32_000)
-"""Below those that a system gives to whoever asks for any (ip_local_port_range in ip(7)): until a server listens on the
-port that it was told, clients come and go on those."""
+_CANDIDATES = range(15_000, 32_000)
+"""The ports to choose from. They are below the ephemeral ones, which the system gives to any client that connects
+(ip_local_port_range in ip(7)): such a client could take a port between its choice and the start of the server."""
 
 
 def free_port() -> int:
-    """One that nobody listens on now."""
+    """A port on which nothing listens now."""
     while True:
-        port = SystemRandom().choice(_QUIET)
+        port = SystemRandom().choice(_CANDIDATES)
         with suppress(OSError), socket.socket() as probe:
             probe.bind((HOST, port))
             return port
 
 
 def check_free(port: int, *, user: str, setting: str) -> None:
-    """
+    """Check that a server can listen on this port.
+
     Args:
-        user: who wants it, for people.
-        setting: the environment variable that chooses it.
+        user: what needs the port, as the error message names it.
+        setting: the environment variable that chooses the port.
 
     Raises:
-        Misconfigured: it cannot be listened on.
+        Misconfigured: no server can listen on it.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -40,6 +41,6 @@ def check_free(port: int, *, user: str, setting: str) -> None:
             probe.bind((HOST, port))
         except OSError as error:
             raise Misconfigured(
-                why=f"Port {port} on {HOST} cannot be used for {user} ({error.strerror}). End what uses it, or set "
-                f"{setting} to a free port."
+                why=f"Port {port} on {HOST} cannot be used for {user} ({error.strerror}). Stop the program that uses "
+                f"it, or set {setting} to a free port."
             ) from error

@@ -1,4 +1,4 @@
-"""Bucket, queues and table as template.yaml defines them, made through whatever answers as AWS."""
+"""Provisioning: create the bucket, the queues and the table that template.yaml defines, on an emulator of AWS."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ACCOUNT = "000000000000"
 
 @dataclass(frozen=True, slots=True)
 class Provisioned:
-    """The stack's outputs; each is the value of the setting of that name."""
+    """The outputs of the stack. Each is the value of the setting with the same name."""
 
     bucket: str
     table: str
@@ -26,7 +26,7 @@ class Provisioned:
     arrivals: str
 
     def environment(self) -> dict[str, str]:
-        """The same as environment variables that `Settings` reads."""
+        """The outputs as the environment variables that `Settings` reads."""
         return {
             "PENSTOCK_BUCKET": self.bucket,
             "PENSTOCK_TABLE": self.table,
@@ -37,21 +37,21 @@ class Provisioned:
 
 
 def provision(clients: Clients, template: Path, stack: str, parameters: Mapping[str, str] | None = None) -> Provisioned:
-    """Make what is not there yet, and set again what may have been lost. Run again, it changes nothing.
+    """Create what does not exist yet, and restore attributes that may have been lost. A second run changes nothing.
 
     Args:
-        stack: the stack's name; it begins each physical name.
-        parameters: of the template; the others have their defaults.
+        stack: the name of the stack, with which each physical name begins.
+        parameters: parameters of the template. The others have their defaults.
 
     Raises:
-        Misconfigured: the template says something that the local stack cannot do.
+        Misconfigured: the template uses something that the local stack cannot do.
     """
-    read = read_template(template)
-    made = _Stack(clients, read, stack, parameters or {})
-    for name, resource in read.resources.items():
-        if resource["Type"] in _MAKERS:
-            made.make(name)
-    outputs = {name: made.resolve(value) for name, value in read.outputs.items() if name in _OUTPUTS}
+    definition = read_template(template)
+    resources = _Resources(clients, definition, stack, parameters or {})
+    for name, resource in definition.resources.items():
+        if resource["Type"] in _CREATORS:
+            resources.create(name)
+    outputs = {name: resources.resolve(value) for name, value in definition.outputs.items() if name in _OUTPUTS}
     return Provisioned(
         bucket=outputs["Bucket"],
         table=outputs["Table"],
@@ -65,15 +65,15 @@ _OUTPUTS = {"Bucket", "Table", "Queues", "DeadLetters", "Arrivals"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
-    """What Ref and GetAtt give for a resource."""
+class _Created:
+    """A resource that exists: what Ref and GetAtt return for it."""
 
     ref: str
     attributes: Mapping[str, str]
 
 
-class _Stack:
-    """The resources in the order in which they need each other: referring to one makes it first."""
+class _Resources:
+    """The resources, created in the order of their dependencies: resolving a reference creates its resource first."""
 
     def __init__(self, clients: Clients, template: Template, name: str, parameters: Mapping[str, str]) -> None:
         unknown = parameters.keys() - template.parameters.keys()
@@ -89,40 +89,40 @@ class _Stack:
             "AWS::Region": clients.s3.meta.region_name,
             "AWS::Partition": "aws",
         }
-        self._made: dict[str, _Made | None] = {}
+        self._created: dict[str, _Created | None] = {}
 
-    def make(self, name: str) -> _Made:
-        if name in self._made:
-            made = self._made[name]
-            if made is None:
-                raise Misconfigured(why=f"{name} needs itself.")
-            return made
+    def create(self, name: str) -> _Created:
+        if name in self._created:
+            created = self._created[name]
+            if created is None:
+                raise Misconfigured(why=f"{name} depends on itself.")
+            return created
         resource = self._template.resources.get(name, {})
-        maker = _MAKERS.get(resource.get("Type", ""))
-        if maker is None:
-            raise Misconfigured(why=f"{name} is needed by the local stack, which cannot make it.")
-        self._made[name] = None
-        needed = resource.get("DependsOn", [])
-        for each in [needed] if isinstance(needed, str) else needed:
-            self.make(each)
-        kept = {each: value for each, value in resource["Properties"].items() if each not in _NOT_ON_A_LAPTOP}
-        made = maker(self.clients, self.resolve(kept))
-        self._made[name] = made
-        return made
+        creator = _CREATORS.get(resource.get("Type", ""))
+        if creator is None:
+            raise Misconfigured(why=f"The local stack needs {name}, but cannot create it.")
+        self._created[name] = None
+        dependencies = resource.get("DependsOn", [])
+        for each in [dependencies] if isinstance(dependencies, str) else dependencies:
+            self.create(each)
+        properties = {each: value for each, value in resource["Properties"].items() if each not in _NOT_ON_A_LAPTOP}
+        created = creator(self.clients, self.resolve(properties))
+        self._created[name] = created
+        return created
 
-    def resolve(self, written: Any) -> Any:
-        return resolve(written, self._values, self._refer)
+    def resolve(self, node: Any) -> Any:
+        return resolve(node, self._values, self._reference)
 
-    def _refer(self, name: str, attribute: str | None) -> str:
-        made = self.make(name)
+    def _reference(self, name: str, attribute: str | None) -> str:
+        created = self.create(name)
         if attribute is None:
-            return made.ref
-        if attribute not in made.attributes:
+            return created.ref
+        if attribute not in created.attributes:
             raise Misconfigured(why=f"The local stack does not know {name}.{attribute}.")
-        return made.attributes[attribute]
+        return created.attributes[attribute]
 
 
-# What guards a bucket in an account that others use, whom it lets in, and what tidies it over the months.
+# Properties that matter only in an AWS account: they protect a bucket, say who may use it, and clean it over time.
 _NOT_ON_A_LAPTOP = {
     "BucketEncryption",
     "CorsConfiguration",
@@ -131,46 +131,46 @@ _NOT_ON_A_LAPTOP = {
     "PublicAccessBlockConfiguration",
 }
 
-# Each maker takes out of the properties what it does; what is left over is something that would be silently different
-# here, and so is refused.
+# Each creator pops the properties that it applies. A property that is left over would be silently ignored here, so it
+# is refused.
 
 
-def _queue(clients: Clients, properties: dict[str, Any]) -> _Made:
+def _queue(clients: Clients, properties: dict[str, Any]) -> _Created:
     name = properties.pop("QueueName")
     attributes: Any = {each: _attribute(value) for each, value in properties.items()}
-    # Made without attributes, so that a queue which is there with others is no error.
+    # Created without attributes: a queue that exists with other attributes would be an error.
     url = clients.sqs.create_queue(QueueName=name)["QueueUrl"]
     clients.sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
     arn = clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    return _Made(url, {"Arn": arn, "QueueName": name, "QueueUrl": url})
+    return _Created(url, {"Arn": arn, "QueueName": name, "QueueUrl": url})
 
 
 def _attribute(value: object) -> str:
-    """SQS takes text only: documents as JSON, which also writes numbers and truth values as SQS does."""
+    """The text of an attribute. SQS takes text only; JSON writes documents, numbers and truth values as SQS expects."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _queue_policy(clients: Clients, properties: dict[str, Any]) -> _Made:
+def _queue_policy(clients: Clients, properties: dict[str, Any]) -> _Created:
     policy = _policy(clients, properties.pop("PolicyDocument"))
     for url in properties.pop("Queues"):
         clients.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-    _nothing_left(properties)
-    return _Made("", {})
+    _check_all_applied(properties)
+    return _Created("", {})
 
 
-def _bucket(clients: Clients, properties: dict[str, Any]) -> _Made:
+def _bucket(clients: Clients, properties: dict[str, Any]) -> _Created:
     s3 = clients.s3
     name = properties.pop("BucketName")
     if name not in {each["Name"] for each in s3.list_buckets()["Buckets"]}:
         region = s3.meta.region_name
-        if region == "us-east-1":  # which S3 refuses to be told
+        if region == "us-east-1":  # S3 refuses this region as a location constraint
             s3.create_bucket(Bucket=name)
         else:
             s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})  # type: ignore[typeddict-item]
     s3.put_bucket_versioning(Bucket=name, VersioningConfiguration=properties.pop("VersioningConfiguration"))
     _notify(clients, name, properties.pop("NotificationConfiguration"))
-    _nothing_left(properties)
-    return _Made(name, {"Arn": f"arn:aws:s3:::{name}"})
+    _check_all_applied(properties)
+    return _Created(name, {"Arn": f"arn:aws:s3:::{name}"})
 
 
 def _notify(clients: Clients, bucket: str, notification: Mapping[str, Any]) -> None:
@@ -182,32 +182,33 @@ def _notify(clients: Clients, bucket: str, notification: Mapping[str, Any]) -> N
         }
         for each in notification["QueueConfigurations"]
     ]
-    there = clients.s3.get_bucket_notification_configuration(Bucket=bucket).get("QueueConfigurations", [])
-    # Set only where it differs: S3 sends the queue a test event with each.
-    if [{name: each.get(name) for name in ("QueueArn", "Events", "Filter")} for each in there] != wanted:
+    existing = clients.s3.get_bucket_notification_configuration(Bucket=bucket).get("QueueConfigurations", [])
+    # Set only if it differs: each time, S3 sends a test event to the queue.
+    if [{name: each.get(name) for name in ("QueueArn", "Events", "Filter")} for each in existing] != wanted:
         configuration: Any = {"QueueConfigurations": wanted}
         clients.s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
 
 
-def _bucket_policy(clients: Clients, properties: dict[str, Any]) -> _Made:
+def _bucket_policy(clients: Clients, properties: dict[str, Any]) -> _Created:
     bucket, policy = properties.pop("Bucket"), _policy(clients, properties.pop("PolicyDocument"))
     if policy:
         clients.s3.put_bucket_policy(Bucket=bucket, Policy=policy)
-    _nothing_left(properties)
-    return _Made("", {})
+    _check_all_applied(properties)
+    return _Created("", {})
 
 
 _WITHOUT_TLS = {"Bool": {"aws:SecureTransport": "false"}}
 
 
 def _policy(clients: Clients, document: Mapping[str, Any]) -> str:
-    """As JSON; empty where nothing is left to say. An emulator on plain HTTP is not told to refuse it: some obey."""
+    """A policy as JSON, empty if it has no statement. An emulator on plain HTTP does not get the statement that refuses
+    requests without TLS: some emulators obey it."""
     plain = clients.s3.meta.endpoint_url.startswith("http:")
     statements = [each for each in document["Statement"] if not (plain and each.get("Condition") == _WITHOUT_TLS)]
     return json.dumps({**document, "Statement": statements}) if statements else ""
 
 
-def _table(clients: Clients, properties: dict[str, Any]) -> _Made:
+def _table(clients: Clients, properties: dict[str, Any]) -> _Created:
     dynamodb = clients.dynamodb
     name = properties["TableName"]
     expiry = properties.pop("TimeToLiveSpecification")
@@ -218,36 +219,37 @@ def _table(clients: Clients, properties: dict[str, Any]) -> _Made:
         _check_same(properties, dynamodb.describe_table(TableName=name)["Table"])
     dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     now = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
-    if now.get("TimeToLiveStatus") not in {"ENABLED", "ENABLING"}:  # to enable it twice is an error
+    if now.get("TimeToLiveStatus") not in {"ENABLED", "ENABLING"}:  # enabling it twice is an error
         dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=expiry)
     arn = dynamodb.describe_table(TableName=name)["Table"]["TableArn"]
-    return _Made(name, {"Arn": arn})
+    return _Created(name, {"Arn": arn})
 
 
-def _check_same(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> None:
-    """An older state may hold a table of other keys and indexes, which no later call could change."""
+def _check_same(wanted: Mapping[str, Any], existing: Mapping[str, Any]) -> None:
+    """Refuse a table from an older version with other keys or indexes. No later call could change them."""
 
     def shape(table: Mapping[str, Any]) -> object:
         indexes = {each["IndexName"]: each["KeySchema"] for each in table.get("GlobalSecondaryIndexes", [])}
         return table["KeySchema"], indexes
 
-    if shape(wanted) != shape(there):
+    if shape(wanted) != shape(existing):
         raise Misconfigured(
-            why=f"Table {wanted['TableName']} is there with other keys or indexes than template.yaml defines: it was "
-            "made by another version. Keep what you need of it, then run make clean-state."
+            why=f"Table {wanted['TableName']} has other keys or indexes than template.yaml defines: another version "
+            "created it. Save what you need from it, then run make clean-state."
         )
 
 
-def _nothing_left(properties: Mapping[str, Any]) -> None:
+def _check_all_applied(properties: Mapping[str, Any]) -> None:
     if properties:
         raise Misconfigured(why=f"The local stack does not know the property {', '.join(sorted(properties))}.")
 
 
-_MAKERS: Mapping[str, Callable[[Clients, dict[str, Any]], _Made]] = {
+_CREATORS: Mapping[str, Callable[[Clients, dict[str, Any]], _Created]] = {
     "AWS::DynamoDB::Table": _table,
     "AWS::S3::Bucket": _bucket,
     "AWS::S3::BucketPolicy": _bucket_policy,
     "AWS::SQS::Queue": _queue,
     "AWS::SQS::QueuePolicy": _queue_policy,
 }
-"""Other types are not made: functions and what stands before them have stand-ins of their own on a laptop."""
+"""The creator for each type of resource. Other types are skipped: on a laptop, other programs take the place of
+functions and of what invokes them."""

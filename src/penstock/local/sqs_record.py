@@ -1,4 +1,4 @@
-"""A message of SQS, as Lambda hands it to a function: where no event source mapping does."""
+"""SQS messages in the form in which Lambda hands them to a function, made where no event source mapping does it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def record_of(url: str, message: MessageTypeDef) -> dict[str, Any]:
-    """Of a message that was received from the queue at `url`, with its system and own attributes."""
+    """The record of a message that was received from the queue at `url` with its system and message attributes."""
     attributes = message.get("MessageAttributes", {})
     return {
         "messageId": message["MessageId"],

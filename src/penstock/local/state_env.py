@@ -1,4 +1,5 @@
-"""Word: what a local stack leaves in its state for those who look there."""
+"""The environment file of a local stack: the settings of its parts, kept in its state folder for commands that look
+there."""
 
 from __future__ import annotations
 
@@ -8,13 +9,13 @@ from pathlib import Path
 _ENV = "env"
 
 
-def leave_environment(state: Path, environment: Mapping[str, str]) -> None:
-    """What every part of the stack was told."""
+def write_environment(state: Path, environment: Mapping[str, str]) -> None:
+    """Write the environment variables that every part of the stack gets."""
     (state / _ENV).write_text("".join(f"{name}={value}\n" for name, value in environment.items()))
 
 
-def left_environment(state: Path) -> dict[str, str]:
-    """What was left there; empty where no stack has been."""
+def read_environment(state: Path) -> dict[str, str]:
+    """The variables that were written last. They are empty if no stack has used this folder."""
     try:
         lines = (state / _ENV).read_text().splitlines()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""template.yaml as far as the local stack needs it: its definitions, with the values that a deployment would put in."""
+"""template.yaml as far as the local stack needs it: its definitions, with the values that a deployment fills in."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ import yaml
 from penstock.domain.errors import Misconfigured
 
 Reference = Callable[[str, str | None], str]
-"""What a resource is referred to by: its logical name, and an attribute or None, give its value."""
+"""A function that resolves a reference: from the logical name of a resource, and an attribute or None, to the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template as it was written; intrinsic functions stand in it in their long form, such as {"Fn::Sub": "…"}."""
+    """A parsed template. Its intrinsic functions are in their long form, such as {"Fn::Sub": "…"}."""
 
     parameters: Mapping[str, str]
-    """Their defaults."""
+    """The default of each parameter that has one."""
     resources: Mapping[str, Mapping[str, Any]]
     outputs: Mapping[str, Any]
 
 
 def read_template(path: Path) -> Template:
-    """
+    """Read the parts of a template that the local stack uses.
+
     Raises:
-        Misconfigured: there is no such file, or it is not YAML.
+        Misconfigured: the file does not exist, or is not a template.
     """
-    read = written(path)
+    read = load_template(path)
     return Template(
         parameters={
             name: str(each["Default"]) for name, each in read.get("Parameters", {}).items() if "Default" in each
@@ -41,11 +42,11 @@ def read_template(path: Path) -> Template:
     )
 
 
-def written(path: Path) -> dict[str, Any]:
-    """All that is written in a template, its functions in their long form.
+def load_template(path: Path) -> dict[str, Any]:
+    """The whole content of a template, with its intrinsic functions in their long form.
 
     Raises:
-        Misconfigured: there is no such file, or it is not YAML.
+        Misconfigured: the file does not exist, or is not a template.
     """
     try:
         read = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - derived from SafeLoader
@@ -56,45 +57,45 @@ def written(path: Path) -> dict[str, Any]:
     return read
 
 
-def resolve(written: Any, values: Mapping[str, str], reference: Reference) -> Any:
-    """What is written, with its intrinsic functions worked out.
+def resolve(node: Any, values: Mapping[str, str], reference: Reference) -> Any:
+    """Part of a template, with its intrinsic functions evaluated.
 
     Args:
-        values: of parameters and pseudo parameters.
-        reference: asked for everything else.
+        values: the values of parameters and pseudo parameters.
+        reference: resolves every other name.
 
     Raises:
-        Misconfigured: a function is not known here.
+        Misconfigured: the template uses an intrinsic function that is not known here.
     """
 
-    def named(name: str) -> str:
+    def value_of(name: str) -> str:
         resource, _, attribute = name.partition(".")
         return values[name] if name in values else reference(resource, attribute or None)
 
     functions: Mapping[str, Callable[[Any], str]] = {
-        "Ref": named,
-        "Fn::GetAtt": lambda name: named(name if isinstance(name, str) else ".".join(name)),
-        "Fn::Sub": lambda text: re.sub(r"\$\{([^!}][^}]*)\}", lambda match: named(match[1]), text),
-        "Fn::Join": lambda parts: parts[0].join(worked_out(parts[1])),
+        "Ref": value_of,
+        "Fn::GetAtt": lambda name: value_of(name if isinstance(name, str) else ".".join(name)),
+        "Fn::Sub": lambda text: re.sub(r"\$\{([^!}][^}]*)\}", lambda match: value_of(match[1]), text),
+        "Fn::Join": lambda parts: parts[0].join(evaluated(parts[1])),
     }
 
-    def worked_out(node: Any) -> Any:
+    def evaluated(node: Any) -> Any:
         if isinstance(node, list):
-            return [worked_out(each) for each in node]
+            return [evaluated(each) for each in node]
         if not isinstance(node, dict):
             return node
         function = next((name for name in node if name == "Ref" or str(name).startswith("Fn::")), None)
         if function is None:
-            return {name: worked_out(each) for name, each in node.items()}
+            return {name: evaluated(each) for name, each in node.items()}
         if function not in functions or (function == "Fn::Sub" and not isinstance(node[function], str)):
-            raise Misconfigured(why=f"The local stack cannot work out {function} as written in {node!r}.")
+            raise Misconfigured(why=f"The local stack cannot evaluate {function} in {node!r}.")
         return functions[function](node[function])
 
-    return worked_out(written)
+    return evaluated(node)
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms: `!Sub x` reads as {"Fn::Sub": x}."""
+    """A YAML loader that knows CloudFormation's short forms: it reads `!Sub x` as {"Fn::Sub": x}."""
 
 
 def _long_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:

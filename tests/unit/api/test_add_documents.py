@@ -1,4 +1,4 @@
-"""The HTTPS door: what is taken, what is refused, and what it costs to say so."""
+"""POST /v1/documents: which files are accepted and which are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys: whose a call is, and for how long."""
+"""API keys: the tenant that a request acts for, and how long a revoked key is accepted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from penstock.api.auth import REMEMBERED
+from penstock.api.auth import KEY_CACHE_TTL
 from penstock.documents.api_keys import create_key
 from penstock.domain.ids import TenantId
 from tests.support.door import Door, is_problem
@@ -48,9 +48,12 @@ def test_every_call_but_the_health_ones_needs_a_key_of_ours(door, method, path, 
 
 
 def test_the_table_above_names_every_route_that_asks_for_a_key(door):
-    told = door.app.openapi()["paths"]
+    document = door.app.openapi()["paths"]
     asking = {
-        (method.upper(), path) for path, calls in told.items() for method, call in calls.items() if "security" in call
+        (method.upper(), path)
+        for path, calls in document.items()
+        for method, call in calls.items()
+        if "security" in call
     }
     named = {
         (method, path.split("?")[0].replace("/documents/x", "/documents/{document}").replace("ingest-1-x", "{task}"))
@@ -70,9 +73,9 @@ def test_a_key_is_shown_once_and_only_its_hash_is_stored(door):
 def test_a_revoked_key_is_let_in_for_ten_seconds_at_most(door):
     client = door.client()
     assert client.get("/v1/documents").status_code == 200
-    assert timedelta(seconds=10) >= REMEMBERED
+    assert timedelta(seconds=10) >= KEY_CACHE_TTL
     door.services.keys.revoke(TENANT, door.key.split(".")[2])
-    door.world.clock.pass_time(REMEMBERED)
+    door.world.clock.pass_time(KEY_CACHE_TTL)
     is_problem(client.get("/v1/documents"), 401, "unauthorized")
 
 

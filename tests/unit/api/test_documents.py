@@ -1,4 +1,4 @@
-"""Documents over HTTP: lists, details, originals, removal."""
+"""Documents over HTTP: lists, details, original files and deletion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Health over HTTP."""
+"""The health checks over HTTP, and the documentation page."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import threading
 import anyio
 import pytest
 
-from penstock.api.dependencies import Connected
-from penstock.api.health import check_all
+from penstock.api.dependencies import LazyServices
+from penstock.api.routers.health import check_all
 from penstock.domain.errors import EmbedderChanged, Misconfigured, Transient
 from tests.support.door import Door, is_problem
 from tests.support.world import TENANT
@@ -63,7 +63,7 @@ def test_readyz_says_so_where_the_services_cannot_even_be_made(door):
     def factory():
         raise Misconfigured(why="Set PENSTOCK_TABLE.")
 
-    door.app.state.services = Connected(factory)
+    door.app.state.services = LazyServices(factory)
     problem = is_problem(keyless(door).get("/readyz"), 503, "not_ready")
     assert problem["dependencies"]["documents"]["code"] == "misconfigured"
 
@@ -105,7 +105,7 @@ def test_a_ping_that_nobody_answers_is_504_after_a_bounded_wait(door):
 
 
 def test_the_documentation_page_needs_no_other_host(door):
-    """It works where the network ends at the VPC."""
+    """The page works without access to the internet, as in a VPC."""
     client = door.client()
     page = client.get("/docs").text
     linked = re.findall(r'(?:src|href)="([^"]+)"', page)

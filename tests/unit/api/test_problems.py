@@ -1,4 +1,4 @@
-"""Every error is a problem; and the API's description tells of each."""
+"""Every error is answered as a problem, and the OpenAPI document describes each of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from penstock.api.admission import Room
+from penstock.api.admission import AdmissionControl
 from penstock.api.problems import MEDIA_TYPE, problem_of, status_of
 from penstock.domain import errors
 from penstock.domain.errors import ForeignKey, IllegalTransition, PenstockError, Transient
@@ -74,7 +74,7 @@ READS = [
 
 
 class Broken:
-    """A table whose every call raises."""
+    """A table that raises on every call."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -177,9 +177,15 @@ def test_every_call_is_described_with_summary_text_tag_and_examples(door):
 
 
 def test_every_problem_in_the_description_is_one_by_our_schema(door):
-    told = door.app.openapi()
-    assert "HTTPValidationError" not in told["components"]["schemas"]
-    assert set(told["components"]["schemas"]["Problem"]["required"]) == {"type", "title", "status", "detail", "code"}
+    document = door.app.openapi()
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+    assert set(document["components"]["schemas"]["Problem"]["required"]) == {
+        "type",
+        "title",
+        "status",
+        "detail",
+        "code",
+    }
     for name, call in calls(door):
         for status, response in call["responses"].items():
             if int(status) < 400:
@@ -200,8 +206,8 @@ def test_every_call_tells_of_the_errors_that_any_call_can_have(door):
 
 
 def test_references_in_the_description_lead_somewhere(door):
-    told = door.app.openapi()
-    known = {f"#/components/schemas/{name}" for name in told["components"]["schemas"]}
+    document = door.app.openapi()
+    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
 
     def references(node):
         if isinstance(node, dict):
@@ -212,7 +218,7 @@ def test_references_in_the_description_lead_somewhere(door):
             for value in node:
                 yield from references(value)
 
-    assert set(references(told)) <= known
+    assert set(references(document)) <= known
 
 
 def test_the_documentation_page_and_the_description_need_no_key(door):
@@ -249,7 +255,7 @@ def test_beyond_so_many_open_requests_the_next_is_503_at_once():
     async def note(message):
         seen.append(message)
 
-    app = Room(nested, most=2)
+    app = AdmissionControl(nested, max_open=2)
     asyncio.run(app({"type": "http", "state": {"request_id": "r"}}, None, note))
     assert len(inside) == 2
     assert seen[0]["status"] == 503

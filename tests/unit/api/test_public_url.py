@@ -1,4 +1,4 @@
-"""Links in answers lead where clients can follow them."""
+"""Links in answers begin with an address that clients can reach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""POST /v1/uploads, and the 413 that names it."""
+"""POST /v1/uploads, and the 413 of POST /v1/documents that refers to it."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ def test_it_needs_a_key(door: Door) -> None:
 
 def test_where_requests_must_be_small_a_large_one_is_told_of_uploads() -> None:
     door = Door(settings=settings(max_direct_bytes=1_000))
-    said = is_problem(door.add(("big.txt", b"x" * 1_000)), 413, "send_by_upload")
-    assert "POST /v1/uploads" in said["detail"]
-    assert "1000 bytes" in said["detail"]
+    problem = is_problem(door.add(("big.txt", b"x" * 1_000)), 413, "send_by_upload")
+    assert "POST /v1/uploads" in problem["detail"]
+    assert "1000 bytes" in problem["detail"]
     assert door.add(("small.txt", b"x" * 100)).status_code == 202
 
 

@@ -1,4 +1,4 @@
-"""The commands that speak to the API, with a real server and a worker behind it."""
+"""The commands that use the API, with a real server and a worker behind it."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_an_archive_is_told_with_its_files_and_waited_for(shell, here):
     assert "files in it that are documents of their own: 2 (2 indexed); files without text: 3" in printed
     assert "1 document: 1 indexed." in printed
     member = document["members"][0]["document_id"]
-    assert f"came in {document['document_id']}" in " ".join(shell.run("status", member).stdout.split())
+    assert f"in archive {document['document_id']}" in " ".join(shell.run("status", member).stdout.split())
     assert "members 2" in " ".join(shell.run("status", document["document_id"]).stdout.split())
     assert shell.json("rm", document["document_id"])["documents"][0]["status"] == "deleted"
     assert shell.json("list")["documents"] == []
@@ -196,9 +196,9 @@ def test_retry_waits_for_the_end_and_says_what_cannot_be_retried(shell, here):
     shell.door.world.reader.fail = PasswordRequired()
     shell.run("add", file(here, "broken.txt", "Words."), "--id", "broken")
     shell.door.world.reader.fail = None
-    told = shell.json("retry", "broken", "sound", "absent", code=1)
-    assert [each["status"] for each in told["documents"]] == ["indexed", "refused", "refused"]
-    assert [each["code"] for each in told["documents"]] == [None, "nothing_to_retry", "not_found"]
+    outcomes = shell.json("retry", "broken", "sound", "absent", code=1)
+    assert [each["status"] for each in outcomes["documents"]] == ["indexed", "refused", "refused"]
+    assert [each["code"] for each in outcomes["documents"]] == [None, "nothing_to_retry", "not_found"]
     assert "nothing to retry" in shell.run("retry", "sound").stdout
 
 
@@ -207,8 +207,8 @@ def test_cancel_and_retry_of_what_waits(here):
     with served(door, work=False) as url:
         shell = Shell(door, {"PENSTOCK_URL": url, "PENSTOCK_API_KEY": door.key})
         shell.run("add", file(here, "valve.txt"), "--id", "valve", "--no-wait")
-        told = shell.json("cancel", "valve")
-        assert [each["status"] for each in told["documents"]] == ["cancelled"]
+        outcomes = shell.json("cancel", "valve")
+        assert [each["status"] for each in outcomes["documents"]] == ["cancelled"]
         assert shell.json("status", "valve")["status"] == "cancelled"
         assert "cancelled" in shell.run("cancel", "valve").stdout
         assert shell.json("retry", "valve", "--no-wait")["summary"] == {"accepted": 1}

@@ -1,4 +1,4 @@
-"""The whole pipeline in the calling process."""
+"""Eager mode: the whole pipeline in the calling process."""
 
 from __future__ import annotations
 

@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from penstock.cli.exits import Exit, Stop
+from penstock.cli.exits import CommandError, Exit
 from penstock.cli.local_run import load_environment, tenant_or_local
 from penstock.cli.main import app
-from penstock.cli.outcome import Outcome, as_json, exit_code
+from penstock.cli.outcome import Outcome, exit_code, outcomes_json
 from tests.support.documents import pdf, scanned_pdf
 from tests.support.environment import environment_as_it_was
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of its own; what a command takes into the environment there is gone afterwards."""
+    """A folder of its own. The environment that a command loads there is restored afterwards."""
     monkeypatch.chdir(tmp_path)
     with environment_as_it_was():
         for name in [name for name in os.environ if name.startswith(("PENSTOCK_", "AWS_"))]:
@@ -34,7 +34,7 @@ def run(*arguments: str, **environment: str):
     return CliRunner().invoke(app, list(arguments), env=environment)
 
 
-def leave_word(here: Path, **words: str) -> None:
+def write_env(here: Path, **words: str) -> None:
     (here / ".penstock").mkdir()
     (here / ".penstock/env").write_text("".join(f"{name}={value}\n" for name, value in words.items()))
 
@@ -94,7 +94,7 @@ def test_extract_names_the_pages_without_text_and_a_file_without_any(here):
 
 
 def test_operators_commands_take_the_settings_of_a_local_run_unless_others_are_set(here, monkeypatch):
-    leave_word(here, PENSTOCK_TABLE="local-table", PENSTOCK_BUCKET="local-bucket")
+    write_env(here, PENSTOCK_TABLE="local-table", PENSTOCK_BUCKET="local-bucket")
     monkeypatch.setenv("PENSTOCK_BUCKET", "mine")
     monkeypatch.setenv("PENSTOCK_TABLE", "")
     assert load_environment() is True
@@ -104,11 +104,11 @@ def test_operators_commands_take_the_settings_of_a_local_run_unless_others_are_s
 
 
 def test_the_tenant_is_named_or_that_of_the_local_run(here, monkeypatch):
-    with pytest.raises(Stop) as stopped:
+    with pytest.raises(CommandError) as stopped:
         tenant_or_local(None)
     assert stopped.value.code is Exit.USAGE
     assert tenant_or_local("acme") == "acme"
-    leave_word(here, PENSTOCK_LOG="quiet")
+    write_env(here, PENSTOCK_LOG="quiet")
     monkeypatch.delenv("PENSTOCK_LOG", raising=False)
     assert tenant_or_local(None) == "local"
     monkeypatch.delenv("PENSTOCK_LOG")
@@ -137,7 +137,7 @@ def test_one_file_that_failed_makes_the_exit_code_1_and_partial_ones_do_not():
     good = [Outcome("a", status) for status in ("indexed", "partial", "no_text")]
     assert exit_code(good) is Exit.DONE
     assert exit_code([*good, Outcome("b", "failed")]) is Exit.FAILED
-    assert as_json(good)["summary"] == {"indexed": 1, "partial": 1, "no_text": 1}
+    assert outcomes_json(good)["summary"] == {"indexed": 1, "partial": 1, "no_text": 1}
 
 
 def test_an_empty_tenant_is_nobodys(here):

@@ -1,4 +1,4 @@
-"""What a machine lacks to run OpenSearch is said with what to do."""
+"""If a machine lacks something to run OpenSearch, the message names it and says what to do."""
 
 from __future__ import annotations
 

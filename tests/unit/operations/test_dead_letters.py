@@ -198,7 +198,7 @@ def test_a_letter_that_is_not_there_is_not_found(world: World) -> None:
 
 @pytest.fixture
 def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    monkeypatch.setattr(dead_letters, "operators_services", lambda: world.services)
+    monkeypatch.setattr(dead_letters, "operator_services", lambda: world.services)
 
     def run(*arguments: str, code: int = 0) -> Any:
         result = CliRunner().invoke(app, ["dead-letters", *arguments])
@@ -216,9 +216,9 @@ def test_nothing_is_done_without_yes(world: World, shell: Callable[..., Any]) ->
     received, id_ = given_up(world)
     before = dict(world.objects.objects)
     for command in ("redrive", "drop"):
-        assert "--yes does it" in shell(command, "--all")
-        (letter,) = shell(command, id_, "--json")["letters"]
-        assert (letter["letter"], letter["done"]) == (id_, False)
+        assert "Nothing was done" in shell(command, "--all")
+        (told,) = shell(command, id_, "--json")["letters"]
+        assert (told["letter"], told["done"]) == (id_, False)
     assert (world.objects.objects, world.record(received).status) == (before, Status.FAILED)
     assert not world.queue.sent
 

@@ -397,7 +397,7 @@ def test_memory_does_not_grow_with_the_number_of_documents() -> None:
 
 @pytest.fixture
 def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    monkeypatch.setattr(command, "operators_services", lambda: world.services)
+    monkeypatch.setattr(command, "operator_services", lambda: world.services)
     monkeypatch.setenv("PENSTOCK_TENANT", TENANT)
 
     def run(*arguments: str, code: int) -> Any:
@@ -410,7 +410,7 @@ def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
 
 def test_it_says_what_it_would_do_and_does_it_only_with_fix(world: World, shell: Callable[..., Any]) -> None:
-    assert "all is well" in shell(code=0)
+    assert "nothing is wrong" in shell(code=0)
     world.objects.put(TENANT, f"files/{TENANT}/lost", BytesIO(b"bytes"))
     later(world)
     before = dict(world.objects.objects)
@@ -443,8 +443,8 @@ def test_without_a_tenant_it_looks_at_all_of_them(
         ("gone", 1),
         ("other", 0),
     ]
-    assert "gone: all is well" not in shell("--fix", code=0)
-    assert "gone: all is well" not in shell(code=0), "nobody is left"
+    assert "gone: nothing is wrong" not in shell("--fix", code=0)
+    assert "gone: nothing is wrong" not in shell(code=0), "nobody is left"
 
 
 def test_what_cannot_be_repaired_is_reported_again(world: World, shell: Callable[..., Any]) -> None:

@@ -1,4 +1,4 @@
-"""Tasks: how what was asked for stands."""
+"""GET /v1/tasks: the state of the work that a request started."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from penstock.api.auth import Caller
-from penstock.api.dependencies import Given
-from penstock.api.models import Progress, Task
-from penstock.api.openapi import answers
+from penstock.api.auth import CallerTenant
+from penstock.api.dependencies import ServicesDep
+from penstock.api.models.receipt import Progress
+from penstock.api.models.tasks import Task
+from penstock.api.openapi import responses
 from penstock.documents.progress import task as follow
 from penstock.domain.errors import NotFound
 from penstock.domain.status import Status
@@ -18,7 +19,7 @@ from penstock.domain.task import Operation, TaskId, TaskState
 
 Id = Annotated[str, Path(description="The task's id.", examples=["ingest-1772357400000-handbook"])]
 
-router = APIRouter(tags=["tasks"])
+router = APIRouter(prefix="/v1", tags=["tasks"])
 
 _EXAMPLE = Task(
     task_id="ingest-1772357400000-handbook",
@@ -37,14 +38,16 @@ _EXAMPLE = Task(
 @router.get(
     "/tasks/{task}",
     summary="Follow a task",
-    responses=answers(
+    responses=responses(
         HTTPStatus.OK,
-        "PENDING, STARTED, PROGRESS and RETRY go on; SUCCESS, FAILURE and REVOKED are the end, "
-        "but for this: once its document is replaced or deleted, an older task says REVOKED and why.",
+        "The state of the task. PENDING, STARTED, PROGRESS and RETRY are passing states; SUCCESS, FAILURE and REVOKED "
+        "are final. There is one exception: once the document is replaced or deleted, an older task is REVOKED, with "
+        "the reason.",
         _EXAMPLE,
         NotFound(what="task", id="ingest-1772357400000-handbook"),
     ),
 )
-def get_task(task: Id, tenant: Caller, services: Given) -> Task:
-    """The state of an ingest or a removal, how far it is, and its result; for a failed one, what to do next."""
+def get_task(task: Id, tenant: CallerTenant, services: ServicesDep) -> Task:
+    """Get the state of an ingest, an upload or a deletion, with its progress and its result. If it failed, `next_steps`
+    says what to do."""
     return Task.of(follow(services, tenant, TaskId.parse(task)))

@@ -1,52 +1,23 @@
-"""Uploads: POST /v1/uploads, for files that are sent to the bucket itself, past every limit that stands before it."""
+"""POST /v1/uploads: announce a file that is then sent to the bucket, past the size limits in front of the API."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
 
-from penstock.api import models
-from penstock.api.auth import Caller
-from penstock.api.dependencies import Configured, Given
-from penstock.api.fields import Metadata, Source, WellFormed
-from penstock.api.openapi import answers, invalid, moment, together
-from penstock.documents.announce import Announced, await_upload
+from penstock.api.auth import CallerTenant
+from penstock.api.dependencies import ServicesDep, SettingsDep
+from penstock.api.models.uploads import Announced, Announcement
+from penstock.api.openapi import EXAMPLE_TIME, merge_responses, responses, validation_error
+from penstock.documents.announce import Announced as AnnouncedFile
+from penstock.documents.announce import await_upload
 from penstock.documents.file_names import accepted_type, clean_name
 from penstock.domain.errors import TooLarge, TypeNotAccepted
 from penstock.domain.ids import DocumentId
-from penstock.domain.task import Lane
 from penstock.domain.upload import LARGEST
 
-router = APIRouter(tags=["documents"])
-
-
-class Announcement(BaseModel):
-    """What is known of a file before it is sent."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: Annotated[str, Field(min_length=1, max_length=1024, description="The file's name.")]
-    size: Annotated[int, Field(ge=1, description="In bytes; S3 takes exactly as many.")]
-    content_type: Annotated[str | None, Field(max_length=255, description="Else the name says it.")] = None
-    sha256: Annotated[
-        str | None,
-        Field(
-            pattern=r"^[0-9a-f]{64}$",
-            description="In hexadecimal. S3 then takes no other bytes, and the document's id is the one that the same "
-            "bytes have by POST /v1/documents.",
-        ),
-    ] = None
-    document_id: Annotated[
-        WellFormed | None, Field(description="An id that is there already gets these bytes as its newest.")
-    ] = None
-    source: Source = "api"
-    lane: Annotated[Lane, Field(description="Its priority: lanes are separate capacity.")] = Lane.STANDARD
-    metadata: Annotated[Metadata, Field(description="Strings: up to 20, 1,500 bytes in all.")] = Field(
-        default_factory=dict
-    )
+router = APIRouter(prefix="/v1", tags=["documents"])
 
 
 _ANNOUNCEMENT = {
@@ -59,7 +30,7 @@ _ANNOUNCEMENT = {
     "lane": "bulk",
     "metadata": {"team": "support"},
 }
-_EXAMPLE = models.Announced(
+_EXAMPLE = Announced(
     upload_id="0a1b2c3d4e5f60718293a4b5c6d7e8f9",
     document_id="handbook",
     url="https://s3.eu-west-1.amazonaws.com/bucket",
@@ -69,7 +40,7 @@ _EXAMPLE = models.Announced(
         "policy": "eyJleHBpcmF0aW9uIjog…",
         "x-amz-signature": "…",
     },
-    expires_at=moment(),
+    expires_at=EXAMPLE_TIME,
     task_id="upload-1772357400000-0a1b2c3d4e5f60718293a4b5c6d7e8f9",
     status_url="https://penstock.example/v1/tasks/upload-1772357400000-0a1b2c3d4e5f60718293a4b5c6d7e8f9",
 )
@@ -79,16 +50,16 @@ _EXAMPLE = models.Announced(
     "/uploads",
     status_code=HTTPStatus.CREATED,
     summary="Announce an upload",
-    responses=together(
-        answers(
+    responses=merge_responses(
+        responses(
             HTTPStatus.CREATED,
-            "Post a multipart form to `url`, with `fields` as they are and the file after them, before `expires_at`; "
-            "then poll the task.",
+            "Post a multipart form to `url` before `expires_at`: the `fields` unchanged, and the file after them. Then "
+            "poll the task.",
             _EXAMPLE,
             TooLarge(limit=500_000_000),
             TypeNotAccepted(type="image/png", accepted="application/pdf, text/markdown, text/plain"),
         ),
-        invalid("body.size", "Input should be greater than or equal to 1", "greater_than_equal"),
+        validation_error("body.size", "Input should be greater than or equal to 1", "greater_than_equal"),
     ),
     openapi_extra={"requestBody": {"content": {"application/json": {"example": _ANNOUNCEMENT}}}},
 )
@@ -97,12 +68,12 @@ def announce_upload(
     announcement: Announcement,
     request: Request,
     response: Response,
-    tenant: Caller,
-    services: Given,
-    settings: Configured,
-) -> models.Announced:
-    """Ask for a place to send a large file to. S3 takes exactly the size, type and, where it is given, sha256 that
-    were announced. The document begins when the file is there: no other call has to be made."""
+    tenant: CallerTenant,
+    services: ServicesDep,
+    settings: SettingsDep,
+) -> Announced:
+    """Announce a large file, and get the address to send it to. S3 accepts only the size, the type and, if given, the
+    SHA-256 hash that were announced. Processing starts when the file has arrived; no other call is needed."""
     largest = min(settings.max_file_bytes, LARGEST)
     if announcement.size > largest:
         raise TooLarge(limit=largest)
@@ -111,7 +82,7 @@ def announce_upload(
     upload, form = await_upload(
         services,
         tenant,
-        Announced(name, announcement.size, kind, announcement.sha256),
+        AnnouncedFile(name, announcement.size, kind, announcement.sha256),
         document=DocumentId(announcement.document_id) if announcement.document_id else None,
         source=announcement.source,
         lane=announcement.lane,
@@ -121,7 +92,7 @@ def announce_upload(
     url = str(request.url_for("get_task", task=str(upload.task)))
     response.headers["Location"] = url
     response.headers["Cache-Control"] = "no-store"
-    return models.Announced(
+    return Announced(
         upload_id=upload.id,
         document_id=upload.document,
         url=form.url,
