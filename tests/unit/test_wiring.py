@@ -50,15 +50,15 @@ def test_a_stored_key_makes_the_embedder_openai_and_is_not_read_before_it_is_nee
     assert embedder.space.model == "m"
 
 
-def turnstile(**settings: object) -> RateLimiter:
+def rate_limiter(**settings: object) -> RateLimiter:
     embedder = services(Settings(**NEEDED, embedder="openai", **settings)).embedder
     assert isinstance(embedder, OpenAIEmbedder)
     return embedder.texts
 
 
-def test_without_a_budget_the_provider_s_pace_is_kept_in_the_process() -> None:
+def test_without_a_budget_the_provider_s_budget_is_kept_in_the_process() -> None:
     """And nothing is written."""
-    alone = turnstile()
+    alone = rate_limiter()
     assert (type(alone.table), alone.limit) == (LocalBudgetTable, UNLIMITED)
 
 
@@ -72,7 +72,7 @@ def test_without_a_budget_the_provider_s_pace_is_kept_in_the_process() -> None:
     ids=["both", "requests", "tokens"],
 )
 def test_a_budget_is_shared_through_the_table(settings: dict[str, int], limit: Amount) -> None:
-    shared = turnstile(**settings)
+    shared = rate_limiter(**settings)
     assert (type(shared.table), shared.limit) == (DynamoProviderBudgetTable, limit)
 
 
@@ -163,10 +163,18 @@ def test_a_setting_that_there_is_not_is_no_setting() -> None:
         Settings(leese_seconds=7)
 
 
-@pytest.mark.parametrize("setting", ["index", "embedder"])
+@pytest.mark.parametrize("setting", ["index", "embedder", "recognizer"])
 def test_an_adapter_that_there_is_not_is_refused_with_those_that_there_are(setting: str) -> None:
-    with pytest.raises(Misconfigured, match=r"sqlite|wordllama"):
+    with pytest.raises(Misconfigured, match=r"sqlite|wordllama|tesseract"):
         services(Settings(**NEEDED, **{setting: "nonsense"}))
+
+
+def test_an_embedder_of_a_folder_is_chosen_by_its_name_and_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="has no model"):
+        services(Settings(**NEEDED, embedder=f"onnx:{tmp_path}"))
+    for without_a_folder in ("onnx", "onnx:", f"wordllama:{tmp_path}"):
+        with pytest.raises(Misconfigured, match="onnx:DIR"):
+            services(Settings(**NEEDED, embedder=without_a_folder))
 
 
 def test_numbers_of_the_settings_reach_the_verbs(tmp_path: Path) -> None:

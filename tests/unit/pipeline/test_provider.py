@@ -85,8 +85,8 @@ class Attended:
 
 def attended(server: OpenAIServer, workers: int = 3, limit: Amount = UNLIMITED, batch: int = 16) -> Attended:
     world, table = World(), LocalBudgetTable()
-    turnstiles = [RateLimiter(table, "m", world.clock, limit=limit) for _ in range(workers)]
-    return Attended(world, [OpenAIEmbedder("m", 32, batch, texts=each) for each in turnstiles])
+    limiters = [RateLimiter(table, "m", world.clock, limit=limit) for _ in range(workers)]
+    return Attended(world, [OpenAIEmbedder("m", 32, batch, texts=each) for each in limiters])
 
 
 def test_two_minutes_without_a_provider_fail_no_document_and_cost_none_more_than_an_attempt(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.adapters.embedders.openai_rates import LONGEST, duration, retry_after, until_room
+from penstock.adapters.embedders.openai_rates import LONGEST, duration, retry_after, seconds_until_capacity
 from penstock.domain.provider_budget import Amount
 
 
@@ -52,7 +52,7 @@ def told(**headers: str) -> dict[str, str]:
     ids=str,
 )
 def test_what_is_needed_is_there_before_all_of_it_is(headers: dict[str, str], seconds: float) -> None:
-    assert until_room(headers, Amount(1, 1000)) == pytest.approx(seconds)
+    assert seconds_until_capacity(headers, Amount(1, 1000)) == pytest.approx(seconds)
 
 
 def test_retry_after_is_seconds_or_a_date() -> None:
