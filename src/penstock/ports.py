@@ -261,10 +261,10 @@ class SearchIndex(Protocol):
         number."""
 
     def clear(
-        self, tenant: TenantId, document: DocumentId, *, older_than: BuildId | None = None, but: BuildId | None = None
+        self, tenant: TenantId, document: DocumentId, *, older_than: BuildId | None = None, keep: BuildId | None = None
     ) -> int:
-        """Remove the chunks of all pairs older than this (of all pairs, where None) except those of the pair `but`; how
-        many there were. Includes what was put and not refreshed yet."""
+        """Remove the chunks of all builds older than this (of all builds, where None), except those of the build
+        `keep`; how many there were. Includes what was put and not refreshed yet."""
 
     def candidates(self, tenant: TenantId, query: IndexQuery) -> Candidates:
         """The best `depth` of each arm, every one of the union scored in both. Exact ties by id, ascending."""

@@ -167,7 +167,10 @@ def test_of_many_writers_of_a_new_item_exactly_one_wins(documents: DocumentTable
     for number in range(5):
         id_ = f"document-{number}"
         assert (
-            _winners(lambda each, id_=id_: documents.write(tenant, Change(None, document(tenant, id_, resend_wait=each)))) == 1
+            _winners(
+                lambda each, id_=id_: documents.write(tenant, Change(None, document(tenant, id_, resend_wait=each)))
+            )
+            == 1
         )
 
 

@@ -273,7 +273,7 @@ def test_clear_removes_older_pairs_alone(index: SearchIndex) -> None:
 def test_clear_leaves_the_pair_that_it_is_told_to(index: SearchIndex) -> None:
     builds = [BuildId(1, 1), BuildId(2, 1), BuildId(2, 3), BuildId(3, 1)]
     put(index, *(entry(f"word {build_id}", build_id=build_id) for build_id in builds))
-    assert index.clear(ACME, DOC, older_than=BuildId(3, 1), but=BuildId(2, 1)) == 2
+    assert index.clear(ACME, DOC, older_than=BuildId(3, 1), keep=BuildId(2, 1)) == 2
     assert [index.count(ACME, DOC, build_id).chunks for build_id in builds] == [0, 1, 0, 1]
 
 

@@ -375,7 +375,7 @@ class _Case:
 
     def _clear(self, record: Document, shown: BuildId | None) -> None:
         if record.in_work:
-            self.services.index.clear(self.tenant, record.id, older_than=record.build_id, but=shown)
+            self.services.index.clear(self.tenant, record.id, older_than=record.build_id, keep=shown)
         else:
             clear_stale(self.services, record)
 

@@ -17,7 +17,7 @@ def clear_stale(services: Services, record: Document) -> None:
     What a later attempt may be writing by now is newer than all of these, and stays."""
     end = BuildId(record.generation, record.build + 1)
     services.index.clear(
-        record.tenant, record.id, older_than=end, but=record.active.build_id if record.active else None
+        record.tenant, record.id, older_than=end, keep=record.active.build_id if record.active else None
     )
 
 
