@@ -1,7 +1,7 @@
-"""The task queues on SQS: messages in Celery's wire format, sent without Celery, which takes long to import.
+"""The task queues on SQS. Messages are in Celery's wire format, but sent without Celery, which is slow to import.
 
-The format is that of Celery's task protocol 2 in kombu's SQS envelope, as plain JSON: kombu decodes Base64 only where
-it finds it.
+The format is Celery's task protocol 2 in kombu's SQS envelope, as plain JSON: kombu decodes Base64 only where it finds
+it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,14 @@ _LONGEST_DELAY = timedelta(minutes=15)
 
 
 class SqsTaskQueue:
+    """A TaskQueue on SQS."""
+
     def __init__(self, client: SQSClient, queues: Mapping[str, str], dead_letters: Mapping[str, str]) -> None:
-        """`queues`: URLs by the names in `task.QUEUES`; `dead_letters`: URLs by stage."""
+        """
+        Args:
+            queues: the URLs of the queues, by the names in `task.QUEUES`.
+            dead_letters: the URLs of the dead-letter queues, by stage.
+        """
         self._client = client
         self._queues = queues
         self._dead_letters = dead_letters
@@ -37,7 +43,7 @@ class SqsTaskQueue:
             self._client.send_message(
                 QueueUrl=self._queues[queue],
                 MessageBody=_envelope(f"penstock.{message.stage}", message.arguments(), queue),
-                MessageGroupId=message.tenant,  # fair queues: a tenant's backlog does not delay the others
+                MessageGroupId=message.tenant,  # fair queues: the backlog of a tenant does not delay the others
                 DelaySeconds=math.ceil(delay.total_seconds()),
             )
 
@@ -52,9 +58,9 @@ class SqsTaskQueue:
 
     def dead_letter_counts(self) -> Mapping[Stage, int]:
         with translated("SQS"):
-            return {stage: self._waiting(self._dead_letters[stage]) for stage in Stage}
+            return {stage: self._message_count(self._dead_letters[stage]) for stage in Stage}
 
-    def _waiting(self, url: str) -> int:
+    def _message_count(self, url: str) -> int:
         name: Literal["ApproximateNumberOfMessages"] = "ApproximateNumberOfMessages"
         return int(self._client.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
 
