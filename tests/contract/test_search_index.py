@@ -16,7 +16,7 @@ from penstock.domain.document import BuildId
 from penstock.domain.errors import EmbedderChanged
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.ports import SearchIndex
-from penstock.search.words import asked_terms, exact_words
+from penstock.search.words import exact_words, question_terms
 from tests.support.fakes.index import FakeSearchIndex
 
 SPACE = Space("letters", 32)
@@ -108,7 +108,7 @@ def put(index: SearchIndex, *entries: Entry, tenant: TenantId = ACME) -> None:
 
 def found(index: SearchIndex, text: str = "", *, tenant: TenantId = ACME, **asked: object) -> dict[str, Candidate]:
     """Candidates by id."""
-    query = IndexQuery(**{"terms": asked_terms(text), "vector": None, "depth": 10, **asked})  # type: ignore[arg-type]
+    query = IndexQuery(**{"terms": question_terms(text), "vector": None, "depth": 10, **asked})  # type: ignore[arg-type]
     candidates = index.candidates(tenant, query).found
     assert len({each.entry.id for each in candidates}) == len(candidates), "an entry was found twice"
     return {each.entry.id: each for each in candidates}

@@ -14,7 +14,7 @@ from penstock.domain.errors import BadRequest
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.search.fuse import Parts, Ranked, fuse
 from penstock.search.snippet import Highlighter
-from penstock.search.words import asked_terms, required_phrases
+from penstock.search.words import question_terms, required_phrases
 from penstock.services import Services
 
 DEPTH = 100
@@ -203,7 +203,7 @@ def index_query(question: Question, vector: Vector | None) -> IndexQuery:
     """The query to the index for this question."""
     text = _without_surrogates(question.text)
     return IndexQuery(
-        terms=asked_terms(text),
+        terms=question_terms(text),
         vector=vector,
         depth=DEPTH,
         sources=question.sources,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.search.snippet import LENGTH, Highlighter
-from penstock.search.words import asked_terms, content_words, exact_words, terms_of
+from penstock.search.words import content_words, exact_words, question_terms, terms_of
 
 FILLER = "The keeper of the lower gate wrote nothing in his book that day. " * 20
 
@@ -90,7 +90,7 @@ def test_what_is_marked_is_what_the_index_matches() -> None:
     """Else a hit would not show why it is one."""
     words = exact_words(FILLER + "technologies assembly US flies dying agreed 2nd naïve generalization Häuser maisons")
     for asked in words:
-        matched = {word for word in words if asked_terms(asked).keys() & set(terms_of(word))}
+        matched = {word for word in words if question_terms(asked).keys() & set(terms_of(word))}
         assert matched == {word for word in words if marked(snippet(asked, word))}
         assert asked in matched
 

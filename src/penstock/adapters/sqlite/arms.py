@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from penstock.adapters.sqlite.matrix import QUICK_ERROR, Matrix, Rows
 from penstock.domain.chunk import IndexQuery, Vector, labels
-from penstock.search.words import asked_terms
+from penstock.search.words import question_terms
 
 MOST_TERMS = 1000
 """The number of a question's terms that are searched for. An FTS5 expression is limited, and a longer question is a
@@ -137,7 +137,7 @@ def _select(db: sqlite3.Connection, statement: str, values: Mapping[str, object]
 
 def _any_of(word: str) -> str:
     """The FTS5 expression that finds any form of a word of a phrase."""
-    return f"({' OR '.join(map(_quoted, asked_terms(word)))})"
+    return f"({' OR '.join(map(_quoted, question_terms(word)))})"
 
 
 def _quoted(term: str) -> str:

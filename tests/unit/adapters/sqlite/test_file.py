@@ -17,7 +17,7 @@ from penstock.domain.chunk import Chunk, Entry, IndexQuery, Space, Vector
 from penstock.domain.document import BuildId
 from penstock.domain.errors import BadRequest, Misconfigured, Transient
 from penstock.domain.ids import DocumentId, TenantId
-from penstock.search.words import asked_terms
+from penstock.search.words import question_terms
 
 SPACE = Space("letters", 8)
 ACME = TenantId("acme")
@@ -43,7 +43,7 @@ def entry(text: str, ordinal: int = 0, document: str = "doc") -> Entry:
 
 
 def ordinals(index: SqliteIndex, text: str = "", vector: Vector | None = None) -> list[int]:
-    query = IndexQuery(asked_terms(text), vector, 100)
+    query = IndexQuery(question_terms(text), vector, 100)
     return sorted(each.entry.chunk.ordinal for each in index.candidates(ACME, query).found)
 
 
