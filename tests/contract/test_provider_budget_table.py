@@ -1,4 +1,4 @@
-"""What every table of budgets promises."""
+"""What every ProviderBudgetTable promises."""
 
 from __future__ import annotations
 

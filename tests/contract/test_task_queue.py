@@ -1,4 +1,4 @@
-"""What every task queue promises; and on SQS, that a message is Celery's."""
+"""What every task queue promises, and that on SQS a message is in Celery's format."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ DEADLINE = 20.0
 
 
 class Inbox:
-    """What lies in the queues, whatever keeps them."""
+    """The messages in the queues of any adapter."""
 
     def __init__(self, queue: FakeTaskQueue | None = None, stack: Stack | None = None) -> None:
         self._fake = queue
         self._stack = stack
 
     def taken(self, stage: Stage, lane: Lane, tenant: TenantId) -> Message | None:
-        """The tenant's next message in this lane, out of the queue; None where there is none now."""
+        """Take the tenant's next message in this lane from the queue. It is None where there is none now."""
         if self._fake is not None:
             return next((each for each, its, _ in self._fake.sent if (each.stage, its) == (stage, lane)), None)
         assert self._stack is not None
@@ -92,7 +92,7 @@ def _messages(tenant: TenantId) -> Mapping[Stage, Message]:
 def test_a_message_travels_by_the_queue_of_its_stage_and_lane(
     queue_and_inbox: tuple[TaskQueue, Inbox], tenant: TenantId, stage: Stage, lane: Lane
 ) -> None:
-    """I1: what arrives is the ids, and nothing but them."""
+    """I1: the message that arrives has the ids and nothing else."""
     queue, inbox = queue_and_inbox
     queue.send(_messages(tenant)[stage], lane)
     assert inbox.taken(stage, lane, tenant) == _messages(tenant)[stage]
@@ -145,7 +145,7 @@ def test_it_says_that_it_is_there(queue_and_inbox: tuple[TaskQueue, Inbox]) -> N
 
 @ON_AWS
 def test_a_delayed_message_is_not_seen_before_its_time(stack: Stack, tenant: TenantId) -> None:
-    """Rounded up: a wait that was asked for is kept."""
+    """The delay is rounded up, so that it is never shorter than asked for."""
     sent = time.monotonic()
     _queue(stack).send(_messages(tenant)[Stage.DELETE], Lane.STANDARD, delay=timedelta(seconds=0.2))
     found = _eventually(lambda: received(stack, stack.provisioned.queues["delete"], tenant))
@@ -188,7 +188,7 @@ def test_a_message_is_what_celery_itself_would_have_sent(stack: Stack, tenant: T
 
 @ON_AWS
 def test_the_worker_of_celery_understands_it(stack: Stack, tenant: TenantId) -> None:
-    """With no Celery at the sending end: a worker's Request finds task, ids and arguments in it."""
+    """The sender has no Celery, and a worker's Request finds the task, the ids and the arguments in the message."""
     _queue(stack).send(_messages(tenant)[Stage.EMBED], Lane.EXPRESS)
     message = _decoded(_eventually(lambda: received(stack, stack.provisioned.queues["embed-express"], tenant)))
     with _celery(stack) as app:
@@ -262,7 +262,7 @@ def _eventually(found: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
 
 
 def _decoded(message: dict[str, Any]) -> KombuMessage:
-    """As kombu's SQS channel reads what it received."""
+    """The message as kombu's SQS channel reads it."""
     channel = Channel.__new__(Channel)
     raw = message["Body"]
     payload = json.loads(channel._decode_python_message_body(raw))
@@ -271,7 +271,7 @@ def _decoded(message: dict[str, Any]) -> KombuMessage:
 
 
 def _lasting(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is new with each message, or says who sent it."""
+    """The message without the parts that differ in each message, or that name the sender."""
     return {name: value for name, value in headers.items() if name not in {"id", "root_id", "origin"}}
 
 

@@ -1,4 +1,5 @@
-"""Budget: what of a minute is left, how a refusal slows down, and when a silent provider is asked again."""
+"""The provider's budget: what is left of a minute, how a refusal slows down, and when a silent provider is called
+again."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ def silent(at: datetime = NOW) -> ProviderBudget:
 
 
 def spend(budget: ProviderBudget, at: datetime, limit: Amount = LIMIT) -> tuple[ProviderBudget, Amount]:
-    """Every block there is of this minute, and what they come to."""
+    """The budget after all blocks of this minute are leased, and their sum."""
     total = Amount()
     while True:
         try:
@@ -75,7 +76,7 @@ def test_tokens_are_used_up_like_requests() -> None:
 
 
 def test_a_minute_of_which_nothing_is_spent_lets_anything_through() -> None:
-    """Else what needs more than there is of a minute would wait for ever."""
+    """Otherwise a call that needs more than a minute's budget would wait for ever."""
     too_much = Amount(1, 200_000)
     budget, block = ProviderBudget().leased(NOW, too_much, LIMIT)
     assert block.tokens == 200_000
@@ -96,7 +97,7 @@ def test_nobody_waits_for_a_clock_that_is_an_hour_off(wrong: timedelta) -> None:
     assert closed.leased(NOW, ONE, LIMIT)[0].spent.requests
 
 
-def test_a_clock_that_is_some_seconds_behind_takes_of_the_minute_that_has_begun() -> None:
+def test_a_clock_that_is_some_seconds_behind_takes_from_the_minute_that_has_started() -> None:
     budget, _ = spend(ProviderBudget(), NOW)
     with pytest.raises(NotYet):
         budget.leased(NOW - timedelta(seconds=15), ONE, LIMIT)
@@ -132,7 +133,7 @@ def test_without_a_budget_half_of_what_was_sent_is_sent_on() -> None:
     budget, total = spend(budget, NOW + MINUTE, UNLIMITED)
     assert total == Amount(30, 3000)
     assert refused(ProviderBudget(), limit=UNLIMITED).allowed(UNLIMITED).requests == LEAST_REQUESTS / 2, (
-        "of one that was just begun"
+        "of a minute that has just started"
     )
     for minute in range(2, 7):
         budget, _ = budget.leased(NOW + minute * MINUTE, ONE, UNLIMITED)
@@ -140,7 +141,7 @@ def test_without_a_budget_half_of_what_was_sent_is_sent_on() -> None:
 
 
 def test_after_the_pause_half_as_much_is_sent_at_once_and_not_from_the_next_minute_on() -> None:
-    """Else a pause of a second, after much was sent, would be one of a minute."""
+    """Otherwise a pause of a second, after much was sent, would become one of a minute."""
     budget = ProviderBudget()
     for _ in range(80):
         budget, _ = budget.leased(NOW, ONE, UNLIMITED)
@@ -192,7 +193,7 @@ def test_one_finds_out_and_the_others_wait_for_what_comes_of_it() -> None:
     assert wait.value.seconds == PROBE.total_seconds()
     assert budget.answered().leased(at, ONE, LIMIT)[0].silent is False
     other, _ = budget.leased(at + PROBE, ONE, LIMIT)
-    assert other.probing, "whoever found out and died is not waited for any longer"
+    assert other.probing, "nobody waits any longer for a process that died while it probed"
 
 
 def test_a_probe_is_paid_for_out_of_the_budget_too() -> None:
@@ -223,7 +224,7 @@ def test_a_refusal_is_an_answer() -> None:
 
 
 def test_an_answer_that_tells_nothing_new_changes_nothing() -> None:
-    """So that it costs no write."""
+    """So it costs no write."""
     budget = refused(ProviderBudget())
     assert budget.answered() is budget
 

@@ -1,4 +1,5 @@
-"""Turnstile: many calls for one write, one budget for many processes, and what one finds out all know."""
+"""The rate limiter: one write serves many calls, all processes share one budget, and each learns what another found
+out."""
 
 from __future__ import annotations
 
@@ -52,7 +53,7 @@ def process(table: LocalBudgetTable, clock: FakeClock, limit: Amount = LIMIT, **
 
 
 def calls_let_through(limiter: RateLimiter, need: Amount = SMALL) -> int:
-    """How many calls were let through until one was told to wait."""
+    """The number of calls that are let through until one has to wait."""
     for number in range(10_000):
         try:
             limiter.acquire(need)
@@ -85,7 +86,7 @@ def test_all_processes_together_keep_within_the_minute(table: CountedTable, cloc
 
 
 def test_what_is_left_of_a_block_ends_with_its_minute(table: CountedTable, clock: FakeClock) -> None:
-    """A block may not be saved up: the provider counts minutes."""
+    """A block must not be saved up, since the provider counts by the minute."""
     limiter = process(table, clock)
     limiter.acquire(SMALL)
     clock.pass_time(timedelta(minutes=1))

@@ -1,4 +1,4 @@
-"""How texts and questions are taken apart."""
+"""The splitting of texts and questions into terms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from penstock.search.words import MOST_LETTERS, content_words, language_of, ques
         ("", None),
     ],
 )
-def test_a_language_is_told_by_its_small_words_or_not_at_all(text: str, language: str | None) -> None:
+def test_a_language_is_detected_by_its_stop_words_or_not_at_all(text: str, language: str | None) -> None:
     assert language_of(text) == language
 
 
