@@ -18,7 +18,7 @@ _CJK = (
     "\uff66-\uff9f\U00020000-\U0003ffff"
 )
 """The characters of scripts without blanks between words, which are ideographs and kana, and of Hangul, whose endings
-are too many to be stemmed."""
+vary too much to be stemmed."""
 
 _PIECE = re.compile(rf"(?P<run>[{_CJK}]+)|[^\W_{_CJK}]+")
 """A run of such characters, or a word of other letters and digits. All other characters separate."""

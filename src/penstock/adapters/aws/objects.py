@@ -41,14 +41,14 @@ class S3ObjectStore:
         same, but does not return the version that it made; a later query could find the version of another writer."""
         _check_owner(tenant, key)
         target: dict[str, Any] = {"Bucket": self._bucket, "Key": key}
-        described: dict[str, Any] = {"ContentType": content_type} if content_type else {}
+        headers: dict[str, Any] = {"ContentType": content_type} if content_type else {}
         first = _next_part(content)
         with translated("S3"):
             if len(first) < PART:
-                answer: Any = self._client.put_object(**target, **described, Body=first)
+                answer: Any = self._client.put_object(**target, **headers, Body=first)
                 size = len(first)
             else:
-                answer, size = self._put_in_parts(target, described, first, content)
+                answer, size = self._put_in_parts(target, headers, first, content)
         return self._stored(key, answer, answer, size)
 
     def _stored(self, key: str, answer: Any, made: Any, size: int) -> Stored:
@@ -58,9 +58,9 @@ class S3ObjectStore:
         return Stored(key, version, size, made["ETag"].strip('"'))
 
     def _put_in_parts(
-        self, target: dict[str, Any], described: dict[str, Any], part: bytes, content: BinaryIO
+        self, target: dict[str, Any], headers: dict[str, Any], part: bytes, content: BinaryIO
     ) -> tuple[Any, int]:
-        upload = self._client.create_multipart_upload(**target, **described, ChecksumAlgorithm="CRC32")
+        upload = self._client.create_multipart_upload(**target, **headers, ChecksumAlgorithm="CRC32")
         target = {**target, "UploadId": upload["UploadId"]}
         parts: list[Any] = []
         size = 0
@@ -82,12 +82,12 @@ class S3ObjectStore:
     @contextmanager
     def get(self, tenant: TenantId, key: str, version: str | None = None) -> Iterator[Iterator[bytes]]:
         _check_owner(tenant, key)
-        wanted: dict[str, Any] = {"Bucket": self._bucket, "Key": key}
+        request: dict[str, Any] = {"Bucket": self._bucket, "Key": key}
         if version is not None:
-            wanted["VersionId"] = version
+            request["VersionId"] = version
         with translated("S3"):
             try:
-                body = self._client.get_object(**wanted)["Body"]
+                body = self._client.get_object(**request)["Body"]
             except ClientError as error:
                 if code_of(error) in _MISSING or (version is not None and code_of(error) == _NO_VERSION):
                     raise OriginalMissing from error
@@ -165,11 +165,11 @@ class S3ObjectStore:
             # deleted. A marker that stays does no harm, but deleting one too many could bring back a version that was
             # deleted.
             markers = [each for each in markers if newest < len(ids) and _older(each, versions[newest])]
-        going = versions[newest:]
+        to_delete = versions[newest:]
         with translated("S3"):
-            for each in (*reversed(going[1:]), *markers, *going[:1]):
+            for each in (*reversed(to_delete[1:]), *markers, *to_delete[:1]):
                 self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=each["VersionId"])
-        return len(going)
+        return len(to_delete)
 
     def listed(self, tenant: TenantId, prefix: str) -> Iterator[Listed]:
         _check_owner(tenant, prefix)

@@ -37,7 +37,7 @@ class WordllamaEmbedder:
 
     def embed(self, tenant: TenantId, texts: Sequence[str]) -> Sequence[Vector | None]:  # noqa: ARG002 - runs here
         model = self._loaded()
-        return [_embedded(model, text) for text in texts[:_MAX_TEXTS]]
+        return [_vector(model, text) for text in texts[:_MAX_TEXTS]]
 
     def embed_query(self, tenant: TenantId, text: str) -> Vector | None:
         return self.embed(tenant, [text])[0] if text.strip() else None
@@ -49,7 +49,7 @@ class WordllamaEmbedder:
             return self._model
 
 
-def _embedded(model: Any, text: str) -> Vector:
+def _vector(model: Any, text: str) -> Vector:
     """One text is embedded per call, so that its vector does not depend on others and no time goes into padding. It is
     put into lower case, because the model distinguishes case and is much worse for it. An empty text has no tokens and
     would give NaN; a blank stands in for it, which has one token."""

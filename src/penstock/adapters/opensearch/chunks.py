@@ -29,7 +29,7 @@ class Chunks:
         self._tenant = tenant
 
     @property
-    def mine(self) -> Body:
+    def tenant_filter(self) -> Body:
         """The filter that selects the chunks of this tenant, for queries that must filter before they search."""
         return {"term": {"tenant": self._tenant}}
 
@@ -90,7 +90,10 @@ class Chunks:
         return int(answer["count"])
 
     def _of_this_tenant(self, body: Body) -> Body:
-        return {**body, "query": {"bool": {"filter": [self.mine], "must": [body.get("query", {"match_all": {}})]}}}
+        return {
+            **body,
+            "query": {"bool": {"filter": [self.tenant_filter], "must": [body.get("query", {"match_all": {}})]}},
+        }
 
     def _dumped(self, body: Body) -> bytes:
         return orjson.dumps(self._of_this_tenant(body), option=orjson.OPT_SERIALIZE_NUMPY)

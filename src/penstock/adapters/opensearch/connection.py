@@ -24,7 +24,7 @@ from penstock.adapters.opensearch.errors import NoAnswer, error_of
 from penstock.adapters.opensearch.login import Login
 from penstock.domain.errors import Misconfigured, Transient
 
-KEPT = 16
+KEPT_OPEN = 16
 """The number of connections that a process keeps open for its next requests."""
 
 
@@ -52,8 +52,8 @@ class Connection:
             http_auth=_auth(login),
             timeout=seconds,
             max_retries=0,  # SQS alone redelivers, and a caller of the API retries for itself
-            maxsize=KEPT,
-            pool_maxsize=KEPT,
+            maxsize=KEPT_OPEN,
+            pool_maxsize=KEPT_OPEN,
         )
 
     def perform(

@@ -60,11 +60,11 @@ class OpenSearchIndex:
         self._name = index_name(alias, space)
         self._body = index_body(alias, space, engine=engine, shards=shards)
         self._lock = threading.Lock()
-        self._checked = float("-inf")
+        self._checked_at = float("-inf")
 
     def known_vectors(self, tenant: TenantId, hashes: Sequence[TextHash]) -> Mapping[TextHash, Vector]:
         known: dict[TextHash, Vector] = {}
-        chunks = self._of(tenant)
+        chunks = self._chunks_of(tenant)
         for start in range(0, len(hashes), VECTORS_AT_ONCE):
             some = hashes[start : start + VECTORS_AT_ONCE]
             answer = chunks.search(
@@ -80,15 +80,15 @@ class OpenSearchIndex:
         return known
 
     def put(self, tenant: TenantId, entries: Sequence[Entry]) -> None:
-        self._of(tenant).put(entries)
+        self._chunks_of(tenant).put(entries)
 
     def refresh(self, tenant: TenantId) -> None:
         """Nothing but this and a clear refreshes: it is for callers that count afterwards, or that must not pay
         twice."""
-        self._of(tenant).refresh()
+        self._chunks_of(tenant).refresh()
 
     def count(self, tenant: TenantId, document: DocumentId, build_id: BuildId) -> Count:
-        answer = self._of(tenant).search(
+        answer = self._chunks_of(tenant).search(
             {
                 "size": 0,
                 "track_total_hits": True,
@@ -100,7 +100,7 @@ class OpenSearchIndex:
 
     def without_vector(self, tenant: TenantId, document: DocumentId, build_id: BuildId, limit: int) -> Sequence[int]:
         """At most 10,000 ordinals are returned."""
-        answer = self._of(tenant).search(
+        answer = self._chunks_of(tenant).search(
             {
                 "size": min(limit, MOST_LISTED),
                 "_source": False,
@@ -119,7 +119,7 @@ class OpenSearchIndex:
         query = all_of() if document is None else all_of({"term": {"document": document}})
         while True:
             body = {"size": 0, "query": query, "aggs": {"builds": {"composite": page, "aggs": vectors}}}
-            found = self._of(tenant).search(body)["aggregations"]["builds"]
+            found = self._chunks_of(tenant).search(body)["aggregations"]["builds"]
             for each in found["buckets"]:
                 key = each["key"]
                 count = Count(each["doc_count"], each["vectors"]["doc_count"])
@@ -141,20 +141,20 @@ class OpenSearchIndex:
             query["bool"]["minimum_should_match"] = 1
         if keep is not None:
             query["bool"]["must_not"] = [all_of(*build_filters(keep))]
-        return self._of(tenant).clear(query)
+        return self._chunks_of(tenant).clear(query)
 
     def candidates(self, tenant: TenantId, query: IndexQuery) -> Candidates:
         """Search by three requests: the statistics of the tenant's chunks; the best chunks of each arm; both scores of
         all these chunks. A chunk that was removed in between is left out, so both scores of a candidate are of one
         state of the index."""
-        chunks = self._of(tenant)
+        chunks = self._chunks_of(tenant)
         filters = filters_of(query)
         statistics = Statistics.from_answer(query, chunks.search(Statistics.request(query, filters)))
         arms: list[Body] = []
         if statistics.rarities:
             arms.append(search_by_words(query, statistics, filters))
         if query.vector is not None and statistics.vectors:
-            arms.append(search_by_vector(query.vector, query.depth, statistics, [chunks.mine, *filters]))
+            arms.append(search_by_vector(query.vector, query.depth, statistics, [chunks.tenant_filter, *filters]))
             arms.append(search_for_mean_cosine(query.vector, statistics))
         answers = chunks.search_many(arms)
         ids = sorted({hit["sort"][1] for answer in answers for hit in answer["hits"]["hits"]})
@@ -166,14 +166,14 @@ class OpenSearchIndex:
         return Candidates(tuple(_candidate(hit) for hit in scored["hits"]["hits"]), mean)
 
     def check(self) -> None:
-        self._checked = float("-inf")
+        self._checked_at = float("-inf")
         self._ensure_index()
 
     def close(self) -> None:
         self._server.close()
 
-    def _of(self, tenant: TenantId) -> Chunks:
-        if time.monotonic() - self._checked > TRUSTED_SECONDS:
+    def _chunks_of(self, tenant: TenantId) -> Chunks:
+        if time.monotonic() - self._checked_at > TRUSTED_SECONDS:
             self._ensure_index()
         return Chunks(self._server, self._name, tenant_id(tenant))
 
@@ -199,7 +199,7 @@ class OpenSearchIndex:
                     )
                 if space_of(meta) != self._space:
                     raise EmbedderChanged(stored=space_of(meta), configured=self._space)
-            self._checked = time.monotonic()
+            self._checked_at = time.monotonic()
 
     def _indexes_in_use(self) -> Body:
         return self._server.ask("GET", f"/{self._alias}/_mapping", ignore_unavailable=True)

@@ -44,22 +44,24 @@ class Filter:
 
     @classmethod
     def of(cls, query: IndexQuery) -> Self:
-        wanted = []
+        conditions = []
         if query.sources:
-            wanted.append("source IN (SELECT value FROM json_each(:sources))")
+            conditions.append("source IN (SELECT value FROM json_each(:sources))")
         if query.documents:
-            wanted.append("document IN (SELECT value FROM json_each(:documents))")
+            conditions.append("document IN (SELECT value FROM json_each(:documents))")
         if query.metadata:
-            wanted.append(_HAS_LABELS)
+            conditions.append(_HAS_LABELS)
         if query.since is not None:
-            wanted.append("generation >= :since")
+            conditions.append("generation >= :since")
         if query.before is not None:
-            wanted.append("generation < :before")
+            conditions.append("generation < :before")
         if query.phrases:
-            wanted.append("row IN (SELECT rowid FROM words WHERE words MATCH :phrase_terms) AND holds(text, :phrases)")
+            conditions.append(
+                "row IN (SELECT rowid FROM words WHERE words MATCH :phrase_terms) AND holds(text, :phrases)"
+            )
         builds = [(document, build_id.generation, build_id.build) for document, build_id in query.excluded]
         return cls(
-            admitted=f"SELECT row FROM entries WHERE {' AND '.join(wanted)}" if wanted else None,  # noqa: S608 - constants
+            admitted=f"SELECT row FROM entries WHERE {' AND '.join(conditions)}" if conditions else None,  # noqa: S608 - constants
             excluded=_EXCLUDED if builds else None,
             values={
                 "sources": json.dumps(query.sources),
