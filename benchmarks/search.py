@@ -34,7 +34,7 @@ from penstock.domain.document import BuildId
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.ports import SearchIndex
 from penstock.search.query import DEPTH
-from penstock.search.words import asked_terms
+from penstock.search.words import question_terms
 
 TENANT = TenantId("bench")
 SPACE = Space("made-up", 256)
@@ -62,7 +62,7 @@ class Library:
             yield [self._entry(number) for number in range(start, min(start + BATCH, count))]
 
     def question(self) -> IndexQuery:
-        return IndexQuery(asked_terms(self._text(6)), self._vector(), DEPTH)
+        return IndexQuery(question_terms(self._text(6)), self._vector(), DEPTH)
 
     def _entry(self, number: int) -> Entry:
         text = self._text(WORDS)

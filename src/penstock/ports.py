@@ -280,10 +280,10 @@ class SearchIndex(Protocol):
         are read page by page, so memory does not grow with their number."""
 
     def clear(
-        self, tenant: TenantId, document: DocumentId, *, older_than: BuildId | None = None, but: BuildId | None = None
+        self, tenant: TenantId, document: DocumentId, *, older_than: BuildId | None = None, keep: BuildId | None = None
     ) -> int:
         """Remove the chunks of all builds older than `older_than` (of all builds, where it is None), except those of
-        the build `but`. Chunks that were put and not refreshed yet are removed too.
+        the build `keep`. Chunks that were put and not refreshed yet are removed too.
 
         Returns:
             The number of chunks that were removed.

@@ -1,4 +1,4 @@
-"""Wiring: the one place where adapters are chosen."""
+"""The wiring: the one place where adapters are chosen, by what the settings say."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from penstock.adapters.aws.budget import DynamoProviderBudgetTable
@@ -31,17 +31,19 @@ from penstock.settings import Settings
 if TYPE_CHECKING:
     from penstock.adapters.opensearch.login import Login
 
+Maker = TypeVar("Maker", bound=Callable[..., Any])
+
 
 def services(settings: Settings, *, queue: TaskQueue | None = None, clients: Clients | None = None) -> Services:
-    """All that the verbs need. Nothing connects before its first use; what is made here may be shared by threads, but
-    not across a fork.
+    """Everything that the verbs need. Nothing connects before its first use. Threads may share the result; it must not
+    be carried over a fork.
 
     Args:
-        queue: in the place of SQS.
-        clients: made by the caller, who needs them too.
+        queue: a queue to use instead of SQS.
+        clients: the AWS clients of a caller that needs them too.
 
     Raises:
-        Misconfigured: a setting is missing, or names an adapter that there is none of.
+        Misconfigured: a setting is missing, or names an adapter that does not exist.
     """
     check_settings(settings)
     clients = clients or aws_clients(publish_retries=settings.publish_retries)
@@ -62,14 +64,14 @@ def services(settings: Settings, *, queue: TaskQueue | None = None, clients: Cli
 
 
 def now() -> datetime:
-    """The clock of everything that is not a test."""
+    """The clock that everything but tests uses."""
     return datetime.now(UTC)
 
 
 def check_settings(settings: Settings) -> None:
     """
     Raises:
-        Misconfigured: what the stack's outputs say is missing.
+        Misconfigured: a setting that the stack's outputs give is missing.
     """
     needed = {
         "PENSTOCK_BUCKET": settings.bucket,
@@ -88,20 +90,53 @@ def _queue(clients: Clients, settings: Settings) -> TaskQueue:
 
 
 def chosen_index(settings: Settings, space: Space) -> SearchIndex:
-    if settings.index not in _INDICES:
-        raise Misconfigured(why=f"PENSTOCK_INDEX is {settings.index!r}; there are: {', '.join(_INDICES)}.")
-    return _INDICES[settings.index](settings, space)
+    """
+    Raises:
+        Misconfigured: there is no index of this name.
+    """
+    return _maker(_INDEXES, "PENSTOCK_INDEX", settings.index)(settings, space)
+
+
+def chosen_embedder(settings: Settings, clients: Clients) -> Embedder:
+    """
+    Raises:
+        Misconfigured: there is no embedder of this name.
+    """
+    return _maker(_EMBEDDERS, "PENSTOCK_EMBEDDER", settings.embedder)(settings, clients)
+
+
+def recognizer(settings: Settings, clients: Clients | None = None) -> Recognizer | None:
+    """The recognizer that finds text in pictures. It is None where none is configured.
+
+    Raises:
+        Misconfigured: the recognizer is not installed, or there is none of this name.
+    """
+    return _maker(_RECOGNIZERS, "PENSTOCK_RECOGNIZER", settings.recognizer)(settings, clients)
+
+
+def _maker(makers: Mapping[str, Maker], setting: str, value: str) -> Maker:
+    """The function that makes the adapter which this value of a setting names: `NAME`, or `NAME:…` where the table has
+    `NAME:DIR`.
+
+    Raises:
+        Misconfigured: the table has no such adapter; the message names those that it has.
+    """
+    name, _, argument = value.partition(":")
+    key = f"{name}:DIR" if argument else value
+    if key not in makers:
+        raise Misconfigured(why=f"{setting} is {value!r}; there are: {', '.join(makers)}.")
+    return makers[key]
 
 
 def _sqlite(settings: Settings, space: Space) -> SearchIndex:
-    from penstock.adapters.sqlite.index import SqliteIndex  # noqa: PLC0415 - only the index that is chosen
+    from penstock.adapters.sqlite.index import SqliteIndex  # noqa: PLC0415 - only the adapter that is chosen
 
     return SqliteIndex(settings.index_path, space)
 
 
 def _opensearch(settings: Settings, space: Space) -> SearchIndex:
-    from penstock.adapters.opensearch.index import OpenSearchIndex  # noqa: PLC0415
-    from penstock.adapters.opensearch.server import Server  # noqa: PLC0415 - only the index that is chosen
+    from penstock.adapters.opensearch.index import OpenSearchIndex  # noqa: PLC0415 - only the adapter that is chosen
+    from penstock.adapters.opensearch.server import Server  # noqa: PLC0415
 
     return OpenSearchIndex(
         Server(settings.index_url, index_login(settings)),
@@ -113,23 +148,24 @@ def _opensearch(settings: Settings, space: Space) -> SearchIndex:
 
 
 def index_login(settings: Settings) -> Login:
-    """Who this process is to the search server."""
-    from penstock.adapters.opensearch.login import Login  # noqa: PLC0415 - only the index that is chosen
+    """How this process identifies itself to the search server."""
+    from penstock.adapters.opensearch.login import Login  # noqa: PLC0415 - only the adapter that is chosen
 
-    how, host = settings.index_auth, urlsplit(settings.index_url).hostname or ""
-    if how == "aws" or (how == "auto" and host.endswith(_OF_AWS)):
+    method, host = settings.index_auth, urlsplit(settings.index_url).hostname or ""
+    if method == "aws" or (method == "auto" and host.endswith(_AWS_DOMAINS)):
         return Login(signed=True)
-    return Login() if how == "none" else Login(settings.index_user, settings.index_password)
+    return Login() if method == "none" else Login(settings.index_user, settings.index_password)
 
 
-_OF_AWS = (".es.amazonaws.com", ".es.amazonaws.com.cn", ".on.aws")
-_INDICES: Mapping[str, Callable[[Settings, Space], SearchIndex]] = MappingProxyType(
-    {"sqlite": _sqlite, "opensearch": _opensearch}
-)
+_AWS_DOMAINS = (".es.amazonaws.com", ".es.amazonaws.com.cn", ".on.aws")
+
+
+def _auto(settings: Settings, clients: Clients) -> Embedder:
+    return _EMBEDDERS[settings.chosen_embedder](settings, clients)
 
 
 def _openai(settings: Settings, clients: Clients) -> Embedder:
-    from penstock.adapters.embedders.openai import OpenAIEmbedder  # noqa: PLC0415 - only the embedder that is chosen
+    from penstock.adapters.embedders.openai import OpenAIEmbedder  # noqa: PLC0415 - only the adapter that is chosen
 
     model, calls = settings.openai_model, settings.provider_calls
     return OpenAIEmbedder(
@@ -138,65 +174,76 @@ def _openai(settings: Settings, clients: Clients) -> Embedder:
         settings.openai_batch,
         StoredKey(clients.ssm, settings.provider_key) if settings.provider_key else None,
         texts=_rate_limiter(settings, clients),
-        questions=RateLimiter(LocalBudgetTable(), model, now, calls=calls, slows=False),
+        questions=RateLimiter(LocalBudgetTable(), model, now, calls=calls, backs_off=False),
     )
 
 
 def _rate_limiter(settings: Settings, clients: Clients) -> RateLimiter:
-    """Shared through the table where there is a budget to share; without one, nothing is written."""
-    from penstock.adapters.embedders.openai import REQUEST_TOKENS  # noqa: PLC0415 - only the embedder that is chosen
+    """The rate limiter of texts. Processes share it through the table if there is a budget to share; otherwise nothing
+    is written."""
+    from penstock.adapters.embedders.openai import REQUEST_TOKENS  # noqa: PLC0415 - only the adapter that is chosen
 
     model, calls = settings.openai_model, settings.provider_calls
     requests, tokens = settings.provider_requests_per_minute, settings.provider_tokens_per_minute
     if requests is None and tokens is None:
         return RateLimiter(LocalBudgetTable(), model, now, calls=calls)
-    # What one of them says of the other: a request is of one token or more, and of no more than it takes.
+    # Each of the two settings bounds the other: a request has at least one token, and at most REQUEST_TOKENS.
     limit = Amount(requests or tokens or 0, tokens or (requests or 0) * REQUEST_TOKENS)
     return RateLimiter(
         DynamoProviderBudgetTable(clients.dynamodb, settings.table), model, now, limit=limit, calls=calls
     )
 
 
-def _wordllama(settings: Settings, clients: Clients) -> Embedder:  # noqa: ARG001 - it runs here, with nothing to set
-    from penstock.adapters.embedders.wordllama import WordllamaEmbedder  # noqa: PLC0415 - only the embedder that is chosen
+def _wordllama(settings: Settings, clients: Clients) -> Embedder:  # noqa: ARG001 - it has nothing to set
+    from penstock.adapters.embedders.wordllama import WordllamaEmbedder  # noqa: PLC0415 - only the adapter that is chosen
 
     return WordllamaEmbedder()
 
 
-_EMBEDDERS: Mapping[str, Callable[[Settings, Clients], Embedder]] = MappingProxyType(
-    {"openai": _openai, "wordllama": _wordllama}
+def _onnx(settings: Settings, clients: Clients) -> Embedder:  # noqa: ARG001 - it calls nobody
+    from penstock.adapters.embedders.onnx import OnnxEmbedder  # noqa: PLC0415 - only the adapter that is chosen
+
+    return OnnxEmbedder(Path(settings.embedder.partition(":")[2]))
+
+
+def _no_recognizer(settings: Settings, clients: Clients | None) -> None:
+    """Pages without text stay without text."""
+
+
+def _tesseract(settings: Settings, clients: Clients | None) -> Recognizer:  # noqa: ARG001 - it calls nobody
+    from penstock.adapters.recognizers.tesseract import TesseractRecognizer  # noqa: PLC0415 - only the chosen adapter
+
+    return TesseractRecognizer(settings.recognizer_languages)
+
+
+def _textract(settings: Settings, clients: Clients | None) -> Recognizer:  # noqa: ARG001 - it has nothing to set
+    from penstock.adapters.recognizers.textract import TextractRecognizer  # noqa: PLC0415 - only the chosen adapter
+
+    return TextractRecognizer((clients or aws_clients()).textract())
+
+
+_INDEXES: Mapping[str, Callable[[Settings, Space], SearchIndex]] = MappingProxyType(
+    {
+        "sqlite": _sqlite,
+        "opensearch": _opensearch,
+    }
 )
-
-
-def chosen_embedder(settings: Settings, clients: Clients) -> Embedder:
-    name = settings.chosen_embedder
-    kind, _, folder = name.partition(":")
-    if kind == "onnx" and folder:
-        from penstock.adapters.embedders.onnx import OnnxEmbedder  # noqa: PLC0415 - only the embedder that is chosen
-
-        return OnnxEmbedder(Path(folder))
-    if name not in _EMBEDDERS:
-        raise Misconfigured(why=f"PENSTOCK_EMBEDDER is {name!r}; there are: auto, {', '.join(_EMBEDDERS)}, onnx:DIR.")
-    return _EMBEDDERS[name](settings, clients)
-
-
-def recognizer(settings: Settings, clients: Clients | None = None) -> Recognizer | None:
-    """
-    Raises:
-        Misconfigured: it is not installed, or there is none of this name.
-    """
-    match settings.recognizer:
-        case "none":
-            return None
-        case "tesseract":
-            from penstock.adapters.recognizers.tesseract import TesseractRecognizer  # noqa: PLC0415 - only if chosen
-
-            return TesseractRecognizer(settings.recognizer_languages)
-        case "textract":
-            from penstock.adapters.recognizers.textract import TextractRecognizer  # noqa: PLC0415 - only if chosen
-
-            return TextractRecognizer((clients or aws_clients()).textract())
-    raise Misconfigured(why=f"PENSTOCK_RECOGNIZER is {settings.recognizer!r}; there are: none, tesseract, textract.")
+_EMBEDDERS: Mapping[str, Callable[[Settings, Clients], Embedder]] = MappingProxyType(
+    {
+        "auto": _auto,
+        "openai": _openai,
+        "wordllama": _wordllama,
+        "onnx:DIR": _onnx,
+    }
+)
+_RECOGNIZERS: Mapping[str, Callable[[Settings, Clients | None], Recognizer | None]] = MappingProxyType(
+    {
+        "none": _no_recognizer,
+        "tesseract": _tesseract,
+        "textract": _textract,
+    }
+)
+"""An adapter is chosen by its line in one of these tables, under the name that its setting has."""
 
 
 def _limits(settings: Settings) -> Limits:

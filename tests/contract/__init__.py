@@ -1,1 +1,1 @@
-"""One suite per port: what it promises, on every adapter and on the fake."""
+"""One suite for each port tests what the port promises, on every adapter and on the fake."""

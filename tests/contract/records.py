@@ -40,7 +40,7 @@ def document(tenant: TenantId, id_: str = "document", *, accepted: datetime = NO
 
 
 def published(tenant: TenantId, id_: str, original: Original) -> Document:
-    """As it lies there after its publish: nothing in flight."""
+    """The record as it is after its publish, with nothing in flight."""
     build_id, done = BuildId(1_763_719_200_000, 1), receipt()
     return document(
         tenant,

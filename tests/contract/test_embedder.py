@@ -1,4 +1,4 @@
-"""What every Embedder promises; and what is the OpenAI embedder's own, against a server that speaks its protocol."""
+"""What every Embedder promises, and what only the OpenAI embedder does, against a server that speaks its protocol."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def wordllama() -> WordllamaEmbedder:
 
 @pytest.fixture(scope="module")
 def onnx(tmp_path_factory: pytest.TempPathFactory) -> OnnxEmbedder:
-    """A model of one table: each letter's row, averaged."""
+    """A model of one table, whose vector is the mean of the rows of the letters."""
     folder, dimensions = tmp_path_factory.mktemp("letters"), 16
     letters = {"[CLS]": 0, "[UNK]": 1} | {letter: n for n, letter in enumerate("abcdefghijklmnopqrstuvwxyz", 2)}
     tokenizer = Tokenizer(WordLevel(letters, unk_token="[UNK]"))
@@ -135,7 +135,7 @@ def test_a_question_is_nearest_to_the_text_that_has_its_words(embedder: Embedder
 def test_an_odd_text_gets_a_vector_or_is_refused_but_is_never_nan(embedder: Embedder, text: str) -> None:
     odd, plain = embedder.embed(ACME, [text, "plain"])
     assert odd is None or is_unit(odd, embedder)
-    assert is_unit(plain, embedder), "the others of its batch are none the worse"
+    assert is_unit(plain, embedder), "the others of its batch are embedded all the same"
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n"], ids=ascii)
@@ -165,7 +165,7 @@ def test_wordllama_takes_no_notice_of_case(wordllama: WordllamaEmbedder) -> None
 
 
 def test_wordllama_cuts_nothing_off(wordllama: WordllamaEmbedder) -> None:
-    """What stands at the end of a long text changes its vector."""
+    """The end of a long text changes its vector."""
     long = "water gauge " * 20_000
     one, other = wordllama.embed(ACME, [long, long + "salmon " * 20_000])
     assert float(one @ other) < 0.99
@@ -230,7 +230,7 @@ def test_openai_counts_the_window_in_bytes(openai: OpenAIEmbedder) -> None:
 def test_openai_finds_the_refused_texts_and_embeds_the_others(
     openai: OpenAIEmbedder, server: OpenAIServer, bad: set[int]
 ) -> None:
-    """A text that the provider refuses costs its batch mates nothing, and none of them is paid for twice."""
+    """A text that the provider refuses does not affect the others of its batch, and none of them is paid for twice."""
     texts = [f"line {n}" + " forbidden" * (n in bad) for n in range(16)]
     server.refuse = lambda text: "forbidden" in text
     vectors = openai.embed(ACME, texts)
@@ -247,7 +247,7 @@ def test_openai_refusing_every_text_of_a_batch_is_not_an_error_of_the_call(
     assert list(openai.embed(ACME, ["forbidden"] * 4)) == [None] * 4
 
 
-def test_a_call_that_openai_refuses_whatever_the_text_is_told_at_once(
+def test_a_call_that_openai_refuses_whatever_the_text_is_reported_at_once(
     openai: OpenAIEmbedder, server: OpenAIServer
 ) -> None:
     """A wrong parameter is a 400 too: it must not make every chunk 'refused', nor cost a request for each."""
@@ -258,7 +258,7 @@ def test_a_call_that_openai_refuses_whatever_the_text_is_told_at_once(
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_what_the_user_must_mend_is_permanent_and_says_what(
+def test_what_the_user_must_repair_is_permanent_and_named(
     openai: OpenAIEmbedder, server: OpenAIServer, status: int
 ) -> None:
     """I5."""
@@ -268,14 +268,14 @@ def test_what_the_user_must_mend_is_permanent_and_says_what(
     assert str(status) in str(caught.value)
 
 
-def test_a_wrong_key_is_told_without_showing_it(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_key_is_reported_without_showing_it(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     with pytest.raises(EmbeddingMisconfigured) as caught:
         OpenAIEmbedder("m", 8).embed(ACME, ["x"])
     assert "sk-secret" not in str(caught.value)
 
 
-def test_no_key_at_all_is_told_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_key_is_reported_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     embedder = OpenAIEmbedder("m", 8)
     with pytest.raises(EmbeddingMisconfigured, match="no API key"):
@@ -284,7 +284,7 @@ def test_no_key_at_all_is_told_when_it_is_needed(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("status", [408, 409, 500, 502, 503, 529])
 def test_what_may_pass_is_transient_and_tried_once(openai: OpenAIEmbedder, server: OpenAIServer, status: int) -> None:
-    """I4: the queue alone tries again. I9: no error of the SDK leaves."""
+    """I4: only the queue retries. I9: no error of the SDK leaves the adapter."""
     server.fail = [Failure(status)]
     with pytest.raises(Transient, match=str(status)) as caught:
         openai.embed(ACME, ["x"])
@@ -310,7 +310,7 @@ def test_what_may_pass_is_transient_and_tried_once(openai: OpenAIEmbedder, serve
 def test_a_refusal_for_being_asked_too_much_is_waited_for_and_no_attempt(
     openai: OpenAIEmbedder, server: OpenAIServer, headers: dict[str, str], seconds: float
 ) -> None:
-    """I4: for as long as the provider asks for, in one way or another."""
+    """I4: the wait is as long as the provider asks for, in whichever header."""
     server.fail = [Failure(429, headers)]
     with pytest.raises(NotYet, match="429") as caught:
         openai.embed(ACME, ["x"])
@@ -327,10 +327,10 @@ def test_while_the_provider_is_waited_for_it_is_not_asked(openai: OpenAIEmbedder
     assert openai.embed_query(ACME, "x") is not None, "a question is asked all the same"
 
 
-def test_where_no_credit_is_left_it_is_an_attempt_as_no_waiting_mends_it(
+def test_a_lack_of_credit_counts_as_an_attempt_since_no_waiting_ends_it(
     openai: OpenAIEmbedder, server: OpenAIServer
 ) -> None:
-    """Else its documents would wait for ever, and nobody be told."""
+    """Otherwise its documents would wait for ever, and nobody would learn of it."""
     server.fail = [Failure(429, body='{"error": {"message": "pay", "code": "insufficient_quota"}}')]
     with pytest.raises(Transient, match="insufficient_quota") as caught:
         openai.embed(ACME, ["x"])
@@ -365,8 +365,8 @@ def test_a_silent_provider_is_left_alone_and_then_asked_for_a_word(server: OpenA
     assert server.texts == ["word", "y", "z"]
 
 
-def test_a_text_that_the_provider_dies_of_is_told_from_an_outage(server: OpenAIServer) -> None:
-    """Its attempts are used up in the end: it would else wait for ever, and shut out all others meanwhile."""
+def test_a_text_that_makes_the_provider_fail_is_distinguished_from_an_outage(server: OpenAIServer) -> None:
+    """Its attempts are used up in the end. Otherwise it would wait for ever, and shut out all other texts."""
     clock = FakeClock()
     openai = OpenAIEmbedder("m", 64, texts=RateLimiter(LocalBudgetTable(), "m", clock))
     server.crash = lambda text: "deadly" in text

@@ -53,14 +53,14 @@ def test_a_listing_of_many_comes_whole(objects: ObjectStore, tenant: TenantId) -
     found = objects.listed(tenant, f"work/{tenant}/")
     for number, each in enumerate(found):
         assert each.key == f"work/{tenant}/{number:02}"
-        objects.remove(tenant, each.key)  # what is listed may go meanwhile
+        objects.remove(tenant, each.key)  # listed objects may be deleted meanwhile
     assert list(objects.listed(tenant, f"work/{tenant}/")) == []
 
 
 def test_it_is_known_whose_objects_there_are(
     objects: ObjectStore, tenant: TenantId, stranger: TenantId, delete: Callable[[str], None]
 ) -> None:
-    """Of each area, and also where only a delete marker shows."""
+    """The tenants of each area, also those of which only a delete marker is left."""
     assert not {tenant, stranger} & objects.tenants()
     for area in ("files", "work"):
         objects.put(tenant, f"{area}/{tenant}/deep/{area}", BytesIO(b"x"))
@@ -289,7 +289,7 @@ def test_a_link_gives_its_version(stack: Stack, tenant: TenantId) -> None:
         assert answer.headers["Content-Type"] == "text/plain"
 
 
-@pytest.mark.parametrize("stack", ["moto"], indirect=True)  # ministack forgets the name where a version is asked for
+@pytest.mark.parametrize("stack", ["moto"], indirect=True)  # ministack ignores the name when a version is asked for
 @pytest.mark.parametrize(
     ("name", "disposition"),
     [
@@ -305,7 +305,7 @@ def test_a_link_shows_its_object_under_its_name(stack: Stack, tenant: TenantId, 
         assert answer.headers["Content-Disposition"] == disposition
 
 
-@pytest.mark.parametrize("stack", ["ministack"], indirect=True)  # moto lets every link pass
+@pytest.mark.parametrize("stack", ["ministack"], indirect=True)  # moto accepts every link
 def test_a_link_gives_nothing_else_and_not_for_ever(stack: Stack, tenant: TenantId) -> None:
     store = _store(stack)
     mine = store.put(tenant, f"files/{tenant}/a", BytesIO(b"a"))
@@ -325,7 +325,7 @@ def test_a_link_gives_nothing_else_and_not_for_ever(stack: Stack, tenant: Tenant
 
 
 def _post(policy: PostPolicy, content: bytes, **changed: str) -> int:
-    """What S3 answers to this form."""
+    """The answer of S3 to this form."""
     form = {**policy.fields, **changed}
     return httpx.post(policy.url, data=form, files={"file": ("any", content)}, trust_env=False).status_code
 
@@ -341,7 +341,7 @@ def test_a_form_that_keeps_to_its_policy_is_stored(stack: Stack, tenant: TenantI
     assert head["ContentType"] == "text/plain"
 
 
-@pytest.mark.parametrize("stack", ["ministack"], indirect=True)  # moto keeps to the size alone
+@pytest.mark.parametrize("stack", ["ministack"], indirect=True)  # moto enforces only the size
 @pytest.mark.parametrize(
     ("content", "changed"),
     [
@@ -390,7 +390,7 @@ def test_a_policy_binds_the_bytes_by_their_checksum_in_the_buckets_own_region(te
 
 
 class Endless:
-    """A file of so many bytes that is never in memory as a whole, and that gives less than it is asked for."""
+    """A file of this size that is never in memory as a whole, and whose reads return less than they could."""
 
     def __init__(self, size: int) -> None:
         self._left = size
@@ -435,7 +435,7 @@ def test_the_memory_of_a_put_does_not_grow_with_the_file(stack: Stack, tenant: T
 
 
 class Breaks:
-    """An upload that ends in its second part."""
+    """An upload that fails in its second part."""
 
     def __init__(self) -> None:
         self._before = Endless(PART + 1000)
@@ -491,7 +491,7 @@ def test_an_address_that_does_not_answer_is_a_transient_failure(tenant: TenantId
 
 @pytest.fixture
 def delete(objects: ObjectStore, request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """What a user does to a key of the drop folder."""
+    """A change that a user makes to a key of the drop folder."""
     if isinstance(objects, FakeObjectStore):
         return objects.mark_deleted
     stack = _of(request)
@@ -500,7 +500,7 @@ def delete(objects: ObjectStore, request: pytest.FixtureRequest) -> Callable[[st
 
 @pytest.fixture
 def left_over(objects: ObjectStore, request: pytest.FixtureRequest) -> Callable[[str], int]:
-    """How many versions and markers of a key are there."""
+    """The number of versions and markers of a key."""
     if isinstance(objects, FakeObjectStore):
         return lambda key: len(objects.objects.get(key, []))
     stack = _of(request)
@@ -513,7 +513,7 @@ def left_over(objects: ObjectStore, request: pytest.FixtureRequest) -> Callable[
 
 
 def _of(request: pytest.FixtureRequest) -> Stack:
-    """What the test's object store stands on."""
+    """The client that the object store of the test uses."""
     stack: Stack = request.getfixturevalue(request.node.callspec.params["objects"])
     return stack
 

@@ -16,13 +16,13 @@ from penstock.domain.document import BuildId
 from penstock.domain.errors import EmbedderChanged
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.ports import SearchIndex
-from penstock.search.words import asked_terms, exact_words
+from penstock.search.words import exact_words, question_terms
 from tests.support.fakes.index import FakeSearchIndex
 
 SPACE = Space("letters", 32)
 ACME, GLOBEX = TenantId("acme"), TenantId("globex")
 DOC = DocumentId("doc")
-PAIR = BuildId(1, 1)
+BUILD_ID = BuildId(1, 1)
 NONSENSE = [
     '"',
     '"" OR',
@@ -44,7 +44,7 @@ NONSENSE = [
 
 @pytest.fixture(params=["sqlite", "opensearch", "fake"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Space], SearchIndex]:
-    """Opens the same index, each time anew."""
+    """A function that opens the same index again."""
     if request.param == "opensearch":
         opened: Callable[[Space], SearchIndex] = request.getfixturevalue("open_on_server")
         return opened
@@ -74,7 +74,7 @@ def entry(
     text: str,
     ordinal: int = 0,
     document: str = DOC,
-    build_id: BuildId = PAIR,
+    build_id: BuildId = BUILD_ID,
     *,
     vector: Vector | None = None,
     refused: bool = False,
@@ -107,8 +107,8 @@ def put(index: SearchIndex, *entries: Entry, tenant: TenantId = ACME) -> None:
 
 
 def found(index: SearchIndex, text: str = "", *, tenant: TenantId = ACME, **asked: object) -> dict[str, Candidate]:
-    """Candidates by id."""
-    query = IndexQuery(**{"terms": asked_terms(text), "vector": None, "depth": 10, **asked})  # type: ignore[arg-type]
+    """The candidates, by id."""
+    query = IndexQuery(**{"terms": question_terms(text), "vector": None, "depth": 10, **asked})  # type: ignore[arg-type]
     candidates = index.candidates(tenant, query).found
     assert len({each.entry.id for each in candidates}) == len(candidates), "an entry was found twice"
     return {each.entry.id: each for each in candidates}
@@ -127,13 +127,13 @@ def test_a_tenant_never_sees_the_chunks_or_vectors_of_another(index: SearchIndex
     put(index, entry("water gauge"))
     assert texts(found(index, "salmon water", vector=vector_of("salmon ladder"))) == {"water gauge"}
     assert index.known_vectors(ACME, [SPACE.text_hash("salmon ladder")]) == {}
-    assert index.count(ACME, DOC, PAIR) == Count(1, 1)
+    assert index.count(ACME, DOC, BUILD_ID) == Count(1, 1)
     assert index.clear(ACME, DOC) == 1
-    assert index.count(GLOBEX, DOC, PAIR) == Count(1, 1)
+    assert index.count(GLOBEX, DOC, BUILD_ID) == Count(1, 1)
 
 
 def test_scores_of_a_tenant_do_not_depend_on_the_chunks_of_another(index: SearchIndex) -> None:
-    """I10: not even the frequency of a word is told."""
+    """I10: not even the frequency of a word is revealed."""
     put(index, entry("salmon ladder", 0), entry("water gauge", 1))
     before = {each: (c.bm25, c.cosine) for each, c in found(index, "salmon", vector=direction(1)).items()}
     put(index, *(entry(f"salmon {n}", n) for n in range(20)), tenant=GLOBEX)
@@ -144,8 +144,8 @@ def test_a_tenant_without_chunks_gets_empty_answers(index: SearchIndex) -> None:
     assert found(index, "water", vector=direction(1)) == {}
     assert index.candidates(ACME, IndexQuery({"water": 1}, direction(1), 10)).mean_cosine == 0
     assert index.known_vectors(ACME, [SPACE.text_hash("water")]) == {}
-    assert index.count(ACME, DOC, PAIR) == Count(0, 0)
-    assert list(index.without_vector(ACME, DOC, PAIR, 10)) == []
+    assert index.count(ACME, DOC, BUILD_ID) == Count(0, 0)
+    assert list(index.without_vector(ACME, DOC, BUILD_ID, 10)) == []
     assert index.clear(ACME, DOC) == 0
     index.refresh(ACME)
     index.check()
@@ -165,10 +165,10 @@ def test_an_entry_comes_back_as_it_was_put(index: SearchIndex) -> None:
 
 
 def test_an_entry_put_again_overwrites_itself(index: SearchIndex) -> None:
-    """I3: a redelivery leaves nothing twice."""
+    """I3: a redelivery stores nothing twice."""
     put(index, entry("old words", vector=direction(1)))
     put(index, entry("new words", vector=direction(0, 1)))
-    assert index.count(ACME, DOC, PAIR) == Count(1, 1)
+    assert index.count(ACME, DOC, BUILD_ID) == Count(1, 1)
     assert found(index, "old") == {}
     (candidate,) = found(index, "new", vector=direction(0, 1)).values()
     assert candidate.entry.chunk.text == "new words"
@@ -177,15 +177,15 @@ def test_an_entry_put_again_overwrites_itself(index: SearchIndex) -> None:
 
 def test_of_an_id_put_twice_at_once_the_last_stays(index: SearchIndex) -> None:
     put(index, entry("first"), entry("last"))
-    assert index.count(ACME, DOC, PAIR) == Count(1, 1)
+    assert index.count(ACME, DOC, BUILD_ID) == Count(1, 1)
     assert texts(found(index, "first last")) == {"last"}
 
 
 def test_thousands_of_entries_are_put_counted_and_cleared(index: SearchIndex) -> None:
     put(index, *(entry(f"line {n}", n) for n in range(2345)))
-    assert index.count(ACME, DOC, PAIR) == Count(2345, 2345)
+    assert index.count(ACME, DOC, BUILD_ID) == Count(2345, 2345)
     assert index.clear(ACME, DOC) == 2345
-    assert index.count(ACME, DOC, PAIR) == Count(0, 0)
+    assert index.count(ACME, DOC, BUILD_ID) == Count(0, 0)
     assert found(index, "line", vector=direction(1)) == {}
 
 
@@ -208,7 +208,7 @@ def test_a_vector_stays_known_while_any_chunk_of_its_text_is_left(index: SearchI
     assert index.known_vectors(ACME, [SPACE.text_hash("shared")]) == {}
 
 
-def test_counts_are_of_exactly_one_pair(index: SearchIndex) -> None:
+def test_counts_are_of_exactly_one_build(index: SearchIndex) -> None:
     put(
         index,
         entry("a", 0),
@@ -217,10 +217,10 @@ def test_counts_are_of_exactly_one_pair(index: SearchIndex) -> None:
         entry("a", 0, build_id=BuildId(2, 1)),
         entry("a", 0, document="doc2"),
     )
-    assert index.count(ACME, DOC, PAIR) == Count(2, 1)
+    assert index.count(ACME, DOC, BUILD_ID) == Count(2, 1)
 
 
-def test_all_there_is_is_told_by_document_and_pair(index: SearchIndex) -> None:
+def test_everything_is_listed_by_document_and_build(index: SearchIndex) -> None:
     assert list(index.builds(ACME)) == []
     held = {
         ("a", BuildId(2, 1)): 1,
@@ -232,8 +232,8 @@ def test_all_there_is_is_told_by_document_and_pair(index: SearchIndex) -> None:
     for (document, build_id), chunks in held.items():
         put(index, *(entry(f"t{n}", n, document, build_id, refused=n == 2) for n in range(chunks)))
     put(index, entry("another's"), tenant=GLOBEX)
-    told = [((document, build_id), count) for document, build_id, count in index.builds(ACME)]
-    assert told == [(each, Count(held[each], min(held[each], 2))) for each in sorted(held)]
+    listed = [((document, build_id), count) for document, build_id, count in index.builds(ACME)]
+    assert listed == [(each, Count(held[each], min(held[each], 2))) for each in sorted(held)]
     assert [(build_id, count.chunks) for _, build_id, count in index.builds(ACME, DocumentId("a"))] == [
         (BuildId(2, 1), 1),
         (BuildId(2, 3), 1),
@@ -243,7 +243,7 @@ def test_all_there_is_is_told_by_document_and_pair(index: SearchIndex) -> None:
 
 
 @pytest.mark.parametrize("one", [False, True])
-def test_a_long_list_of_pairs_comes_whole(index: SearchIndex, one: bool) -> None:
+def test_a_long_list_of_builds_is_complete(index: SearchIndex, one: bool) -> None:
     builds = [("doc" if one else f"d{n:04}", BuildId(n + 1 if one else 1, 1)) for n in range(1203)]
     put(index, *(entry("word", 0, document, build_id) for document, build_id in builds))
     assert [(document, build_id) for document, build_id, _ in index.builds(ACME, DOC if one else None)] == builds
@@ -252,11 +252,11 @@ def test_a_long_list_of_pairs_comes_whole(index: SearchIndex, one: bool) -> None
 def test_chunks_without_a_vector_are_named_in_order(index: SearchIndex) -> None:
     put(index, *(entry(f"t{n}", n, refused=n in {12, 2, 7}) for n in range(15)))
     put(index, entry("other", 0, build_id=BuildId(1, 2), refused=True))
-    assert list(index.without_vector(ACME, DOC, PAIR, 10)) == [2, 7, 12]
-    assert list(index.without_vector(ACME, DOC, PAIR, 2)) == [2, 7]
+    assert list(index.without_vector(ACME, DOC, BUILD_ID, 10)) == [2, 7, 12]
+    assert list(index.without_vector(ACME, DOC, BUILD_ID, 2)) == [2, 7]
 
 
-def test_clear_removes_older_pairs_alone(index: SearchIndex) -> None:
+def test_clear_removes_only_older_builds(index: SearchIndex) -> None:
     builds = [BuildId(1, 1), BuildId(1, 9), BuildId(2, 1), BuildId(2, 2), BuildId(10, 1)]
     put(index, *(entry(f"word {build_id}", build_id=build_id) for build_id in builds), entry("word", document="doc2"))
     assert index.clear(ACME, DOC, older_than=BuildId(2, 2)) == 3
@@ -270,10 +270,10 @@ def test_clear_removes_older_pairs_alone(index: SearchIndex) -> None:
     assert {each.entry.document for each in found(index, "word").values()} == {"doc2"}
 
 
-def test_clear_leaves_the_pair_that_it_is_told_to(index: SearchIndex) -> None:
+def test_clear_leaves_the_build_that_it_must_keep(index: SearchIndex) -> None:
     builds = [BuildId(1, 1), BuildId(2, 1), BuildId(2, 3), BuildId(3, 1)]
     put(index, *(entry(f"word {build_id}", build_id=build_id) for build_id in builds))
-    assert index.clear(ACME, DOC, older_than=BuildId(3, 1), but=BuildId(2, 1)) == 2
+    assert index.clear(ACME, DOC, older_than=BuildId(3, 1), keep=BuildId(2, 1)) == 2
     assert [index.count(ACME, DOC, build_id).chunks for build_id in builds] == [0, 1, 0, 1]
 
 
@@ -380,7 +380,7 @@ def test_each_arm_gives_its_best_and_each_candidate_is_scored_by_both(index: Sea
 
 @pytest.mark.parametrize("arm", ["words", "vectors"])
 def test_exact_ties_are_resolved_by_id(index: SearchIndex, arm: str) -> None:
-    """Equal texts score equally wherever they lie, so that an answer is the same each time."""
+    """Equal texts score equally wherever they are stored, so that an answer is the same each time."""
     rng = np.random.default_rng(3)
     vector = direction(*rng.normal(size=SPACE.dimensions))
     put(index, *(entry(f"other {n}", n, "zzz", vector=-vector) for n in range(4)))
@@ -407,9 +407,9 @@ def test_filters_apply_before_the_best_are_taken(index: SearchIndex, arm: str) -
     assert documents(sources=("nowhere",)) == set()
     assert documents(documents=(DocumentId("wanted"),)) == {"wanted"}
     assert documents(documents=(DocumentId("wanted"), DocumentId("absent"))) == {"wanted"}
-    assert documents(excluded=frozenset({(DocumentId("best"), PAIR)})) == {"wanted", "third"}
+    assert documents(excluded=frozenset({(DocumentId("best"), BUILD_ID)})) == {"wanted", "third"}
     assert documents(excluded=frozenset({(DocumentId("best"), BuildId(2, 1))})) == {"best"}
-    both = frozenset({(DocumentId("best"), PAIR), (DocumentId("third"), BuildId(2, 1))})
+    both = frozenset({(DocumentId("best"), BUILD_ID), (DocumentId("third"), BuildId(2, 1))})
     assert documents(excluded=both) == {"wanted"}
     assert documents(excluded=both, sources=("web",)) == set()
 
@@ -495,7 +495,7 @@ def test_a_filtered_candidate_is_still_scored_by_both_arms(index: SearchIndex) -
 
 
 def test_answers_follow_each_change(index: SearchIndex) -> None:
-    """Whatever the index keeps in memory is brought up to date by the next question."""
+    """What the index holds in memory is brought up to date by the next question."""
     rng = np.random.default_rng(11)
     expected: dict[str, Vector] = {}
     for step in range(60):
@@ -561,7 +561,7 @@ def test_an_index_of_another_embedder_is_refused(reopen: Callable[[Space], Searc
     refused: list[Callable[[], object]] = [
         opened.check,
         lambda: opened.put(ACME, [entry("x", refused=True)]),
-        lambda: opened.count(ACME, DOC, PAIR),
+        lambda: opened.count(ACME, DOC, BUILD_ID),
         lambda: opened.known_vectors(ACME, [other.text_hash("salmon")]),
         lambda: opened.candidates(ACME, IndexQuery({"salmon": 1}, None, 10)),
     ]
@@ -571,4 +571,4 @@ def test_an_index_of_another_embedder_is_refused(reopen: Callable[[Space], Searc
         assert str(SPACE) in str(caught.value)
         assert str(other) in str(caught.value)
     reopen(SPACE).check()
-    assert reopen(SPACE).count(ACME, DOC, PAIR) == Count(1, 1)
+    assert reopen(SPACE).count(ACME, DOC, BUILD_ID) == Count(1, 1)

@@ -51,9 +51,7 @@ def test_every_field_has_a_place_in_the_item() -> None:
 
 
 @pytest.mark.parametrize("stack", ["moto", "ministack"], indirect=True)
-def test_dynamodb_is_told_when_it_ends_and_an_item_of_another_version_is_refused(
-    stack: Stack, tenant: TenantId
-) -> None:
+def test_dynamodb_learns_when_it_ends_and_an_item_of_another_version_is_refused(stack: Stack, tenant: TenantId) -> None:
     client, table = stack.clients.dynamodb, stack.provisioned.table
     DynamoUploadTable(client, table).store(_upload(tenant))
     key = {"pk": {"S": tenant}, "sk": {"S": "upload/0a1b"}}

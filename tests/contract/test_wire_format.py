@@ -1,4 +1,4 @@
-"""What the API sends without Celery is what Celery runs."""
+"""The messages that the API sends without Celery are ones that Celery runs."""
 
 from __future__ import annotations
 

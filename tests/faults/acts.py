@@ -17,8 +17,8 @@ from pathlib import Path
 
 import httpx
 
-from penstock.adapters.aws.budget import PACE
-from penstock.domain.provider_budget import SILENT_AFTER, WHOLE, ProviderBudget
+from penstock.adapters.aws.budget import PROVIDER_BUDGET
+from penstock.domain.provider_budget import FULL_LEVEL, SILENT_AFTER, ProviderBudget
 from penstock.domain.status import FINAL, Status
 from tests.e2e.stack import descendants
 from tests.faults.case import Run
@@ -373,7 +373,7 @@ def share_budget(run: Run) -> None:
 
 def _pace_in(request: Request) -> ProviderBudget:
     item = json.loads(request.body)["Item"]
-    return PACE.unpack({name: value for name, value in item.items() if name not in {"pk", "sk"}})
+    return PROVIDER_BUDGET.unpack({name: value for name, value in item.items() if name not in {"pk", "sk"}})
 
 
 def outage(run: Run) -> None:
@@ -396,7 +396,7 @@ def refusals(run: Run) -> None:
     """Each of a document's first requests is refused, and nobody is to be asked so much any more."""
     run.trap_all()
     run.upload()
-    until("they are slowed down", lambda: run.stack.pace().level < WHOLE)
+    until("they are slowed down", lambda: run.stack.pace().level < FULL_LEVEL)
 
 
 # The index is a file: what can be done to it is done to the file and to its writers.

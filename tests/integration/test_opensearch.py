@@ -93,7 +93,7 @@ def test_no_request_can_reach_chunks_without_its_tenant(index: OpenSearchIndex, 
     index.known_vectors(ACME, [SPACE.text_hash("x")])
     index.candidates(ACME, IndexQuery({"water": 1}, unit(1), 5, documents=(DOC,)))
     assert list(index.builds(ACME, DOC)) == [(DOC, PAIR, Count(3, 3))]
-    index.clear(ACME, DOC, older_than=BuildId(2, 1), but=BuildId(1, 9))
+    index.clear(ACME, DOC, older_than=BuildId(2, 1), keep=BuildId(1, 9))
     index.check()
     seen = set()
     for method, path, body, params in server.asked:

@@ -56,8 +56,8 @@ def rate_limiter(**settings: object) -> RateLimiter:
     return embedder.texts
 
 
-def test_without_a_budget_the_provider_s_pace_is_kept_in_the_process() -> None:
-    """Nothing is written."""
+def test_without_a_budget_the_provider_s_budget_is_kept_in_the_process() -> None:
+    """And nothing is written."""
     alone = rate_limiter()
     assert (type(alone.table), alone.limit) == (LocalBudgetTable, UNLIMITED)
 
@@ -164,10 +164,18 @@ def test_a_setting_that_there_is_not_is_no_setting() -> None:
         Settings.from_environment(leese_seconds=7)
 
 
-@pytest.mark.parametrize("setting", ["index", "embedder"])
+@pytest.mark.parametrize("setting", ["index", "embedder", "recognizer"])
 def test_an_adapter_that_there_is_not_is_refused_with_those_that_there_are(setting: str) -> None:
-    with pytest.raises(Misconfigured, match=r"sqlite|wordllama"):
+    with pytest.raises(Misconfigured, match=r"sqlite|wordllama|tesseract"):
         services(Settings(**NEEDED, **{setting: "nonsense"}))
+
+
+def test_an_embedder_of_a_folder_is_chosen_by_its_name_and_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="has no model"):
+        services(Settings(**NEEDED, embedder=f"onnx:{tmp_path}"))
+    for without_a_folder in ("onnx", "onnx:", f"wordllama:{tmp_path}"):
+        with pytest.raises(Misconfigured, match="onnx:DIR"):
+            services(Settings(**NEEDED, embedder=without_a_folder))
 
 
 def test_numbers_of_the_settings_reach_the_verbs(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Turnstile: lets a process's calls through to the embedding provider, at the pace that all who share it keep."""
+"""The rate limiter: keeps one process's calls to the embedding provider within the budget that all processes share."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ _TRIES = 50  # each lost race means that another process got its block
 
 
 class RateLimiter:
-    """Asks the table for a block of the minute's budget, and lets calls through until it is used up: one write for many
-    calls, while they are small. What a process has heard of the others it knows from its last block; what it finds out
-    itself it tells at once."""
+    """Leases a block of the minute's budget from the table, and lets calls through until the block is used up: while
+    calls are small, one write serves many of them.
+
+    A process learns what the others found out with each block that it leases. What it finds out itself it writes at
+    once.
+    """
 
     def __init__(
         self,
@@ -33,27 +36,32 @@ class RateLimiter:
         *,
         limit: Amount = UNLIMITED,
         calls: int = 8,
-        slows: bool = True,
+        backs_off: bool = True,
     ) -> None:
-        """`calls`: as many at once, at most. `slows`: whether what the provider refuses or has left slows it down; what
-        somebody waits for is asked all the same."""
+        """
+        Args:
+            limit: the budget of a minute.
+            calls: the maximum number of calls that run at once.
+            backs_off: whether a refusal, or a header that says that nothing is left, holds back later calls. It is
+                False for calls that somebody waits for: those are made all the same.
+        """
         self.table, self._model = table, model
         self.clock, self.limit = clock, limit
-        self._calls, self._slows = calls, slows
-        self._free = threading.BoundedSemaphore(calls)
+        self._calls, self._backs_off = calls, backs_off
+        self._slots = threading.BoundedSemaphore(calls)
         self._lock = threading.Lock()
         self._known: ProviderBudget | None = None
-        self._left, self._minute = Amount(), 0
-        self._opens: datetime | None = None
+        self._block, self._block_minute = Amount(), 0
+        self._paused_until: datetime | None = None
 
     @contextmanager
-    def turn(self, seconds: float) -> Iterator[None]:
-        """One of the calls that may run at once; waits so long for the end of another.
+    def slot(self, seconds: float) -> Iterator[None]:
+        """Hold one of the calls that may run at once, after waiting at most this many seconds for it.
 
         Raises:
-            Transient: none ended.
+            Transient: no running call ended in that time.
         """
-        if not self._free.acquire(timeout=seconds):
+        if not self._slots.acquire(timeout=seconds):
             raise Transient(
                 why=f"{self._calls} calls of this process wait for the embedding provider already "
                 "(PENSTOCK_PROVIDER_CALLS)"
@@ -61,71 +69,97 @@ class RateLimiter:
         try:
             yield
         finally:
-            self._free.release()
+            self._slots.release()
 
-    def enter(self, need: Amount) -> bool:
-        """Take what is needed out of the block, or out of a new one. Whether the provider was out when it was last
-        asked: find out first, by a call that costs next to nothing.
+    def acquire(self, need: Amount) -> bool:
+        """Take this amount from the block that is left, or from a new block.
+
+        Returns:
+            Whether the provider was out when it was last called. The caller then has to probe it first, by a call that
+            costs next to nothing.
 
         Raises:
-            NotYet: the provider is not to be asked now.
+            NotYet: the provider must not be called now.
             Transient: the table did not answer.
         """
         with self._lock:
             now = self.clock()
-            if self._opens is not None and now < self._opens:
-                rest = (self._opens - now).total_seconds()
-                raise NotYet(why="it said that no more is left for now", retry_after=rest)
-            if self._minute != minute_of(now) or self._known is None or self._known.silent or self._known.rest(now):
-                self._left = Amount()
-            elif need.within(self._left):
-                self._left -= need
+            if self._paused_until is not None and now < self._paused_until:
+                pause = (self._paused_until - now).total_seconds()
+                raise NotYet(why="it said that no more is left for now", retry_after=pause)
+            if self._block_is_void(now):
+                self._block = Amount()
+            elif need.within(self._block):
+                self._block -= need
                 return False
-            missing = (need - self._left).most(Amount())
-            pace, block = self._revised(lambda pace: pace.leased(now, missing, self.limit))
-            self._left, self._minute = self._left + block - need, pace.minute
-            return pace.silent
+            missing = (need - self._block).maximum(Amount())
+            budget, block = self._update(lambda budget: budget.leased(now, missing, self.limit))
+            self._block, self._block_minute = self._block + block - need, budget.minute
+            return budget.silent
 
-    def answered(self, unused: float = 0, pause: float = 0) -> None:
-        """It did. `unused`: tokens fewer than were taken out; `pause`: seconds until it takes as much again."""
+    def _block_is_void(self, now: datetime) -> bool:
+        """Whether the block is of an earlier minute, or the provider must not be called."""
+        known = self._known
+        return known is None or self._block_minute != minute_of(now) or known.silent or known.seconds_closed(now) > 0
+
+    def record_answer(self, unused: float = 0, pause: float = 0) -> None:
+        """Record that the provider answered.
+
+        Args:
+            unused: how many of the acquired tokens the call did not use. It is negative where the call used more.
+            pause: the number of seconds until the provider takes as much again.
+        """
         with self._lock:
-            self._left += Amount(tokens=unused)
-            if pause and self._slows:
-                self._opens = self.clock() + timedelta(seconds=pause)
+            self._block += Amount(tokens=unused)
+            if pause and self._backs_off:
+                self._paused_until = self.clock() + timedelta(seconds=pause)
             if self._known is not None and self._known.failures:
-                self._tell(lambda pace: pace.answered())
+                self._share(lambda budget: budget.answered())
 
-    def refused(self, why: str, need: Amount, pause: float) -> NotYet:
-        """It is asked too much, and says for how long not to. The error to raise."""
+    def record_refusal(self, why: str, need: Amount, pause: float) -> NotYet:
+        """Record that the provider refused more (status 429) and asked for a pause of this many seconds.
+
+        Returns:
+            The error for the caller to raise.
+        """
         with self._lock:
             now = self.clock()
-            if not self._slows:
+            if not self._backs_off:
                 return NotYet(why=why, retry_after=pause)
-            self._left = Amount()
-            pace = self._tell(lambda pace: pace.refused(now, pause, need, self.limit))
-            return NotYet(why=why, retry_after=max(pause, pace.rest(now)))
+            self._block = Amount()
+            budget = self._share(lambda budget: budget.refused(now, pause, need, self.limit))
+            return NotYet(why=why, retry_after=max(pause, budget.seconds_closed(now)))
 
-    def failed(self, why: str, pause: float | None) -> Transient:
-        """It did not answer, or not sensibly. The error to raise: no attempt, where others had no answer either."""
+    def record_failure(self, why: str, pause: float | None) -> Transient:
+        """Record that the provider did not answer, or not sensibly.
+
+        Returns:
+            The error for the caller to raise. It is a NotYet, which counts as no attempt, when the provider is known to
+            be out.
+        """
         with self._lock:
             now = self.clock()
-            pace = self._tell(lambda pace: pace.failed(now, pause or 0))
-            if pace.silent:
-                self._left = Amount()
-                return NotYet(why=why, retry_after=pace.rest(now))
+            budget = self._share(lambda budget: budget.failed(now, pause or 0))
+            if budget.silent:
+                self._block = Amount()
+                return NotYet(why=why, retry_after=budget.seconds_closed(now))
             return Transient(why=why, retry_after=pause)
 
-    def _tell(self, change: Callable[[ProviderBudget], ProviderBudget]) -> ProviderBudget:
-        """What was found out, for all to know. The table's own failure must not stand before what is to be told."""
+    def _share(self, change: Callable[[ProviderBudget], ProviderBudget]) -> ProviderBudget:
+        """Write what was found out to the table, for all processes. A failure of the table is only logged: it must not
+        hide what the provider answered."""
         try:
-            return self._revised(lambda pace: (change(pace), None))[0]
+            return self._update(lambda budget: (change(budget), None))[0]
         except PenstockError as error:
-            log.warning("the pace of %s is not told: %s", self._model, error)
+            log.warning("the budget of %s is not shared: %s", self._model, error)
             return change(self._known or ProviderBudget())
 
-    def _revised(self, decide: Callable[[ProviderBudget], tuple[ProviderBudget, T]]) -> tuple[ProviderBudget, T]:
-        """What is known and what was decided on it; from the start again, where another process was faster. What this
-        one knew last costs no read, and where that is enough to say no, no write."""
+    def _update(self, decide: Callable[[ProviderBudget], tuple[ProviderBudget, T]]) -> tuple[ProviderBudget, T]:
+        """Apply a decision to the stored budget, and apply it again to the newer one where another process wrote first.
+
+        The first try uses what this process knew last, which costs no read. Where that is enough to refuse, it costs no
+        write either.
+        """
         before = self._known or self.table.read(self._model)
         for _ in range(_TRIES):
             held = before or ProviderBudget()

@@ -1,4 +1,4 @@
-"""The provider's budget as one process keeps it, where there is nothing to share."""
+"""The provider's budget in the memory of one process, for a provider without a budget that processes would share."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from penstock.domain.provider_budget import ProviderBudget
 
 
 class LocalBudgetTable:
-    """The pace as this process alone knows it: where there is no budget to share, it costs no request."""
+    """A ProviderBudgetTable in memory. What it stores is known to this process alone, and costs no request."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: dict[str, ProviderBudget] = {}
+        self._budgets: dict[str, ProviderBudget] = {}
 
     def read(self, model: str) -> ProviderBudget | None:
-        return self._known.get(model)
+        return self._budgets.get(model)
 
     def write(self, model: str, before: ProviderBudget | None, after: ProviderBudget) -> ProviderBudget:
         with self._lock:
-            held = self._known.get(model)
+            held = self._budgets.get(model)
             if (held and held.revision) != (before and before.revision):
                 raise Conflict
             stored = replace(after, revision=before.revision + 1 if before else 1)
-            self._known[model] = stored
+            self._budgets[model] = stored
             return stored

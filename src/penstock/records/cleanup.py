@@ -17,7 +17,7 @@ def clear_stale(services: Services, record: Document) -> None:
     failed. A later attempt may be writing already; its chunks are newer than all of these, and stay."""
     end = BuildId(record.generation, record.build + 1)
     services.index.clear(
-        record.tenant, record.id, older_than=end, but=record.active.build_id if record.active else None
+        record.tenant, record.id, older_than=end, keep=record.active.build_id if record.active else None
     )
 
 

@@ -1,4 +1,4 @@
-"""Snippet: the part of a text that best shows why it was found."""
+"""Snippets: the part of a text that best shows why it was found, with the words that match."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from penstock.search.words import Piece, content_words, forms_of, pieces_of
 
 LENGTH = 240
-"""Characters of text in a snippet, before escapes and marks."""
+"""The maximum number of characters of text in a snippet, before escapes and marks are added."""
 BEFORE = 60
-"""How many of them may stand before the first match."""
+"""The maximum number of characters before the first match."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A word of the text that the question asks for."""
+    """A word of the text that the question asks for, with its first offset, and the offset after its end."""
 
     start: int
     end: int
@@ -26,24 +26,23 @@ class Match:
 
 
 class Highlighter:
-    """Makes snippets for one question. Words match by their stems in any language, and runs without blanks by pairs of
-    characters, as in the index."""
+    """Makes the snippets for one question. As in the index, words match by their stems in any language, and runs
+    without blanks match by pairs of characters."""
 
     def __init__(self, question: str) -> None:
-        asked = [piece for word in content_words(question) for piece in pieces_of(word)]
-        self._terms = {term: piece.text for piece in asked for term in forms_of(piece)}
-        self._beginnings = tuple(piece.text[:2] for piece in asked if not piece.is_run)
+        question_pieces = [piece for word in content_words(question) for piece in pieces_of(word)]
+        self._terms = {term: piece.text for piece in question_pieces for term in forms_of(piece)}
+        self._beginnings = tuple(piece.text[:2] for piece in question_pieces if not piece.is_run)
 
     def best_of(self, pages: Sequence[tuple[int, str]]) -> tuple[int, str]:
-        """The number of the page that shows best why it was found, the first of those that are alike, and its snippet;
-        so that a snippet and the page that is cited for it are never of two pages."""
+        """The number of the page that best shows why the text was found, and the snippet of that page, so that a
+        snippet never comes from another page than the one that is cited. Of equally good pages it is the first."""
         number, text = max(pages, key=lambda page: _density(_densest(self._matches(page[1]))))
         return number, self.snippet(text)
 
     def snippet(self, text: str) -> str:
-        """HTML: the text escaped, its matches in <mark>…</mark>, '…' where it was cut, white space made one blank.
-
-        Of the text it has LENGTH characters at most; where no word matches, the first ones.
+        """At most LENGTH characters of the text as HTML: escaped, with matches in <mark>…</mark>, with '…' where the
+        text was cut, and with a single blank for white space. Where no word matches, they are the first characters.
         """
         text = unicodedata.normalize("NFC", " ".join(text.split()))
         matches = self._matches(text)
@@ -62,7 +61,7 @@ class Highlighter:
         for piece in pieces_of(text):
             if piece.is_run:
                 matches += self._matches_in(piece)
-            # Stemming changes ends only: most words need not be stemmed to know that they are none of those.
+            # Stemming changes only the end of a word, so a word with another beginning need not be stemmed.
             elif piece.text.startswith(self._beginnings):
                 found = sorted(forms_of(piece) & self._terms.keys())
                 if found:
@@ -70,17 +69,17 @@ class Highlighter:
         return matches
 
     def _matches_in(self, run: Piece) -> list[Match]:
-        """The parts of a run that were asked for; what touches is one."""
-        if len(run.text) != run.end - run.start:  # characters that are several when of one width; a rarity
+        """The parts of a run that the question asks for. Parts that touch are joined."""
+        if len(run.text) != run.end - run.start:  # rare characters become several when they are brought to one width
             return []
-        at = [
+        spans = [
             (start, start + length)
             for start in range(len(run.text))
             for length in (1, 2)
             if run.text[start : start + length] in self._terms and start + length <= len(run.text)
         ]
         parts: list[tuple[int, int]] = []
-        for start, end in at:
+        for start, end in spans:
             if parts and start <= parts[-1][1]:
                 parts[-1] = parts[-1][0], max(end, parts[-1][1])
             else:
@@ -89,13 +88,13 @@ class Highlighter:
 
 
 def _density(run: Sequence[Match]) -> tuple[int, int]:
-    """How many different words, and how many words."""
+    """The number of different words, and the number of words."""
     return len({match.stem for match in run}), len(run)
 
 
 def _densest(matches: Sequence[Match]) -> Sequence[Match]:
-    """The run of matches, no longer than a snippet, with the most different words, then the most words; the first
-    such. A match that is longer by itself is a run."""
+    """The first run of matches, no longer than a snippet, that has the most different words and, among such runs, the
+    most words. A match that is longer than a snippet is a run by itself."""
     best: Sequence[Match] = ()
     most = (0, 0)
     stems: Counter[str] = Counter()
@@ -112,7 +111,8 @@ def _densest(matches: Sequence[Match]) -> Sequence[Match]:
 
 
 def _window(text: str, run: Sequence[Match]) -> tuple[int, int]:
-    """Where the snippet with this run begins and ends: between words, unless one is too long for that."""
+    """The offsets at which the snippet with this run begins and ends. They are between words, unless a word is too
+    long."""
     first, last = (run[0].start, min(run[-1].end, run[0].start + LENGTH)) if run else (0, 0)
     start = max(0, first - min(BEFORE, LENGTH - (last - first)))
     end = min(len(text), start + LENGTH)

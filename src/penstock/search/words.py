@@ -1,4 +1,4 @@
-"""Words: how texts and questions are taken apart. Every index stores the terms that this gives, and looks for those."""
+"""The splitting of texts and questions into terms. Every index stores the terms of texts, and searches by these."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ _CJK = (
     "\u3005-\u3007\u3040-\u309f\u30a0-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff"
     "\uff66-\uff9f\U00020000-\U0003ffff"
 )
-"""Scripts without blanks between words: ideographs, kana; and Hangul, whose endings differ too much to be stemmed."""
+"""The characters of scripts without blanks between words, which are ideographs and kana, and of Hangul, whose endings
+vary too much to be stemmed."""
 
 _PIECE = re.compile(rf"(?P<run>[{_CJK}]+)|[^\W_{_CJK}]+")
-"""A run of such characters, or of other letters and digits; all else separates."""
+"""A run of such characters, or a word of other letters and digits. All other characters separate."""
 _DIGIT = re.compile(r"\d")
 _RUN = re.compile(rf"[{_CJK}]")
 _IDENTIFIER = re.compile(rf"(?<![^\W_{_CJK}])[^\W_{_CJK}]++(?:[-‐‑–._/:+#@]{{1,2}}[^\W_{_CJK}]++)+")
-"""Where it has a digit: a part number, a version, a date. It begins where a word does and gives nothing back, so that a
-long word takes no longer than it has letters."""
+"""An identifier, if it has a digit: a part number, a version, a date. A match begins where a word does, and the
+possessive quantifiers never backtrack, so that the time for a long word grows only with its length."""
 _QUOTED = re.compile(r'(?<!\w)(?:"(?=\S)([^"]+)(?<=\S)"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»)(?!\w)')
 _HYPHENS = str.maketrans("‐‑–", "---")
 
 MOST_LETTERS = 64
-"""Of a term. What is longer is no word, and is known by its beginning and a hash."""
+"""The maximum length of a term. What is longer is no word; it is replaced by its beginning and a hash."""
 
 _STEMMERS = MappingProxyType({"en": "english", "de": "german", "fr": "french", "es": "spanish"})
 STOP_WORDS: Mapping[str, frozenset[str]] = MappingProxyType(
@@ -89,13 +90,13 @@ STOP_WORDS: Mapping[str, frozenset[str]] = MappingProxyType(
         ),
     }
 )
-"""By language, folded: the words that say how something is put, not what it is about. By these a language is told, and
-questions are asked without them; the index holds every word."""
+"""The stop words of each language, folded: words that say nothing about the subject of a text. The language of a text
+is detected by them, and questions are searched without them. The index has every word."""
 
-_TELLING = 300
-"""How many words of a text are looked at to tell its language."""
-_LEAST_TOLD = 0.2
-"""What share of its words must tell that a text is of another language than English."""
+_DETECTION_WORDS = 300
+"""The number of words of a text by which its language is detected."""
+_LEAST_STOP_WORDS = 0.2
+"""The least share of stop words of a language among these words. With fewer the language is unknown."""
 
 
 class Piece(NamedTuple):
@@ -104,12 +105,13 @@ class Piece(NamedTuple):
     start: int
     end: int
     text: str
-    """Folded: in lower case and without diacritics, and of one width."""
+    """The folded text: a word in lower case without diacritics, or a run in characters of one width."""
     is_run: bool
 
 
 def pieces_of(text: str) -> Iterator[Piece]:
-    """In order, repeated ones too. The text is best composed (NFC), so that marks stay with their letters."""
+    """The pieces of a text in order, with repetitions. The text should be composed (NFC), so that marks stay with their
+    letters."""
     for found in _PIECE.finditer(text):
         is_run = found["run"] is not None
         word = found.group()
@@ -118,7 +120,7 @@ def pieces_of(text: str) -> Iterator[Piece]:
 
 @lru_cache(maxsize=50_000)
 def folded(word: str) -> str:
-    """The word in lower case without diacritics, as it is compared."""
+    """The word in lower case without diacritics: words are compared in this form."""
     if word.isascii():
         return word.lower()
     decomposed = unicodedata.normalize("NFKD", word.casefold())
@@ -126,58 +128,60 @@ def folded(word: str) -> str:
 
 
 def language_of(text: str) -> str | None:
-    """The language that enough of its words tell; None where they do not."""
-    return _language_of(_words(_composed(text)))
+    """The language of a text, detected by its stop words. It is None where they are too few or ambiguous."""
+    return _language_of(_first_words(_composed(text)))
 
 
 def terms_of(text: str) -> list[str]:
-    """What a text is indexed by: stems in its language, words with digits as they are, identifiers also whole; of runs
-    without blanks each character and each pair of neighbours. A text of unknown language is taken for English."""
+    """The terms that a text is indexed by: the stems of words in the text's language, words with digits as they are,
+    whole identifiers in addition to their parts, and each character and each pair of neighbours of runs without blanks.
+    A text of unknown language is taken for English."""
     text = _composed(text)
     words = [found.group() for found in _PIECE.finditer(text)]
-    language = _language_of([folded(word) for word in words[:_TELLING]]) or "en"
+    language = _language_of([folded(word) for word in words[:_DETECTION_WORDS]]) or "en"
     terms: list[str] = []
     for word in words:
         terms += _indexed(language, word)
-    return terms + [_whole(found) for found in _identifiers(text)]
+    return terms + [_identifier_term(found) for found in _identifiers(text)]
 
 
-def asked_terms(question: str) -> Counter[str]:
-    """The terms that a question is looked for by, and how often each was asked for: those of its content words. Where
-    its language cannot be told, as that of a few words cannot, words are looked for by their stems in every one."""
-    asked: Counter[str] = Counter()
-    told = _language_of(_words(_composed(question)))
-    languages = tuple(_STEMMERS) if told is None else {told, "en"}
+def question_terms(question: str) -> Counter[str]:
+    """The terms that a question is searched by, which are those of its content words, and how often each stands in it.
+    Where its language is unknown, as it is for a few words, each word is searched by its stems in all languages."""
+    terms: Counter[str] = Counter()
+    language = _language_of(_first_words(_composed(question)))
+    languages = tuple(_STEMMERS) if language is None else {language, "en"}
     for word in content_words(question):
-        asked.update(_whole(found) for found in _identifiers(word))
+        terms.update(_identifier_term(found) for found in _identifiers(word))
         for piece in pieces_of(word):
-            asked.update(forms_of(piece, languages))
-    return asked
+            terms.update(forms_of(piece, languages))
+    return terms
 
 
 def forms_of(piece: Piece, languages: Iterable[str] = tuple(_STEMMERS)) -> set[str]:
-    """The terms that one piece of a question is looked for by."""
+    """The terms that one piece of a question is searched by."""
     if piece.is_run:
         return set(_pairs(piece.text) or piece.text)
     return {_term(language, piece.text) for language in languages}
 
 
 def content_words(question: str) -> list[str]:
-    """The words and identifiers of a question that say what it is about; all of them where it has no other. Repeated
-    words are kept: they weigh more, and ranking is measurably worse without."""
+    """The words and identifiers of a question without stop words, or all of them where it has only stop words. Repeated
+    words are kept: they weigh more, and ranking is measurably worse without repetitions."""
     text = _composed(question)
     whole = {found.start(): found.end() for found in _identifiers(text)}
     words, end = [], 0
     for piece in pieces_of(text):
-        if piece.start >= end:  # else it is within an identifier
+        if piece.start >= end:  # otherwise it is within an identifier
             end = whole.get(piece.start, piece.end)
             words.append(text[piece.start : end])
-    stop_words = STOP_WORDS[_language_of(_words(text)) or "en"]
+    stop_words = STOP_WORDS[_language_of(_first_words(text)) or "en"]
     return [word for word in words if folded(word) not in stop_words] or words
 
 
 def exact_words(text: str) -> list[str]:
-    """By which a phrase is found exactly: folded words in order, and each character of runs without blanks."""
+    """The exact words of a text, by which phrases are found: its folded words in order, and each character of runs
+    without blanks."""
     words: list[str] = []
     for found in _PIECE.finditer(_composed(text)):
         word = found.group()
@@ -186,8 +190,9 @@ def exact_words(text: str) -> list[str]:
 
 
 def required_phrases(question: str) -> tuple[str, ...]:
-    """The phrases in quotes, each as its exact words with a blank between them. None where more stands outside of the
-    quotes than in them: that is prose which quotes something, and to insist on it loses answers."""
+    """The phrases that stand in quotes, each as its exact words joined by blanks. If the question has more words
+    outside of the quotes than in them, there are none: such a question quotes something, and to insist on it would lose
+    answers."""
     text = _composed(question)
     found = (next(filter(None, groups)) for groups in _QUOTED.findall(text))
     phrases = [phrase for phrase in (" ".join(exact_words(each)) for each in found) if phrase]
@@ -204,13 +209,13 @@ def _composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def _words(text: str) -> list[str]:
-    return [piece.text for piece in islice(pieces_of(text), _TELLING)]
+def _first_words(text: str) -> list[str]:
+    return [piece.text for piece in islice(pieces_of(text), _DETECTION_WORDS)]
 
 
 @lru_cache(maxsize=50_000)
 def _indexed(language: str, word: str) -> tuple[str, ...]:
-    """The terms of a word or run as it stands in a text. Most words come again, so this is where indexing is quick."""
+    """The terms of a word or run as it stands in a text. Most words occur again, so this cache makes indexing fast."""
     if _RUN.match(word):
         run = _unified(word)
         return (*run, *_pairs(run))
@@ -218,15 +223,16 @@ def _indexed(language: str, word: str) -> tuple[str, ...]:
 
 
 def _language_of(words: Sequence[str]) -> str | None:
-    """Single letters tell nothing; and as English is what an unknown text is taken for, others need more to go by."""
+    """The language whose stop words are most frequent. Single letters do not count. Since an unknown text is taken for
+    English, another language must have more than twice the stop words that English has."""
     longer = [word for word in words if len(word) > 1]
-    told = {language: sum(map(stops.__contains__, longer)) for language, stops in STOP_WORDS.items()}
-    most = max(told, key=lambda language: told[language])
-    if list(told.values()).count(told[most]) > 1:
+    counts = {language: sum(map(stops.__contains__, longer)) for language, stops in STOP_WORDS.items()}
+    best = max(counts, key=lambda language: counts[language])
+    if list(counts.values()).count(counts[best]) > 1:
         return None
-    if told[most] < _LEAST_TOLD * max(1, len(words)) or (most != "en" and told[most] <= 2 * told["en"]):
+    if counts[best] < _LEAST_STOP_WORDS * max(1, len(words)) or (best != "en" and counts[best] <= 2 * counts["en"]):
         return None
-    return most
+    return best
 
 
 def _term(language: str, word: str) -> str:
@@ -237,7 +243,7 @@ def _identifiers(text: str) -> Iterator[re.Match[str]]:
     return (found for found in _IDENTIFIER.finditer(text) if _has_digit(found.group()))
 
 
-def _whole(identifier: re.Match[str]) -> str:
+def _identifier_term(identifier: re.Match[str]) -> str:
     return _bounded(folded(identifier.group()).translate(_HYPHENS))
 
 
@@ -261,11 +267,11 @@ def _bounded(word: str) -> str:
 
 
 class _Stemmers(threading.local):
-    """A stemmer keeps its state while it works, so each thread has its own."""
+    """The stemmers of one thread: a stemmer has state while it works, so threads must not share one."""
 
     @cached_property
     def of(self) -> dict[str, Any]:
-        import snowballstemmer  # noqa: PLC0415 - takes 0.1 s to import, and what only starts needs none
+        import snowballstemmer  # noqa: PLC0415 - takes 0.1 s to import, and a cold start needs none
 
         return {language: snowballstemmer.stemmer(name) for language, name in _STEMMERS.items()}
 

@@ -73,14 +73,14 @@ class FakeSearchIndex:
             yield each, build_id, self.count(tenant, each, build_id)
 
     def clear(
-        self, tenant: TenantId, document: DocumentId, *, older_than: BuildId | None = None, but: BuildId | None = None
+        self, tenant: TenantId, document: DocumentId, *, older_than: BuildId | None = None, keep: BuildId | None = None
     ) -> int:
         gone = {
             entry.id
             for entry in self.entries(tenant)
             if entry.document == document
             and (older_than is None or entry.build_id < older_than)
-            and entry.build_id != but
+            and entry.build_id != keep
         }
         with self._lock:
             for shelf in (self.shelves.get(tenant, {}), self._waiting.get(tenant, {})):

@@ -1,6 +1,6 @@
-"""An embedding provider that is out, that is asked too much, and that has a budget: documents wait, and none fails.
+"""An embedding provider that is out, that refuses more, or that has a budget: documents wait, and none fails.
 
-The real embedder over HTTP, in a Penstock in memory; the clock moves from one message to the next."""
+The tests run the real embedder over HTTP in a Penstock in memory. The clock moves from one message to the next."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
 
 @dataclass
 class Attended:
-    """A world whose queue keeps its delays, and several workers that share one pace and take turns."""
+    """A world whose queue keeps its delays, and several workers that share one budget and take turns."""
 
     world: World
     workers: list[OpenAIEmbedder]
     delays: list[tuple[datetime, int, Message]] = field(default_factory=list)
     received: dict[Message, int] = field(default_factory=dict)
-    """How often each message came."""
+    """The number of times that each message was received."""
     attempts: dict[str, int] = field(default_factory=dict)
-    """The most that any shard of a document has used, as it was before it was published."""
+    """The maximum number of attempts that any shard of a document used before it was published."""
     started: datetime = field(init=False)
 
     def __post_init__(self) -> None:
@@ -57,7 +57,7 @@ class Attended:
         return self.world.clock() - self.started
 
     def work(self, until: timedelta = timedelta(days=30)) -> None:
-        """Every message as soon as it may be seen, until there are none, or until so much time has passed."""
+        """Handle every message as soon as it is visible, until there are none, or until this much time has passed."""
         numbers, workers = count(), 0
         while self._queued(numbers) and self.delays[0][0] <= self.started + until:
             at, _, message = heappop(self.delays)
@@ -85,8 +85,8 @@ class Attended:
 
 def attended(server: OpenAIServer, workers: int = 3, limit: Amount = UNLIMITED, batch: int = 16) -> Attended:
     world, table = World(), LocalBudgetTable()
-    turnstiles = [RateLimiter(table, "m", world.clock, limit=limit) for _ in range(workers)]
-    return Attended(world, [OpenAIEmbedder("m", 32, batch, texts=each) for each in turnstiles])
+    limiters = [RateLimiter(table, "m", world.clock, limit=limit) for _ in range(workers)]
+    return Attended(world, [OpenAIEmbedder("m", 32, batch, texts=each) for each in limiters])
 
 
 def test_two_minutes_without_a_provider_fail_no_document_and_cost_none_more_than_an_attempt(
@@ -186,7 +186,7 @@ def test_a_text_that_is_refused_is_named_and_costs_the_others_nothing(server: Op
     assert record.receipt.vectors == record.receipt.chunks - 1
 
 
-def test_why_a_document_waits_is_told(server: OpenAIServer) -> None:
+def test_the_reason_that_a_document_waits_is_reported(server: OpenAIServer) -> None:
     there = attended(server, limit=Amount(1, 1_000_000))
     for number in range(2):
         there.world.upload(prose(f"document {number}", 9), id=f"d{number}")
@@ -196,7 +196,7 @@ def test_why_a_document_waits_is_told(server: OpenAIServer) -> None:
 
 
 def test_a_dead_letter_of_what_only_waited_is_asked_for_again(server: OpenAIServer) -> None:
-    """I4: waiting is never judged dead, however often it came."""
+    """I4: a message that waits never fails its document, however often it was received."""
     there = attended(server)
     world = there.world
     world.embedder.fail = [NotYet(why="its budget of this minute is used up", retry_after=30)]
@@ -204,7 +204,7 @@ def test_a_dead_letter_of_what_only_waited_is_asked_for_again(server: OpenAIServ
     world.run(world.take())
     message = world.take()
     assert message.stage is Stage.EMBED
-    assert settle(world.services, message, "it was received too often") is Settled.STALE, "it rests"
+    assert settle(world.services, message, "it was received too often") is Settled.STALE, "it waits"
     world.clock.pass_time(timedelta(minutes=5))
     assert settle(world.services, message, "it was received too often") is Settled.ASKED_AGAIN
     assert [each for each, _, _ in world.queue.sent] == [message]
@@ -213,7 +213,7 @@ def test_a_dead_letter_of_what_only_waited_is_asked_for_again(server: OpenAIServ
 
 
 def test_a_copy_of_a_message_that_waits_has_to_wait_too(server: OpenAIServer) -> None:
-    """I6, I7: what the sweep sends again neither hurries it nor counts."""
+    """I6, I7: a copy that the sweep sends neither hurries the message nor counts as an attempt."""
     there = attended(server)
     world = there.world
     world.upload(prose("a", 9))

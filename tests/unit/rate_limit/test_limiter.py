@@ -1,4 +1,5 @@
-"""Turnstile: many calls for one write, one budget for many processes, and what one finds out all know."""
+"""The rate limiter: one write serves many calls, all processes share one budget, and each learns what another found
+out."""
 
 from __future__ import annotations
 
@@ -51,138 +52,138 @@ def process(table: LocalBudgetTable, clock: FakeClock, limit: Amount = LIMIT, **
     return RateLimiter(table, "m", clock, limit=limit, **options)  # type: ignore[arg-type]
 
 
-def entered(turnstile: RateLimiter, need: Amount = SMALL) -> int:
-    """How many calls were let through until one was told to wait."""
+def calls_let_through(limiter: RateLimiter, need: Amount = SMALL) -> int:
+    """The number of calls that are let through until one has to wait."""
     for number in range(10_000):
         try:
-            turnstile.enter(need)
+            limiter.acquire(need)
         except NotYet:
             return number
-        turnstile.answered()
+        limiter.record_answer()
     raise AssertionError("no end")
 
 
 def test_a_block_is_one_write_however_many_calls_it_lets_through(table: CountedTable, clock: FakeClock) -> None:
-    assert entered(process(table, clock)) == 500
+    assert calls_let_through(process(table, clock)) == 500
     assert (table.writes, table.reads) == (BLOCKS, 1)
 
 
 def test_what_is_known_to_be_used_up_costs_no_request_to_hear_again(table: CountedTable, clock: FakeClock) -> None:
-    turnstile = process(table, clock)
-    entered(turnstile)
+    limiter = process(table, clock)
+    calls_let_through(limiter)
     writes, reads = table.writes, table.reads
-    assert [entered(turnstile) for _ in range(20)] == [0] * 20
+    assert [calls_let_through(limiter) for _ in range(20)] == [0] * 20
     assert (table.writes, table.reads) == (writes, reads)
 
 
 def test_all_processes_together_keep_within_the_minute(table: CountedTable, clock: FakeClock) -> None:
     processes = [process(table, clock) for _ in range(8)]
     with ThreadPoolExecutor(8) as threads:
-        counts = list(threads.map(entered, processes))
+        counts = list(threads.map(calls_let_through, processes))
     assert sum(counts) == 500
     clock.pass_time(timedelta(minutes=1))
-    assert sum(entered(each) for each in processes) == 500
+    assert sum(calls_let_through(each) for each in processes) == 500
 
 
 def test_what_is_left_of_a_block_ends_with_its_minute(table: CountedTable, clock: FakeClock) -> None:
-    """A block may not be saved up: the provider counts minutes."""
-    turnstile = process(table, clock)
-    turnstile.enter(SMALL)
+    """A block must not be saved up, since the provider counts by the minute."""
+    limiter = process(table, clock)
+    limiter.acquire(SMALL)
     clock.pass_time(timedelta(minutes=1))
-    assert entered(process(table, clock)) == 500
-    assert entered(turnstile) == 0
+    assert calls_let_through(process(table, clock)) == 500
+    assert calls_let_through(limiter) == 0
 
 
 def test_tokens_that_were_not_used_are_there_for_the_next_call(table: CountedTable, clock: FakeClock) -> None:
-    turnstile = process(table, clock)
+    limiter = process(table, clock)
     for _ in range(20):
-        turnstile.enter(Amount(1, 100_000))
-        turnstile.answered(unused=60_000)
-    assert entered(turnstile, Amount(1, 100_000)) == 2, "20 of 40,000 were used of a million"
+        limiter.acquire(Amount(1, 100_000))
+        limiter.record_answer(unused=60_000)
+    assert calls_let_through(limiter, Amount(1, 100_000)) == 2, "20 of 40,000 were used of a million"
 
 
 def test_tokens_beyond_what_was_taken_are_owed(table: CountedTable, clock: FakeClock) -> None:
-    turnstile = process(table, clock)
-    turnstile.enter(Amount(1, 400_000))
-    turnstile.answered(unused=-400_000)
+    limiter = process(table, clock)
+    limiter.acquire(Amount(1, 400_000))
+    limiter.record_answer(unused=-400_000)
     with pytest.raises(NotYet):
-        turnstile.enter(Amount(1, 300_000))
+        limiter.acquire(Amount(1, 300_000))
 
 
 def test_what_one_finds_out_the_others_hear_with_their_next_block(table: CountedTable, clock: FakeClock) -> None:
     one, other = process(table, clock), process(table, clock)
     failures = []
     for _ in range(SILENT_AFTER):
-        one.enter(SMALL)
-        failures.append(type(one.failed("it is silent", None)))
+        one.acquire(SMALL)
+        failures.append(type(one.record_failure("it is silent", None)))
     assert failures == [Transient] * (SILENT_AFTER - 1) + [NotYet]
-    assert entered(other) == 0
+    assert calls_let_through(other) == 0
 
 
 def test_after_a_silence_one_asks_and_its_answer_opens_for_all(table: CountedTable, clock: FakeClock) -> None:
     one, other = process(table, clock), process(table, clock)
     for _ in range(SILENT_AFTER):
-        one.enter(SMALL)
-        one.failed("it is silent", None)
+        one.acquire(SMALL)
+        one.record_failure("it is silent", None)
     clock.pass_time(FIRST_SILENCE)
-    assert one.enter(SMALL) is True, "it has to find out first"
-    assert entered(other) == 0
-    one.answered()
+    assert one.acquire(SMALL) is True, "it has to find out first"
+    assert calls_let_through(other) == 0
+    one.record_answer()
     clock.pass_time(timedelta(minutes=1))
-    assert one.enter(SMALL) is False
-    assert other.enter(SMALL) is False
+    assert one.acquire(SMALL) is False
+    assert other.acquire(SMALL) is False
 
 
 def test_what_the_provider_says_is_left_is_heeded_without_a_write(table: CountedTable, clock: FakeClock) -> None:
-    turnstile = process(table, clock)
-    turnstile.enter(SMALL)
+    limiter = process(table, clock)
+    limiter.acquire(SMALL)
     writes = table.writes
-    turnstile.answered(pause=6)
+    limiter.record_answer(pause=6)
     with pytest.raises(NotYet) as wait:
-        turnstile.enter(SMALL)
+        limiter.acquire(SMALL)
     assert (wait.value.seconds, table.writes) == (6, writes)
     clock.pass_time(timedelta(seconds=6))
-    assert turnstile.enter(SMALL) is False
+    assert limiter.acquire(SMALL) is False
 
 
 def test_a_question_is_asked_whatever_was_refused_before_but_not_while_the_provider_is_out(clock: FakeClock) -> None:
-    questions = process(LocalBudgetTable(), clock, UNLIMITED, slows=False)
-    questions.enter(SMALL)
-    assert questions.refused("429", SMALL, 7).seconds == 7
-    questions.answered(pause=60)
-    assert questions.enter(SMALL) is False
+    questions = process(LocalBudgetTable(), clock, UNLIMITED, backs_off=False)
+    questions.acquire(SMALL)
+    assert questions.record_refusal("429", SMALL, 7).seconds == 7
+    questions.record_answer(pause=60)
+    assert questions.acquire(SMALL) is False
     for _ in range(SILENT_AFTER):
-        questions.failed("it is silent", None)
+        questions.record_failure("it is silent", None)
     with pytest.raises(NotYet):
-        questions.enter(SMALL)
+        questions.acquire(SMALL)
 
 
 def test_a_table_that_does_not_answer_does_not_hide_what_the_provider_did(
     table: CountedTable, clock: FakeClock
 ) -> None:
-    turnstile = process(table, clock)
-    turnstile.enter(SMALL)
+    limiter = process(table, clock)
+    limiter.acquire(SMALL)
     table.fail = Transient(why="DynamoDB is down")
-    assert "it is silent" in str(turnstile.failed("it is silent", 3))
-    assert turnstile.refused("429", SMALL, 7).seconds == 7
+    assert "it is silent" in str(limiter.record_failure("it is silent", 3))
+    assert limiter.record_refusal("429", SMALL, 7).seconds == 7
 
 
 def test_no_more_calls_run_at_once_than_are_allowed(clock: FakeClock) -> None:
-    turnstile = process(LocalBudgetTable(), clock, UNLIMITED, calls=2)
+    limiter = process(LocalBudgetTable(), clock, UNLIMITED, calls=2)
     both, end = threading.Barrier(3), threading.Event()
 
     def call() -> None:
-        with turnstile.turn(0):
+        with limiter.slot(0):
             both.wait(30)
             end.wait(30)
 
     with ThreadPoolExecutor(2) as threads:
         running = [threads.submit(call) for _ in range(2)]
         both.wait(30)
-        with pytest.raises(Transient, match="PENSTOCK_PROVIDER_CALLS"), turnstile.turn(0):
+        with pytest.raises(Transient, match="PENSTOCK_PROVIDER_CALLS"), limiter.slot(0):
             raise AssertionError("a third got in")
         end.set()
         for each in running:
             each.result(30)
-    with turnstile.turn(0):
+    with limiter.slot(0):
         pass

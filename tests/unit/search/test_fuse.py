@@ -20,7 +20,7 @@ def candidate(name: str, bm25: float, cosine: float | None) -> Candidate:
 
 
 def scores(*found: Candidate, mean: float = 0.0, weight: float = 0.4) -> dict[str, float]:
-    """By document, best first."""
+    """The documents, best first."""
     return {each.candidate.entry.document: each.score for each in fuse(Candidates(found, mean), weight)}
 
 
@@ -50,7 +50,7 @@ def test_without_any_word_vectors_decide() -> None:
 
 
 def test_cosines_that_lie_on_the_mean_say_nothing() -> None:
-    """As with a single chunk, which is its own mean: rounding must not become a score."""
+    """A single chunk is its own mean: the rounding error between them must not become a score."""
     assert scores(candidate("a", 0, 0.5000001), candidate("b", 1, 0.5), mean=0.5) == {"b": 0.6, "a": 0.0}
 
 

@@ -1,4 +1,4 @@
-"""The verb search: what it asks, what it answers, and that it tells the truth while documents change."""
+"""The verb search: its query, its answer, and that the answer is true while documents change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class WatchedTable(FakeDocumentTable):
-    """Tells of each batched read, and lets a test change the records just before one."""
+    """A table that records each batched read, and lets a test change the records just before one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class WatchedTable(FakeDocumentTable):
 
 
 class WatchedIndex(FakeSearchIndex):
-    """Remembers what it was asked."""
+    """An index that records its queries."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class WatchedIndex(FakeSearchIndex):
 
 @dataclass
 class Library:
-    """Documents of one tenant, indexed and recorded by hand, so that both can be at odds."""
+    """The documents of one tenant, indexed and recorded by hand, so that index and records can differ."""
 
     index: WatchedIndex = field(default_factory=WatchedIndex)
     documents: WatchedTable = field(default_factory=WatchedTable)
@@ -83,7 +83,7 @@ class Library:
         self.index.refresh(self.tenant)
 
     def show(self, document: str, build_id: BuildId | None, status: Status = Status.INDEXED) -> None:
-        """From now on readers shall see this pair."""
+        """Make this build the one that readers see."""
         key = (self.tenant, document, None)
         original = Original(key=f"files/{document}", version="v", name=document, size=1, etag="e")
         active = None if build_id is None else Edition(build_id, original, Receipt("text", "text", True, 1, 1), "api")
@@ -203,7 +203,7 @@ def test_a_question_that_cannot_be_answered_says_why(text: str, k: int, say: str
         Question(text, k)
 
 
-def test_an_outage_is_told_not_answered_with_less(library: Library) -> None:
+def test_an_outage_is_reported_and_not_answered_with_less(library: Library) -> None:
     class Down(FakeEmbedder):
         def embed_query(self, tenant: TenantId, text: str) -> None:
             raise Transient(why="the provider is down")
@@ -224,8 +224,9 @@ def test_another_tenants_documents_are_never_found(library: Library) -> None:
 # Truth at read time
 
 
-def test_only_the_pair_that_readers_see_is_answered(library: Library) -> None:
-    """I8: a pair that is written but not published, or replaced but not cleared, is in the index and not in answers."""
+def test_only_the_build_that_readers_see_is_answered(library: Library) -> None:
+    """I8: a build that is written but not published, or replaced but not cleared, is in the index and not in
+    answers."""
     library.add("a", "gauge old one", "gauge old two")
     library.put("a", NEW, "gauge new")
     assert [hit.text for hit in library.search("gauge").hits] == ["gauge old one", "gauge old two"]
@@ -236,7 +237,7 @@ def test_only_the_pair_that_readers_see_is_answered(library: Library) -> None:
     assert not answer.incomplete
 
 
-def test_builds_of_one_generation_are_different_pairs(library: Library) -> None:
+def test_builds_of_one_generation_are_different(library: Library) -> None:
     """I8."""
     library.add("a", "gauge old", build_id=BuildId(5, 1))
     library.put("a", BuildId(5, 3), "gauge new")
@@ -268,7 +269,7 @@ def test_a_document_that_was_never_published_is_hidden(library: Library) -> None
     assert library.search("gauge").hits == ()
 
 
-def test_a_failed_replacement_leaves_the_earlier_pair_in_answers(library: Library) -> None:
+def test_a_failed_replacement_leaves_the_earlier_build_in_answers(library: Library) -> None:
     """I8."""
     library.add("a", "gauge")
     library.put("a", NEW, "gauge half written")
@@ -277,7 +278,8 @@ def test_a_failed_replacement_leaves_the_earlier_pair_in_answers(library: Librar
 
 
 def test_a_hit_that_is_dropped_makes_room_for_the_next(library: Library) -> None:
-    """I8: asked again without the stale pairs until k is full; here they fill all that was checked at first."""
+    """I8: the index is searched again without the stale builds until k is full; here they fill all that was checked at
+    first."""
     k = 5
     library.add("stale", *["gauge gauge"] * CHECKED_PER_HIT * k)
     library.show("stale", NEW)
@@ -290,7 +292,7 @@ def test_a_hit_that_is_dropped_makes_room_for_the_next(library: Library) -> None
 
 
 def test_stale_hits_beyond_k_cost_no_second_round(library: Library) -> None:
-    """I8: what is left fills k."""
+    """I8: the remaining candidates fill k."""
     library.add("good", *["gauge"] * 3)
     library.add("stale", "gauge and more")
     library.show("stale", NEW)
@@ -299,7 +301,7 @@ def test_stale_hits_beyond_k_cost_no_second_round(library: Library) -> None:
 
 
 def test_each_round_is_judged_by_one_read(library: Library) -> None:
-    """I8: one batched read a round, of each document once."""
+    """I8: each round makes one batched read, with each document once."""
     for n in range(8):
         library.add(f"d{n}", "gauge one", "gauge two")
     library.show("d3", NEW)
@@ -330,8 +332,8 @@ def test_one_good_document_is_found_behind_the_leftovers_of_many_failed_ones(lib
     assert ([hit.document for hit in answer.hits], answer.incomplete) == (["good"], False)
 
 
-def test_a_document_replaced_between_search_and_read_is_answered_with_its_new_pair(library: Library) -> None:
-    """I8: wholly new; never both, never none."""
+def test_a_document_replaced_between_search_and_read_is_answered_with_its_new_build(library: Library) -> None:
+    """I8: all hits are of the new build; never of both, never of none."""
     library.add("a", "gauge old one", "gauge old two")
     library.put("a", NEW, "gauge new one", "gauge new two")
     library.documents.before_read = [lambda: library.show("a", NEW)]
@@ -340,8 +342,8 @@ def test_a_document_replaced_between_search_and_read_is_answered_with_its_new_pa
     assert len(answer.hits) == 2
 
 
-def test_a_pair_excluded_as_stale_that_became_visible_is_found_after_all(library: Library) -> None:
-    """I8: in the first round the new pair was not yet visible; once it is, the old one is stale and the exclusion is
+def test_a_build_excluded_as_stale_that_became_visible_is_found_after_all(library: Library) -> None:
+    """I8: in the first round the new build was not yet visible; once it is, the old one is stale and the exclusion is
     lifted. Never both, never none."""
     library.add("a", "gauge old one", "gauge old two")
     library.put("a", NEW, "gauge new one", "gauge new two")
@@ -351,8 +353,8 @@ def test_a_pair_excluded_as_stale_that_became_visible_is_found_after_all(library
     assert (len(answer.hits), answer.rounds, answer.incomplete) == (2, 3, False)
 
 
-def test_a_full_answer_still_waits_for_a_pair_that_became_visible(library: Library) -> None:
-    """I8: others filling k must not hide a document whose pair was excluded in vain."""
+def test_a_full_answer_still_waits_for_a_build_that_became_visible(library: Library) -> None:
+    """I8: other hits that fill k must not hide a document whose build was wrongly excluded."""
     k = 3
     library.add("stale", *["gauge gauge"] * (CHECKED_PER_HIT * k - 2))
     library.show("stale", NEW)
@@ -367,8 +369,8 @@ def test_a_full_answer_still_waits_for_a_pair_that_became_visible(library: Libra
     assert (len(answer.hits), answer.rounds, answer.incomplete) == (k, 3, False)
 
 
-def test_a_pair_that_became_visible_is_found_though_no_other_of_its_document_was(library: Library) -> None:
-    """I8: the records of what was excluded are read again too."""
+def test_a_build_that_became_visible_is_found_though_no_other_of_its_document_was(library: Library) -> None:
+    """I8: the records of excluded builds are read again too."""
 
     class Wordless(FakeEmbedder):
         def embed_query(self, tenant: TenantId, text: str) -> None:
@@ -381,8 +383,8 @@ def test_a_pair_that_became_visible_is_found_though_no_other_of_its_document_was
     assert builds(library.search("gauge")) == {("a", NEW)}
 
 
-def test_a_pair_that_became_visible_in_the_last_round_makes_the_answer_incomplete(library: Library) -> None:
-    """I8: rather said than left out in silence."""
+def test_a_build_that_became_visible_in_the_last_round_makes_the_answer_incomplete(library: Library) -> None:
+    """I8: the answer says so, rather than leaving it out in silence."""
     newest = BuildId(3, 1)
     library.add("a", "gauge old")
     library.put("a", NEW, "gauge new")
@@ -398,7 +400,7 @@ def test_a_pair_that_became_visible_in_the_last_round_makes_the_answer_incomplet
 
 
 def test_a_document_deleted_between_the_rounds_is_in_no_answer(library: Library) -> None:
-    """I8: the last read decides for all hits, those of earlier rounds too."""
+    """I8: the last read decides about all hits, including those of earlier rounds."""
     library.add("a", "gauge")
     library.add("b", "gauge")
     library.show("b", NEW)
@@ -409,7 +411,7 @@ def test_a_document_deleted_between_the_rounds_is_in_no_answer(library: Library)
 
 @pytest.mark.parametrize("flip_at", range(4))
 def test_whenever_a_replacement_falls_an_answer_is_wholly_old_or_wholly_new(library: Library, flip_at: int) -> None:
-    """I8, in each place between the reads of a search, with the old pair cleared or not."""
+    """I8: the change comes at each place between the reads of a search, with the old build cleared or not."""
     for cleared in (False, True):
         library = Library()
         library.add("a", *(f"gauge old {n}" for n in range(3)))
@@ -428,7 +430,7 @@ def test_whenever_a_replacement_falls_an_answer_is_wholly_old_or_wholly_new(libr
 
 
 def test_a_record_is_a_change_that_the_table_would_take(library: Library) -> None:
-    """The records that this file makes by hand are ones that a table holds."""
+    """The records that this file makes by hand could be in a table."""
     library.add("a", "gauge")
     record = library.documents.read(ACME, DocumentId("a"))
     table = FakeDocumentTable()

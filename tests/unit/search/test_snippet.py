@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.search.snippet import LENGTH, Highlighter
-from penstock.search.words import asked_terms, content_words, exact_words, terms_of
+from penstock.search.words import content_words, exact_words, question_terms, terms_of
 
 FILLER = "The keeper of the lower gate wrote nothing in his book that day. " * 20
 
 
 def test_a_snippet_and_the_page_cited_for_it_are_of_one_page() -> None:
-    """Where pages are alike, the first."""
+    """Of equally good pages the first is cited."""
     pages = [(3, "The gate was left open."), (4, "The gate valve stands by the gate."), (6, "Nothing of the kind.")]
     assert Highlighter("gate valve").best_of(pages) == (
         4,
@@ -30,7 +30,7 @@ def snippet(question: str, text: str) -> str:
 
 
 def shown(snippet: str) -> str:
-    """As a reader sees it."""
+    """The snippet as a reader sees it."""
     return html.unescape(re.sub("</?mark>", "", snippet))
 
 
@@ -87,10 +87,10 @@ def test_matches_are_marked_in_other_languages(asked: str, text: str, shown_as_f
 
 
 def test_what_is_marked_is_what_the_index_matches() -> None:
-    """Else a hit would not show why it is one."""
+    """Otherwise a hit would not show why it was found."""
     words = exact_words(FILLER + "technologies assembly US flies dying agreed 2nd naïve generalization Häuser maisons")
     for asked in words:
-        matched = {word for word in words if asked_terms(asked).keys() & set(terms_of(word))}
+        matched = {word for word in words if question_terms(asked).keys() & set(terms_of(word))}
         assert matched == {word for word in words if marked(snippet(asked, word))}
         assert asked in matched
 

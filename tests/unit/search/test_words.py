@@ -1,10 +1,10 @@
-"""How texts and questions are taken apart."""
+"""The splitting of texts and questions into terms."""
 
 from __future__ import annotations
 
 import pytest
 
-from penstock.search.words import MOST_LETTERS, asked_terms, content_words, language_of, required_phrases, terms_of
+from penstock.search.words import MOST_LETTERS, content_words, language_of, question_terms, required_phrases, terms_of
 
 
 @pytest.mark.parametrize(
@@ -20,18 +20,18 @@ from penstock.search.words import MOST_LETTERS, asked_terms, content_words, lang
         ("", None),
     ],
 )
-def test_a_language_is_told_by_its_small_words_or_not_at_all(text: str, language: str | None) -> None:
+def test_a_language_is_detected_by_its_stop_words_or_not_at_all(text: str, language: str | None) -> None:
     assert language_of(text) == language
 
 
 def test_a_question_of_unknown_language_is_looked_for_in_all() -> None:
-    assert set(asked_terms("Häuser")) >= {"haus", "hauser"}
-    assert set(asked_terms("what are the houses of the village")) == {"hous", "villag"}
+    assert set(question_terms("Häuser")) >= {"haus", "hauser"}
+    assert set(question_terms("what are the houses of the village")) == {"hous", "villag"}
 
 
 def test_an_identifier_is_a_term_of_its_own_beside_its_parts() -> None:
     assert terms_of("pump XK‑2000/B") == ["pump", "xk", "2000", "b", "xk-2000/b"]
-    assert asked_terms("the XK-2000/B pump") == {"xk": 1, "2000": 1, "b": 1, "xk-2000/b": 1, "pump": 1}
+    assert question_terms("the XK-2000/B pump") == {"xk": 1, "2000": 1, "b": 1, "xk-2000/b": 1, "pump": 1}
 
 
 def test_hyphens_without_a_digit_make_no_identifier() -> None:

@@ -1,4 +1,4 @@
-"""The pace of the embedding provider on DynamoDB, in the same table as the records."""
+"""The table of provider budgets on DynamoDB, in the same table as the records."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 AMOUNT = Form(Amount, r=("requests", REAL), t=("tokens", REAL))
-# None of the names that the table's indexes are made of: DynamoDB refuses an item that has them as anything else.
-PACE = Form(
+# No attribute has a name that a key of the table's indexes has: DynamoDB refuses an item where such a name is of
+# another type.
+PROVIDER_BUDGET = Form(
     ProviderBudget,
     m=("minute", WHOLE),
     s=("spent", AMOUNT.kind),
-    b=("before", AMOUNT.kind),
+    b=("spent_last_minute", AMOUNT.kind),
     k=("known", AMOUNT.kind),
     v=("level", WHOLE),
     sl=("slowed", WHOLE),
@@ -32,10 +33,11 @@ PACE = Form(
 
 
 class DynamoProviderBudgetTable:
-    """One item for each model. No tenant's key begins with '~'.
+    """A ProviderBudgetTable with one item for each model. No tenant's key begins with '~', so the items of tenants are
+    never in its way.
 
-    A write whose answer was lost is sent again by botocore, and takes itself for another's: a block is then leased
-    twice, which spends less than is allowed, never more.
+    botocore sends a write again when its answer was lost. The second write then fails its condition, as if another
+    process had written, and a block is leased twice. That spends less than is allowed, never more.
     """
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
@@ -44,18 +46,18 @@ class DynamoProviderBudgetTable:
 
     def read(self, model: str) -> ProviderBudget | None:
         with translated("DynamoDB"):
-            answer = self._client.get_item(TableName=self._table, Key=_place(model), ConsistentRead=True)
+            answer = self._client.get_item(TableName=self._table, Key=_item_key(model), ConsistentRead=True)
         if "Item" not in answer:
             return None
         item: Any = answer["Item"]
         try:
-            return PACE.unpack({name: value for name, value in item.items() if name not in {"pk", "sk"}})
+            return PROVIDER_BUDGET.unpack({name: value for name, value in item.items() if name not in {"pk", "sk"}})
         except ValueError as error:
             raise UnknownItem(key=f"~provider/{model}", why=error) from error
 
     def write(self, model: str, before: ProviderBudget | None, after: ProviderBudget) -> ProviderBudget:
         stored = replace(after, revision=before.revision + 1 if before else 1)
-        item = _place(model) | PACE.pack(stored)
+        item = _item_key(model) | PROVIDER_BUDGET.pack(stored)
         with translated("DynamoDB"):
             try:
                 if before is None:
@@ -74,5 +76,5 @@ class DynamoProviderBudgetTable:
         return stored
 
 
-def _place(model: str) -> dict[str, Attribute]:
+def _item_key(model: str) -> dict[str, Attribute]:
     return {"pk": {"S": f"~provider/{model}"}, "sk": {"S": "pace"}}

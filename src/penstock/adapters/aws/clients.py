@@ -1,4 +1,4 @@
-"""How AWS clients are made: where they connect, how long they wait, how often they try again."""
+"""The AWS clients: where they connect, how long they wait for an answer, and how often they retry."""
 
 from __future__ import annotations
 
@@ -26,32 +26,35 @@ _CONFIG = Config(
     signature_version="v4",
 )
 
-_NAMES_OF_REQUESTS = {"x-amzn-requestid", "x-amz-request-id"}
+_REQUEST_ID_HEADERS = {"x-amzn-requestid", "x-amz-request-id"}
 
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """One of each service. Those that are made may be shared by threads, but not across a fork."""
+    """The clients of the services that Penstock uses. Threads may share a client; it must not be carried over a
+    fork."""
 
     s3: S3Client
     dynamodb: DynamoDBClient
     sqs: SQSClient
     ssm: Callable[[], SSMClient]
-    """Makes one: few need it, and those once."""
+    """Makes a client, since few processes need one."""
     textract: Callable[[], Any]
+    """Makes a client, since few processes need one."""
 
 
 def aws_clients(endpoint: str | None = None, *, publish_retries: int = 3) -> Clients:
-    """Clients as the environment says (AWS_ENDPOINT_URL, AWS_REGION, credentials); nothing connects yet.
+    """Make the clients as the environment configures them (AWS_ENDPOINT_URL, AWS_REGION, credentials). Nothing connects
+    yet.
 
     Args:
-        endpoint: stands before AWS_ENDPOINT_URL.
-        publish_retries: how often a request to SQS is made again.
+        endpoint: the address of AWS. It overrides AWS_ENDPOINT_URL.
+        publish_retries: the maximum number of retries of a request to SQS.
     """
     sqs = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1 + publish_retries}))
-    # boto3 itself knows AWS_DEFAULT_REGION only.
+    # boto3 itself reads only AWS_DEFAULT_REGION.
     session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
-    session.events.register("before-parse", _distrust)
+    session.events.register("before-parse", _check_origin)
     return Clients(
         s3=session.client("s3", endpoint_url=endpoint, config=_CONFIG.merge(Config(signature_version="s3v4"))),
         dynamodb=session.client("dynamodb", endpoint_url=endpoint, config=_CONFIG),
@@ -62,17 +65,18 @@ def aws_clients(endpoint: str | None = None, *, publish_retries: int = 3) -> Cli
 
 
 class NotOfAws(BotoCoreError):
-    """What came back is no answer of AWS: who stands in between?"""
+    """The answer does not come from AWS: something stands between Penstock and the service."""
 
-    fmt = "what claims to be its answer names no request of AWS"
+    fmt = "the answer has no request id, so it does not come from AWS"
 
 
-def _distrust(response_dict: dict[str, Any], **_: object) -> None:
-    """botocore would take what it cannot read for an empty answer, or for the bytes of a file.
+def _check_origin(response_dict: dict[str, Any], **_: object) -> None:
+    """Refuse a success without a request id. botocore would take a page that some proxy sent for an empty answer, or
+    for the bytes of a file.
 
     Raises:
-        NotOfAws: a success that does not name its request.
+        NotOfAws: the answer has no request id.
     """
     names = {name.lower() for name in response_dict["headers"]}
-    if response_dict["status_code"] < HTTPStatus.BAD_REQUEST and not names & _NAMES_OF_REQUESTS:
+    if response_dict["status_code"] < HTTPStatus.BAD_REQUEST and not names & _REQUEST_ID_HEADERS:
         raise NotOfAws

@@ -36,7 +36,7 @@ from penstock.ports import Change, Item
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_BATCH = 100  # the most keys that BatchGetItem takes
+_BATCH = 100  # the maximum number of keys in one BatchGetItem
 _TRIES = 8
 _CONFLICTS = frozenset(
     {"ConditionalCheckFailed", "ConditionalCheckFailedException", "TransactionConflict", "TransactionConflictException"}
@@ -45,6 +45,8 @@ _THROTTLED = frozenset({"ThrottlingError", "ProvisionedThroughputExceeded", "Req
 
 
 class DynamoDocumentTable:
+    """A DocumentTable on DynamoDB. `form` and `items` say how records and builds are stored."""
+
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self._table = table
@@ -70,7 +72,7 @@ class DynamoDocumentTable:
             return self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
 
     def read_many(self, tenant: TenantId, documents: Sequence[DocumentId]) -> Mapping[DocumentId, Document]:
-        distinct = list(dict.fromkeys(documents))  # a key asked for twice in one batch is an error
+        distinct = list(dict.fromkeys(documents))  # the same key twice in one batch is an error
         found: dict[DocumentId, Document] = {}
         for start in range(0, len(distinct), _BATCH):
             keys = [key_of(tenant, document) for document in distinct[start : start + _BATCH]]
@@ -78,16 +80,16 @@ class DynamoDocumentTable:
         return found
 
     def _read_batch(self, keys: Sequence[dict[str, Attribute]]) -> list[Mapping[str, Any]]:
-        asked: Any = {self._table: {"Keys": keys, "ConsistentRead": True}}
+        request: Any = {self._table: {"Keys": keys, "ConsistentRead": True}}
         found: list[Mapping[str, Any]] = []
-        for again in range(_TRIES):
+        for attempt in range(_TRIES):
             with translated("DynamoDB"):
-                answer = self._client.batch_get_item(RequestItems=asked)
+                answer = self._client.batch_get_item(RequestItems=request)
             found += answer["Responses"].get(self._table, [])
-            asked = answer.get("UnprocessedKeys")
-            if not asked:
+            request = answer.get("UnprocessedKeys")
+            if not request:
                 return found
-            time.sleep(random.uniform(0, 0.02 * 2**again))  # noqa: S311 - spreads load, guards nothing
+            time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - spreads load, guards nothing
         raise Transient(why="DynamoDB left keys of a batch unread")
 
     def write(self, tenant: TenantId, *changes: Change) -> None:
@@ -106,7 +108,7 @@ class DynamoDocumentTable:
                 raise
 
     def _guarded(self, tenant: TenantId, change: Change) -> dict[str, Any]:
-        """The write of one item, on condition that it still is as it was read."""
+        """The write of one item, on the condition that the stored item still is as it was read."""
         item = change.after or change.before
         if item is None or (change.before and key_of_item(change.before) != key_of_item(item)):
             raise ValueError("a change is of one item")
@@ -127,12 +129,13 @@ class DynamoDocumentTable:
             case [{"Delete": delete}]:
                 self._client.delete_item(**delete)
             case _:
-                # botocore adds a token, by which DynamoDB knows a transaction that is sent again.
+                # botocore adds a token, by which DynamoDB recognizes a transaction that is sent again.
                 self._client.transact_write_items(TransactItems=writes)  # type: ignore[arg-type]
 
     def _put(self, put: dict[str, Any]) -> None:
-        """A put has no such token. Where its answer is lost, botocore sends it again, and what then fails the condition
-        is this very put: so it carries a token of its own to be known by."""
+        """Put an item. A put has no such token of botocore's: where its answer is lost, botocore sends it again, and
+        the item that then fails the condition comes from this very put. So the item carries a token of its own, to
+        recognize it by."""
         token = {"S": secrets.token_urlsafe(6)}
         put["Item"][PUT] = token
         try:
@@ -172,7 +175,7 @@ class DynamoDocumentTable:
     def _query(
         self, index: str, condition: str, values: dict[str, Attribute], limit: int, *, newest_first: bool = False
     ) -> list[Mapping[str, Any]]:
-        """Items of one partition of an index, in its order; pages are asked for until there are enough."""
+        """The first items of one partition of an index, in the index's order. It queries as many pages as it needs."""
         found: list[Mapping[str, Any]] = []
         start: dict[str, Any] = {}
         while len(found) < limit:

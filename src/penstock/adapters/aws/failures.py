@@ -1,4 +1,4 @@
-"""What botocore raises, as what follows from it: try again, mend the configuration, or give up."""
+"""The exceptions of botocore as Penstock's own errors: retry, repair the configuration, or give up."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ _NOT_CONFIGURED = (
 
 @contextmanager
 def translated(service: str) -> Iterator[None]:
-    """No exception of botocore leaves this block (I9).
+    """Translate the exceptions of botocore: none of them leaves this block (I9).
 
     Raises:
-        Transient: throttled, out of reach, or an error of the service's own.
-        Misconfigured: the resource is not there, or the credentials do not allow the call.
+        Transient: the service throttled the call, was out of reach, or had an internal error.
+        Misconfigured: the resource does not exist, or the credentials do not allow the call.
         Refused: the call was wrong.
     """
     try:
@@ -85,7 +85,7 @@ def translated(service: str) -> Iterator[None]:
 
 
 def failure_of(service: str, error: ClientError) -> PenstockError:
-    """Our error for an answer that is one."""
+    """Penstock's error for an answer that reports an error."""
     code, status = code_of(error), error.response["ResponseMetadata"]["HTTPStatusCode"]
     if code in _PASSING or status >= 500 or status == 429:  # noqa: PLR2004 - as HTTP names them
         return Transient(why=f"{service} answered {code}", retry_after=_retry_after(error))
@@ -99,5 +99,5 @@ def code_of(error: ClientError) -> str:
 
 
 def _retry_after(error: ClientError) -> float | None:
-    told = error.response["ResponseMetadata"].get("HTTPHeaders", {}).get("retry-after", "")
-    return float(told) if told.isdecimal() else None
+    seconds = error.response["ResponseMetadata"].get("HTTPHeaders", {}).get("retry-after", "")
+    return float(seconds) if seconds.isdecimal() else None

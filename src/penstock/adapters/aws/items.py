@@ -1,5 +1,5 @@
-"""Records and builds as items of the table. The names are short because DynamoDB counts them with each item; a record
-of one shard stays under 1 KB, the unit that a write is paid by.
+"""Records and builds as items of the DynamoDB table. Names are short because DynamoDB charges for them in each item.
+The record of a document of one shard stays under 1 KB, the unit that writes are charged by.
 
 | item | pk | sk |
 |---|---|---|
@@ -8,10 +8,10 @@ of one shard stays under 1 KB, the unit that a write is paid by.
 | API key | tenant | key/id |
 | ping | tenant | ping/id |
 | awaited upload | tenant | upload/id |
-| pace of the provider | ~provider/model | pace |
+| budget of the provider | ~provider/model | pace |
 
-A record has, besides its own attributes, `t` and `l` for the index `list` unless it is a tombstone, `ds` for the index
-`due` while it has `d`, and `ttl` once it is a tombstone.
+Besides its own attributes, a record has `t` and `l`, for the index `list`, unless it is a tombstone; `ds`, for the
+index `due`, while it has `d`; and `ttl` once it is a tombstone.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from datetime import datetime, timedelta
 from zlib import crc32
 
 from penstock.adapters.aws.form import (
+    BUILD_ID,
     FLAG,
     MOMENT,
     NUMBERS,
-    PAIR,
     REAL,
     TEXT,
     WHOLE,
@@ -50,10 +50,11 @@ Attributes = dict[str, Attribute]
 
 RECORD = "record"
 DUE_PARTITIONS = tuple(map(str, range(8)))
-"""Of the index `due`: several, so that accepting is not bound to what one takes; few enough to ask all of them."""
+"""The partitions of the index `due`. There are several, so that the throughput of one partition does not limit how many
+documents can be accepted, and few enough that the sweep can query all of them."""
 
 _BACKSTOP = timedelta(days=7)
-"""How long after a tombstone's end DynamoDB itself drops it, should the sweep not have."""
+"""How long after a tombstone's end DynamoDB itself deletes it, in case the sweep has not."""
 
 ORIGINAL = Form(
     Original,
@@ -141,14 +142,16 @@ BUILD = Form(
     u=("resume", CUT.kind),
 )
 _ACTIVE = "v"
+"""The attribute of the active edition, which is stored without what it shares with the newest attempt."""
 PUT = "i"
-"""Which put an item comes from: a token."""
-_BESIDES = frozenset({"pk", "sk", "t", "l", "ds", "ttl", PUT, _ACTIVE})
-"""Attributes that are not the forms' own. A build must not have those that an index is made of, so `d` neither."""
+"""The attribute of the random token of the put that wrote the item."""
+_NOT_FIELDS = frozenset({"pk", "sk", "t", "l", "ds", "ttl", PUT, _ACTIVE})
+"""The attributes that are not in the forms. A build must have none of `t`, `l`, `ds` and `d`, the keys of the indexes:
+it would appear in them."""
 
 
 def key_of(tenant: TenantId, document: DocumentId, build_id: BuildId | None = None) -> Attributes:
-    """The key of a record or, with a pair, of that build."""
+    """The key of a record or, with a build id, the key of that build."""
     return {"pk": {"S": f"{tenant}/{document}"}, "sk": {"S": RECORD if build_id is None else f"build/{build_id}"}}
 
 
@@ -159,7 +162,7 @@ def key_of_item(item: Item) -> Attributes:
 
 
 def packed(item: Item) -> Attributes:
-    """The whole item as it is stored."""
+    """The item as it is stored, with its key and the attributes of the indexes."""
     if isinstance(item, Build):
         return key_of_item(item) | BUILD.pack(item) | _ttl(item.expires_at, timedelta(0))
     attributes = key_of_item(item) | DOCUMENT.pack(item)
@@ -172,32 +175,33 @@ def packed(item: Item) -> Attributes:
     return attributes | _ttl(item.expires_at, _BACKSTOP)
 
 
-def _ttl(ends: datetime | None, after: timedelta) -> Attributes:
-    return {} if ends is None else {"ttl": {"N": str(int((ends + after).timestamp()))}}
+def _ttl(expires_at: datetime | None, after: timedelta) -> Attributes:
+    return {} if expires_at is None else {"ttl": {"N": str(int((expires_at + after).timestamp()))}}
 
 
 def _active(document: Document, edition: Edition) -> Attributes:
-    """What the newest attempt does not say as well: after its publish, nothing."""
-    held: Attributes = {}
+    """The attributes of the active edition in which it differs from the newest attempt. Once that is published, there
+    are none."""
+    differing: Attributes = {}
     if edition.build_id != document.build_id:
-        held["p"] = PAIR.pack(edition.build_id)
+        differing["p"] = BUILD_ID.pack(edition.build_id)
     if edition.original != document.original:
-        held["o"] = ORIGINAL.kind.pack(edition.original)
+        differing["o"] = ORIGINAL.kind.pack(edition.original)
     if edition.receipt != document.receipt:
-        held["rc"] = RECEIPT.kind.pack(edition.receipt)
+        differing["rc"] = RECEIPT.kind.pack(edition.receipt)
     if edition.source != document.source:
-        held["f"] = TEXT.pack(edition.source)
-    return held
+        differing["f"] = TEXT.pack(edition.source)
+    return differing
 
 
 def document_in(attributes: Mapping[str, Attribute]) -> Document:
     """
     Raises:
-        UnknownItem: it is no record, or not one of this version.
+        UnknownItem: the item is not a record, or is from another version of Penstock.
     """
     key = attributes["pk"]["S"]
     tenant, _, document = key.partition("/")
-    own = {name: value for name, value in attributes.items() if name not in _BESIDES}
+    own = {name: value for name, value in attributes.items() if name not in _NOT_FIELDS}
     try:
         read = DOCUMENT.unpack(own, tenant=TenantId(tenant), id=DocumentId(document))
         if _ACTIVE in attributes:
@@ -215,7 +219,7 @@ def _edition_in(attributes: Mapping[str, Attribute], document: Document) -> Edit
     if receipt is None:
         raise ValueError(f"attribute {_ACTIVE}: receipt missing")
     return Edition(
-        PAIR.unpack(attributes["p"]) if "p" in attributes else document.build_id,
+        BUILD_ID.unpack(attributes["p"]) if "p" in attributes else document.build_id,
         ORIGINAL.kind.unpack(attributes["o"]) if "o" in attributes else document.original,
         receipt,
         TEXT.unpack(attributes["f"]) if "f" in attributes else document.source,
@@ -225,20 +229,20 @@ def _edition_in(attributes: Mapping[str, Attribute], document: Document) -> Edit
 def build_in(attributes: Mapping[str, Attribute]) -> Build:
     """
     Raises:
-        UnknownItem: it is no build, or not one of this version.
+        UnknownItem: the item is not a build, or is from another version of Penstock.
     """
     key, kind = attributes["pk"]["S"], attributes["sk"]["S"]
     tenant, _, document = key.partition("/")
-    own = {name: value for name, value in attributes.items() if name not in _BESIDES}
+    own = {name: value for name, value in attributes.items() if name not in _NOT_FIELDS}
     try:
-        build_id = PAIR.unpack({"S": kind.removeprefix("build/")})
+        build_id = BUILD_ID.unpack({"S": kind.removeprefix("build/")})
         return BUILD.unpack(own, tenant=TenantId(tenant), document=DocumentId(document), build_id=build_id)
     except ValueError as error:
         raise UnknownItem(key=f"{key} {kind}", why=error) from error
 
 
 def position(accepted: datetime, document: DocumentId) -> str:
-    """Where a document stands in its tenant's list: sorts as text by accept time, then id."""
+    """The position of a document in its tenant's list. As text, positions sort by accept time, then by id."""
     return f"{int(MOMENT.write(accepted)):013}/{document}"
 
 

@@ -18,17 +18,19 @@ KEY = Form(ApiKey, h=("hash", TEXT), n=("label", TEXT), a=("created", MOMENT))
 
 
 class DynamoKeyTable:
+    """A KeyTable on DynamoDB, with one item for each API key."""
+
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self._table = table
 
     def store(self, key: ApiKey) -> None:
         with translated("DynamoDB"):
-            self._client.put_item(TableName=self._table, Item=_place(key.tenant, key.id) | KEY.pack(key))
+            self._client.put_item(TableName=self._table, Item=_item_key(key.tenant, key.id) | KEY.pack(key))
 
     def find(self, tenant: TenantId, key: str) -> ApiKey | None:
         with translated("DynamoDB"):
-            answer = self._client.get_item(TableName=self._table, Key=_place(tenant, key), ConsistentRead=True)
+            answer = self._client.get_item(TableName=self._table, Key=_item_key(tenant, key), ConsistentRead=True)
         return _key_in(answer["Item"]) if "Item" in answer else None
 
     def of(self, tenant: TenantId) -> Sequence[ApiKey]:
@@ -43,11 +45,11 @@ class DynamoKeyTable:
 
     def revoke(self, tenant: TenantId, key: str) -> bool:
         with translated("DynamoDB"):
-            answer = self._client.delete_item(TableName=self._table, Key=_place(tenant, key), ReturnValues="ALL_OLD")
+            answer = self._client.delete_item(TableName=self._table, Key=_item_key(tenant, key), ReturnValues="ALL_OLD")
         return "Attributes" in answer
 
 
-def _place(tenant: TenantId, key: str) -> dict[str, Attribute]:
+def _item_key(tenant: TenantId, key: str) -> dict[str, Attribute]:
     return {"pk": {"S": tenant}, "sk": {"S": f"key/{key}"}}
 
 

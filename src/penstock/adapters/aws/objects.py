@@ -20,32 +20,35 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PART = 16 * 1024 * 1024
-"""Bytes that one request stores, and that are held in memory. S3 takes 10,000 parts: files of up to 156 GiB."""
+"""The size of the parts in which a larger file is stored, in bytes. One part at a time is held in memory. S3 takes
+10,000 parts, so files may have up to 156 GiB."""
 _BLOCK = 1024 * 1024
-_BATCH = 1000  # the most versions that DeleteObjects takes
+_BATCH = 1000  # the maximum number of versions in one DeleteObjects
 _MISSING = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "404"})
-_OF_A_PART = ("ETag", "ChecksumCRC32")
-_NO_VERSION = "InvalidArgument"  # what S3 calls a version id that it could not have given
+_PART_FIELDS = ("ETag", "ChecksumCRC32")
+_NO_VERSION = "InvalidArgument"  # how S3 refuses a version id that it could not have made
 
 
 class S3ObjectStore:
+    """An ObjectStore in one versioned bucket on S3."""
+
     def __init__(self, client: S3Client, bucket: str) -> None:
         self._client = client
         self._bucket = bucket
 
     def put(self, tenant: TenantId, key: str, content: BinaryIO, *, content_type: str | None = None) -> Stored:
-        """By one request if it fits, else in parts. boto3's own upload does the same, but does not say which version it
-        made; asking afterwards could name that of another writer."""
+        """Store a file by one request if it fits into one part, and otherwise in parts. boto3's own upload does the
+        same, but does not return the version that it made; a later query could find the version of another writer."""
         _check_owner(tenant, key)
         target: dict[str, Any] = {"Bucket": self._bucket, "Key": key}
-        described: dict[str, Any] = {"ContentType": content_type} if content_type else {}
-        first = _part(content)
+        headers: dict[str, Any] = {"ContentType": content_type} if content_type else {}
+        first = _next_part(content)
         with translated("S3"):
             if len(first) < PART:
-                answer: Any = self._client.put_object(**target, **described, Body=first)
+                answer: Any = self._client.put_object(**target, **headers, Body=first)
                 size = len(first)
             else:
-                answer, size = self._put_in_parts(target, described, first, content)
+                answer, size = self._put_in_parts(target, headers, first, content)
         return self._stored(key, answer, answer, size)
 
     def _stored(self, key: str, answer: Any, made: Any, size: int) -> Stored:
@@ -55,9 +58,9 @@ class S3ObjectStore:
         return Stored(key, version, size, made["ETag"].strip('"'))
 
     def _put_in_parts(
-        self, target: dict[str, Any], described: dict[str, Any], part: bytes, content: BinaryIO
+        self, target: dict[str, Any], headers: dict[str, Any], part: bytes, content: BinaryIO
     ) -> tuple[Any, int]:
-        upload = self._client.create_multipart_upload(**target, **described, ChecksumAlgorithm="CRC32")
+        upload = self._client.create_multipart_upload(**target, **headers, ChecksumAlgorithm="CRC32")
         target = {**target, "UploadId": upload["UploadId"]}
         parts: list[Any] = []
         size = 0
@@ -65,24 +68,26 @@ class S3ObjectStore:
             while part:
                 number = len(parts) + 1
                 sent: Any = self._client.upload_part(**target, PartNumber=number, Body=part, ChecksumAlgorithm="CRC32")
-                parts.append({"PartNumber": number, **{each: sent[each] for each in _OF_A_PART if each in sent}})
+                parts.append({"PartNumber": number, **{each: sent[each] for each in _PART_FIELDS if each in sent}})
                 size += len(part)
-                part = _part(content)
+                part = _next_part(content)
             return self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": parts}), size
         except BaseException:
             with suppress(PenstockError), translated("S3"):
-                self._client.abort_multipart_upload(**target)  # else its parts are paid for until S3 clears them
+                self._client.abort_multipart_upload(
+                    **target
+                )  # otherwise its parts are charged for until S3 clears them
             raise
 
     @contextmanager
     def get(self, tenant: TenantId, key: str, version: str | None = None) -> Iterator[Iterator[bytes]]:
         _check_owner(tenant, key)
-        wanted: dict[str, Any] = {"Bucket": self._bucket, "Key": key}
+        request: dict[str, Any] = {"Bucket": self._bucket, "Key": key}
         if version is not None:
-            wanted["VersionId"] = version
+            request["VersionId"] = version
         with translated("S3"):
             try:
-                body = self._client.get_object(**wanted)["Body"]
+                body = self._client.get_object(**request)["Body"]
             except ClientError as error:
                 if code_of(error) in _MISSING or (version is not None and code_of(error) == _NO_VERSION):
                     raise OriginalMissing from error
@@ -121,8 +126,8 @@ class S3ObjectStore:
                 Conditions=[*conditions, ["content-length-range", size, size]],
                 ExpiresIn=seconds,
             )
-        # Not the address that boto3 names: that one redirects, in the first hours of a bucket, if the region is another
-        # than us-east-1; and a form does not follow. The policy does not bind the address.
+        # The address that boto3 gives redirects in the first hours of a bucket, unless the region is us-east-1, and a
+        # form does not follow redirects. So this is another address; the policy does not bind it.
         return PostPolicy(f"{self._client.meta.endpoint_url}/{self._bucket}", made["fields"])
 
     def copy(self, tenant: TenantId, stored: Stored, to: str) -> Stored:
@@ -142,31 +147,33 @@ class S3ObjectStore:
         return self._stored(to, answer, answer["CopyObjectResult"], stored.size)
 
     def remove(self, tenant: TenantId, key: str, version: str | None = None) -> int:
-        """The oldest first: cut short, it can be done again, for the version that says what is older goes last.
-        Where that version is not there, nothing is known to be older, and nothing is removed."""
+        """Delete the oldest version first, and last the version that says which are older: so a removal that was
+        interrupted can be repeated. If that version does not exist, none is known to be older, and nothing is
+        removed."""
         _check_owner(tenant, key)
         versions: list[Any] = []
         markers: list[Any] = []
-        for page in self._listed(key):
+        for page in self._listing_pages(key):
             versions += (each for each in page.get("Versions", []) if each["Key"] == key)
             markers += (each for each in page.get("DeleteMarkers", []) if each["Key"] == key)
             if any(each["Key"] != key for each in (*page.get("Versions", []), *page.get("DeleteMarkers", []))):
-                break  # S3 lists by key, and this key comes before the longer ones that begin with it
+                break  # S3 lists by key, and this key comes before longer keys that begin with it
         ids = [each["VersionId"] for each in versions]
         newest = 0 if version is None else ids.index(version) if version in ids else len(ids)
         if newest > 0:
-            # Markers are listed apart and timed to the second, so only those surely older go: one that stays shows
-            # nothing, but to take one too many could bring back a version that was deleted.
+            # Markers are listed separately, with times in whole seconds, so only those that are surely older are
+            # deleted. A marker that stays does no harm, but deleting one too many could bring back a version that was
+            # deleted.
             markers = [each for each in markers if newest < len(ids) and _older(each, versions[newest])]
-        going = versions[newest:]
+        to_delete = versions[newest:]
         with translated("S3"):
-            for each in (*reversed(going[1:]), *markers, *going[:1]):
+            for each in (*reversed(to_delete[1:]), *markers, *to_delete[:1]):
                 self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=each["VersionId"])
-        return len(going)
+        return len(to_delete)
 
     def listed(self, tenant: TenantId, prefix: str) -> Iterator[Listed]:
         _check_owner(tenant, prefix)
-        for page in self._listed(prefix):
+        for page in self._listing_pages(prefix):
             versions = (_listed(each, marker=False) for each in page.get("Versions", []))
             markers = (_listed(each, marker=True) for each in page.get("DeleteMarkers", []))
             yield from merge(versions, markers, key=lambda each: each.key.encode())
@@ -175,7 +182,7 @@ class S3ObjectStore:
         return {name.split("/")[1] for area in self._folders("") for name in self._folders(area)}
 
     def _folders(self, prefix: str) -> Iterator[str]:
-        """With their last slash; those of delete markers too."""
+        """The folders under a prefix, each with its last slash, including those that only have delete markers."""
         with translated("S3"):
             pages = self._client.get_paginator("list_object_versions").paginate(
                 Bucket=self._bucket, Prefix=prefix, Delimiter="/"
@@ -188,14 +195,14 @@ class S3ObjectStore:
         if not prefix.endswith("/"):
             raise ValueError(prefix)
         removed = 0
-        for page in self._listed(prefix):
+        for page in self._listing_pages(prefix):
             versions, markers = page.get("Versions", []), page.get("DeleteMarkers", [])
             self._remove_batch([*versions, *markers])
             removed += len(versions)
         return removed
 
-    def _listed(self, prefix: str) -> Iterator[Any]:
-        """Pages of versions and of delete markers, by key, the newest first."""
+    def _listing_pages(self, prefix: str) -> Iterator[Any]:
+        """The pages of versions and delete markers, by key, the newest first."""
         with translated("S3"):
             pages = self._client.get_paginator("list_object_versions").paginate(
                 Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": _BATCH}
@@ -219,22 +226,22 @@ class S3ObjectStore:
                 if code_of(error) not in {"301", "400", "403", "404"}:
                     raise
                 raise Misconfigured(
-                    why=f"Bucket {self._bucket!r} is not there, or may not be read (S3 answered {code_of(error)})."
+                    why=f"Bucket {self._bucket!r} does not exist, or may not be read (S3 answered {code_of(error)})."
                 ) from error
 
 
 def _check_owner(tenant: TenantId, key: str) -> None:
     """
     Raises:
-        ForeignKey: the tenant is not the second part of the key (I10).
+        ForeignKey: the second part of the key is not this tenant (I10).
     """
     parts = key.split("/", 2)
     if len(parts) < 3 or parts[1] != tenant:  # noqa: PLR2004 - area/tenant/rest
         raise ForeignKey(key=key, tenant=tenant)
 
 
-def _part(content: BinaryIO) -> bytes:
-    """The next part, full unless the content ends in it; one read of a pipe may give less than was asked for."""
+def _next_part(content: BinaryIO) -> bytes:
+    """The next part. It is full unless the content ends in it: one read of a pipe may return less than it could."""
     blocks: list[bytes] = []
     missing = PART
     while missing and (block := content.read(missing)):
@@ -260,6 +267,7 @@ def _older(marker: Any, version: Any) -> bool:
 
 
 def _disposition(name: str) -> str:
-    """Shown in the browser, and saved under this name (RFC 6266; in ASCII for whoever knows no RFC 5987)."""
+    """The Content-Disposition by which a browser shows a file and saves it under this name (RFC 6266). The name is
+    there in ASCII too, for clients that do not know RFC 5987."""
     plain = "".join(each if each.isascii() and each.isprintable() and each not in '"\\%' else "_" for each in name)
     return f"inline; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

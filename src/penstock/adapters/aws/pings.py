@@ -13,24 +13,26 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _KEPT = 600
-"""Seconds; DynamoDB drops it some time after."""
+"""How long an answer is kept, in seconds. DynamoDB deletes it some time later."""
 
 
 class DynamoPingTable:
+    """A PingTable on DynamoDB, with one item for each answered ping."""
+
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self._table = table
 
     def answer(self, tenant: TenantId, ping: str) -> None:
-        ends = {"ttl": {"N": str(int(time.time()) + _KEPT)}}
+        ttl = {"ttl": {"N": str(int(time.time()) + _KEPT)}}
         with translated("DynamoDB"):
-            self._client.put_item(TableName=self._table, Item=_place(tenant, ping) | ends)
+            self._client.put_item(TableName=self._table, Item=_item_key(tenant, ping) | ttl)
 
     def answered(self, tenant: TenantId, ping: str) -> bool:
         with translated("DynamoDB"):
-            answer = self._client.get_item(TableName=self._table, Key=_place(tenant, ping), ConsistentRead=True)
+            answer = self._client.get_item(TableName=self._table, Key=_item_key(tenant, ping), ConsistentRead=True)
         return "Item" in answer
 
 
-def _place(tenant: TenantId, ping: str) -> dict[str, Attribute]:
+def _item_key(tenant: TenantId, ping: str) -> dict[str, Attribute]:
     return {"pk": {"S": tenant}, "sk": {"S": f"ping/{ping}"}}

@@ -1,4 +1,4 @@
-"""The embedding provider's API key, in Systems Manager's parameter store."""
+"""The API key of the embedding provider, read from the parameter store of AWS Systems Manager."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ if TYPE_CHECKING:
 
 
 class StoredKey:
-    """Read when it is first asked for, and kept: once in a process's life, and in its memory alone, never in an
-    environment, which a child could be given."""
+    """A key that is read once in the life of a process, at first use. It is kept in memory alone, never in the
+    environment, which a child process could inherit."""
 
     def __init__(self, client: Callable[[], SSMClient], name: str) -> None:
         self._client = client
         self._name = name
-        self._reading = threading.Lock()
-        self._read: str | None = None
+        self._lock = threading.Lock()
+        self._key: str | None = None
 
     def __call__(self) -> str:
         """
         Raises:
-            Misconfigured: there is no such parameter, this role may not read it, or it holds nothing.
-            Transient: the store did not answer.
+            Misconfigured: the parameter does not exist, this role may not read it, or it is empty.
+            Transient: Systems Manager did not answer.
         """
-        with self._reading:
-            if self._read is None:
-                self._read = self._stored()
-            return self._read
+        with self._lock:
+            if self._key is None:
+                self._key = self._read()
+            return self._key
 
-    def _stored(self) -> str:
+    def _read(self) -> str:
         try:
             with translated("Systems Manager"):
                 answer = self._client().get_parameter(Name=self._name, WithDecryption=True)
         except Permanent as error:
-            raise self._unusable(str(error)) from error
+            raise self._unreadable(str(error)) from error
         key = answer["Parameter"]["Value"].strip()
         if not key:
-            raise self._unusable("it holds nothing but white space")
+            raise self._unreadable("it contains only white space")
         return key
 
-    def _unusable(self, why: str) -> Misconfigured:
+    def _unreadable(self, why: str) -> Misconfigured:
         return Misconfigured(
             why=f"The provider's key cannot be read from the parameter {self._name!r} (PENSTOCK_PROVIDER_KEY): {why}. "
-            "It shall be a SecureString of this account and region that this role may read (ssm:GetParameter)."
+            "It must be a SecureString of this account and region that this role may read (ssm:GetParameter)."
         )

@@ -1,4 +1,4 @@
-"""Awaited uploads on DynamoDB, in the same table as the records."""
+"""The awaited uploads on DynamoDB, in the same table as the records."""
 
 from __future__ import annotations
 
@@ -30,33 +30,35 @@ UPLOAD = Form(
     g=("generation", WHOLE),
     q=("sequencer", TEXT),
 )
-_BESIDES = frozenset({"pk", "sk", "ttl"})
+_NOT_FIELDS = frozenset({"pk", "sk", "ttl"})
 
 
 class DynamoUploadTable:
+    """An UploadTable on DynamoDB, with one item for each awaited upload."""
+
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self._table = table
 
     def store(self, upload: AwaitedUpload) -> None:
-        ends = {"ttl": {"N": str(int(upload.expires_at.timestamp()))}}
-        item = _place(upload.tenant, upload.id) | UPLOAD.pack(upload) | ends
+        ttl = {"ttl": {"N": str(int(upload.expires_at.timestamp()))}}
+        item = _item_key(upload.tenant, upload.id) | UPLOAD.pack(upload) | ttl
         with translated("DynamoDB"):
             self._client.put_item(TableName=self._table, Item=item)
 
     def find(self, tenant: TenantId, upload: UploadId) -> AwaitedUpload | None:
         with translated("DynamoDB"):
-            answer = self._client.get_item(TableName=self._table, Key=_place(tenant, upload), ConsistentRead=True)
+            answer = self._client.get_item(TableName=self._table, Key=_item_key(tenant, upload), ConsistentRead=True)
         return _upload_in(answer["Item"]) if "Item" in answer else None
 
 
-def _place(tenant: TenantId, upload: UploadId) -> dict[str, Attribute]:
+def _item_key(tenant: TenantId, upload: UploadId) -> dict[str, Attribute]:
     return {"pk": {"S": tenant}, "sk": {"S": f"upload/{upload}"}}
 
 
 def _upload_in(item: Any) -> AwaitedUpload:
     tenant, id_ = item["pk"]["S"], item["sk"]["S"].removeprefix("upload/")
-    own = {name: value for name, value in item.items() if name not in _BESIDES}
+    own = {name: value for name, value in item.items() if name not in _NOT_FIELDS}
     try:
         return UPLOAD.unpack(own, tenant=TenantId(tenant), id=UploadId(id_))
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The embedder that runs a sentence-transformers model exported to ONNX: a folder of model.onnx and tokenizer.json."""
+"""The embedder that runs a sentence-transformers model exported to ONNX, a folder of model.onnx and tokenizer.json."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from penstock.domain.ids import TenantId
 
 MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
 _WINDOW = 512
-"""Tokens, where the tokenizer does not say."""
-_AT_ONCE = 32
-"""Texts per call of `embed`, between two looks at whether the work is still wanted."""
-_READ_AT_ONCE = 1 << 20
+"""The model's window, in tokens, where the tokenizer does not say."""
+_MAX_TEXTS = 32
+"""The maximum number of texts in one call of `embed`. Between two calls the caller checks whether the work is still
+wanted."""
+_HASH_BLOCK = 1 << 20
 
 
 class OnnxEmbedder:
-    """An Embedder. The model is loaded when its space or a text's vector is first asked for, not before.
+    """An Embedder. The model is loaded when its space or a vector is first asked for.
 
-    The space is named by the folder and by a hash of the model: vectors of two exports are never mixed.
+    The name of the space contains the folder's name and a hash of the model, so that vectors of two exports are never
+    mixed.
     """
 
     weight = 0.5
@@ -50,7 +52,7 @@ class OnnxEmbedder:
     def space(self) -> Space:
         digest = hashlib.sha256()
         with (self._folder / MODEL).open("rb") as file:
-            while block := file.read(_READ_AT_ONCE):
+            while block := file.read(_HASH_BLOCK):
                 digest.update(block)
         name = f"onnx-{self._folder.resolve().name}-{digest.hexdigest()[:12]}"
         return Space(name, len(self._vector("dimensions")))
@@ -59,21 +61,21 @@ class OnnxEmbedder:
         return len(self._loaded[0].encode(text).ids) <= self._loaded[2]
 
     def embed(self, tenant: TenantId, texts: Sequence[str]) -> Sequence[Vector | None]:  # noqa: ARG002 - runs here
-        return [self._vector(text) for text in texts[:_AT_ONCE]]
+        return [self._vector(text) for text in texts[:_MAX_TEXTS]]
 
     def embed_query(self, tenant: TenantId, text: str) -> Vector | None:
         return self.embed(tenant, [text])[0] if text.strip() else None
 
     def _vector(self, text: str) -> Vector:
-        """One text a call: in a quantised model a vector depends on what else is in the batch."""
+        """One text is embedded per call: in a quantised model a vector depends on what else is in the batch."""
         tokenizer, session, window = self._loaded
         tokens = tokenizer.encode(text.encode("utf-8", "replace").decode())
         ids = np.array([tokens.ids[:window]], np.int64)
         mask = np.ones_like(ids)
-        given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        wanted = {each.name for each in session.get_inputs()}
-        (first, *_) = session.run(None, {name: value for name, value in given.items() if name in wanted})
-        # A vector for each token is averaged, as sentence-transformers does where it is not told otherwise.
+        inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        accepted = {each.name for each in session.get_inputs()}
+        (first, *_) = session.run(None, {name: value for name, value in inputs.items() if name in accepted})
+        # The vectors of the tokens are averaged, as sentence-transformers does by default.
         mean = first[0] if first.ndim == 2 else first[0].mean(axis=0)  # noqa: PLR2004 - (batch, dimensions)
         vector: Vector = (mean / np.linalg.norm(mean)).astype(np.float32)
         return vector
@@ -85,7 +87,7 @@ class OnnxEmbedder:
 
     @cached_property
     def _load(self) -> tuple[Any, Any, int]:
-        """Tokenizer, session, and the model's window in tokens."""
+        """The tokenizer, the session, and the model's window in tokens."""
         try:
             import onnxruntime  # noqa: PLC0415 - heavy, and only this embedder needs it
             from tokenizers import Tokenizer  # noqa: PLC0415

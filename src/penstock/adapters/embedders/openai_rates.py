@@ -1,4 +1,4 @@
-"""What the headers of an OpenAI-compatible provider say of how soon it may be asked again."""
+"""The headers by which an OpenAI-compatible provider says how soon it may be called again."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from penstock.domain.provider_budget import Amount
 _UNITS = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[dhms])")
 LONGEST = 60.0
-"""Seconds; limits are of a minute, and whoever has a longer one says so with a 429."""
+"""The longest pause that is read from rate limit headers, in seconds. Limits are per minute, and a provider that has a
+longer one says so with a 429."""
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """What Retry-After says: seconds, or a date; `retry-after-ms` is finer. None where neither can be read. `now`: in
-    seconds since 1970."""
+    """The number of seconds that Retry-After asks for, by a number or a date, or that the finer `retry-after-ms` asks
+    for. It is None where neither can be read. `now` is in seconds since 1970."""
     milliseconds, after = headers.get("retry-after-ms"), headers.get("retry-after")
     try:
         if milliseconds is not None:
@@ -30,18 +31,18 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return None
 
 
-def until_room(headers: Mapping[str, str], need: Amount) -> float:
-    """Seconds until the provider takes as much again, by its own account (OpenAI, "Rate limits", "Rate limits in
-    headers"): 0 where enough remains, or where it says nothing.
+def seconds_until_capacity(headers: Mapping[str, str], need: Amount) -> float:
+    """The number of seconds until the provider takes this amount, by its own account (OpenAI, "Rate limits", "Rate
+    limits in headers"). It is 0 where enough remains, or where the headers say nothing.
 
-    `x-ratelimit-reset-…` is when all of the limit is there again; what is needed of it, if it fills steadily, is there
-    sooner.
+    `x-ratelimit-reset-…` says when the whole limit is available again. If it refills steadily, the part that is needed
+    is available sooner.
     """
-    waits = (_until(headers, "requests", need.requests), _until(headers, "tokens", need.tokens))
+    waits = (_seconds_until(headers, "requests", need.requests), _seconds_until(headers, "tokens", need.tokens))
     return min(LONGEST, max(waits))
 
 
-def _until(headers: Mapping[str, str], kind: str, need: float) -> float:
+def _seconds_until(headers: Mapping[str, str], kind: str, need: float) -> float:
     remaining, limit = (_number(headers.get(f"x-ratelimit-{of}-{kind}")) for of in ("remaining", "limit"))
     reset = duration(headers.get(f"x-ratelimit-reset-{kind}"))
     if remaining is None or reset is None or remaining >= need:
@@ -52,7 +53,8 @@ def _until(headers: Mapping[str, str], kind: str, need: float) -> float:
 
 
 def duration(text: str | None) -> float | None:
-    """Seconds of "1s", "6m0s", "17ms" or "1h2m3.5s"; a bare number is of seconds. None of anything else."""
+    """The number of seconds in "1s", "6m0s", "17ms" or "1h2m3.5s". A bare number counts as seconds; any other text
+    gives None."""
     if text is None:
         return None
     found = list(_DURATION.finditer(text))

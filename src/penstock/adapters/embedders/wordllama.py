@@ -1,4 +1,4 @@
-"""The embedder that needs no key and no network: wordllama's static vectors, whose weights come inside its package."""
+"""The embedder that needs no key and no network: static vectors by wordllama, whose package contains the weights."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ from penstock.domain.ids import TenantId
 
 MODEL = "l2_supercat"
 DIMENSIONS = 256
-
-
-_AT_ONCE = 256
-"""Texts per call of `embed`: some 60 ms, between two looks at whether the work is still wanted."""
+_MAX_TEXTS = 256
+"""The maximum number of texts in one call of `embed`. They take about 60 ms; between two calls the caller checks
+whether the work is still wanted."""
 
 
 class WordllamaEmbedder:
-    """An Embedder. The model (32 MB in memory) is loaded at the first text, not before."""
+    """An Embedder. The model, of 32 MB in memory, is loaded when the first text is embedded."""
 
     space = Space(f"wordllama-{MODEL}", DIMENSIONS)
     weight = 0.4
     """Measured on seven test collections, each left out in turn."""
 
     def __init__(self) -> None:
-        self._loading = threading.Lock()
+        self._lock = threading.Lock()
         self._model: Any = None
 
     def fits(self, text: str) -> bool:  # noqa: ARG002 - whatever the text
-        """Always: a text's vector is the mean of its tokens', however many, and nothing is cut off."""
+        """Every text fits: its vector is the mean of its tokens' vectors, however many they are, and nothing is cut
+        off."""
         return True
 
     def embed(self, tenant: TenantId, texts: Sequence[str]) -> Sequence[Vector | None]:  # noqa: ARG002 - runs here
         model = self._loaded()
-        return [_embedded(model, text) for text in texts[:_AT_ONCE]]
+        return [_vector(model, text) for text in texts[:_MAX_TEXTS]]
 
     def embed_query(self, tenant: TenantId, text: str) -> Vector | None:
         return self.embed(tenant, [text])[0] if text.strip() else None
 
     def _loaded(self) -> Any:
-        with self._loading:
+        with self._lock:
             if self._model is None:
                 self._model = _load()
             return self._model
 
 
-def _embedded(model: Any, text: str) -> Vector:
-    """One text a call: the vector does not depend on what else is embedded, and padding costs nothing. Lower-cased,
-    because the model tells cases apart and is much worse for it. An empty text has no tokens and would become NaN; it
-    is taken as a blank, which has one."""
+def _vector(model: Any, text: str) -> Vector:
+    """One text is embedded per call, so that its vector does not depend on others and no time goes into padding. It is
+    put into lower case, because the model distinguishes case and is much worse for it. An empty text has no tokens and
+    would give NaN; a blank stands in for it, which has one token."""
     vector: Vector = model.embed([text.lower() or " "], norm=True)[0]
     return vector
 

@@ -1,4 +1,4 @@
-"""The two arms of a search, by words and by vectors, as the server is asked for them."""
+"""The two arms of a search, by words and by vectors, as requests to the server."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from typing import Self
 from penstock.adapters.opensearch.mapping import K1, LOTS, UNREAD, B
 from penstock.adapters.opensearch.server import Body
 from penstock.domain.chunk import IndexQuery, Vector, labels
+from penstock.domain.document import BuildId
 
 EXACT = 10_000
-"""Vectors among which the nearest are found by comparing all. Among more, by the graph, which may miss some."""
+"""Up to this number of vectors, the nearest are found by comparing all of them. Among more they are found by the HNSW
+graph, which may miss some."""
 SAMPLED = 2000
-"""Vectors whose mean stands for that of all."""
+"""The size of the sample whose mean stands for the mean of all vectors."""
 MOST_TERMS = 1000
-"""Of a question: what the server takes in one query. Whoever asks more means a document, not a question."""
+"""The number of a question's terms that are searched for, which is what the server takes in one query. A longer
+question is a document rather than a question."""
 
 _BY_SCORE = ["_score", "id"]
 _EMBEDDED: Body = {"term": {"embedded": True}}
@@ -33,29 +36,29 @@ return score;
 
 
 def filters_of(query: IndexQuery) -> list[Body]:
-    """Which chunks a query may find."""
-    wanted: list[Body] = []
+    """The filters of a query: which chunks it may find."""
+    filters: list[Body] = []
     if query.sources:
-        wanted.append({"terms": {"source": list(query.sources)}})
+        filters.append({"terms": {"source": list(query.sources)}})
     if query.documents:
-        wanted.append({"terms": {"document": list(query.documents)}})
-    wanted += [{"term": {"metadata": label}} for label in labels(dict(query.metadata))]
+        filters.append({"terms": {"document": list(query.documents)}})
+    filters += [{"term": {"metadata": label}} for label in labels(dict(query.metadata))]
     if query.since is not None:
-        wanted.append({"range": {"generation": {"gte": query.since}}})
+        filters.append({"range": {"generation": {"gte": query.since}}})
     if query.before is not None:
-        wanted.append({"range": {"generation": {"lt": query.before}}})
-    wanted += [{"match_phrase": {"words": phrase}} for phrase in query.phrases]
+        filters.append({"range": {"generation": {"lt": query.before}}})
+    filters += [{"match_phrase": {"words": phrase}} for phrase in query.phrases]
     if query.excluded:
         builds = [
-            {"bool": {"filter": [{"term": {"document": of}}, *is_build(build_id.generation, build_id.build)]}}
-            for of, build_id in sorted(query.excluded)
+            {"bool": {"filter": [{"term": {"document": document}}, *build_filters(build_id)]}}
+            for document, build_id in sorted(query.excluded)
         ]
-        wanted.append({"bool": {"must_not": builds}})
-    return wanted
+        filters.append({"bool": {"must_not": builds}})
+    return filters
 
 
-def is_build(generation: int, build: int) -> list[Body]:
-    return [{"term": {"generation": generation}}, {"term": {"build": build}}]
+def build_filters(build_id: BuildId) -> list[Body]:
+    return [{"term": {"generation": build_id.generation}}, {"term": {"build": build_id.build}}]
 
 
 def all_of(*filters: Body) -> Body:
@@ -63,44 +66,47 @@ def all_of(*filters: Body) -> Body:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What a tenant's chunks say about a question as a whole."""
+class Statistics:
+    """What all chunks of a tenant together say about a question."""
 
     rarities: Mapping[str, float]
-    """Of the terms that are in any chunk: idf, times how often it was asked for."""
+    """For each term that is in any chunk: its idf, multiplied by the number of times that it stands in the question."""
     usual: float
     """The mean length of a chunk, in terms."""
     vectors: int
-    """How many chunks have one."""
+    """The number of chunks that have a vector."""
     admitted: int
-    """How many of these the filters let through."""
+    """The number of chunks that have a vector and pass the filters."""
 
     @classmethod
-    def asked(cls, query: IndexQuery, filters: Sequence[Body]) -> Body:
-        """Of all chunks of the tenant, whatever the filters: what a score is must not depend on them."""
+    def request(cls, query: IndexQuery, filters: Sequence[Body]) -> Body:
+        """The request for the statistics. They are of all chunks of the tenant, since a score must not depend on the
+        filters."""
         terms = _terms(query)
-        counted: Body = {
+        aggregations: Body = {
             "usual": {"avg": {"field": "length"}},
             "vectors": {"filter": _EMBEDDED},
             "admitted": {"filter": all_of(_EMBEDDED, *filters)},
         }
         if terms:
-            counted["holders"] = {"filters": {"filters": {each: {"term": {"terms": each}} for each in terms}}}
-        return {"size": 0, "track_total_hits": True, "aggs": counted}
+            aggregations["holders"] = {"filters": {"filters": {each: {"term": {"terms": each}} for each in terms}}}
+        return {"size": 0, "track_total_hits": True, "aggs": aggregations}
 
     @classmethod
-    def told(cls, query: IndexQuery, answer: Body) -> Self:
-        chunks, counted = answer["hits"]["total"]["value"], answer["aggregations"]
-        holders = {term: each["doc_count"] for term, each in counted.get("holders", {"buckets": {}})["buckets"].items()}
+    def from_answer(cls, query: IndexQuery, answer: Body) -> Self:
+        chunks, aggregations = answer["hits"]["total"]["value"], answer["aggregations"]
+        holders = {
+            term: each["doc_count"] for term, each in aggregations.get("holders", {"buckets": {}})["buckets"].items()
+        }
         return cls(
             rarities={
                 term: times * log(1 + (chunks - holders[term] + 0.5) / (holders[term] + 0.5))
                 for term, times in _terms(query).items()
                 if holders[term]
             },
-            usual=counted["usual"]["value"] or 1.0,
-            vectors=counted["vectors"]["doc_count"],
-            admitted=counted["admitted"]["doc_count"],
+            usual=aggregations["usual"]["value"] or 1.0,
+            vectors=aggregations["vectors"]["doc_count"],
+            admitted=aggregations["admitted"]["doc_count"],
         )
 
 
@@ -108,20 +114,21 @@ def _terms(query: IndexQuery) -> dict[str, int]:
     return dict(list(query.terms.items())[:MOST_TERMS])
 
 
-def worded(query: IndexQuery, facts: Facts, filters: Sequence[Body]) -> Body:
-    """The best `depth` by words: BM25 with the tenant's own rarities, and lengths compared with those of the shard."""
-    holding = [{"term": {"terms": {"value": term, "boost": rarity}}} for term, rarity in facts.rarities.items()]
-    matching = {"bool": {"filter": list(filters), "should": holding, "minimum_should_match": 1}}
+def search_by_words(query: IndexQuery, statistics: Statistics, filters: Sequence[Body]) -> Body:
+    """The search for the best `depth` chunks by words: BM25 with the rarities of this tenant, and with text lengths
+    compared with those of the shard."""
+    terms = [{"term": {"terms": {"value": term, "boost": rarity}}} for term, rarity in statistics.rarities.items()]
+    matching = {"bool": {"filter": list(filters), "should": terms, "minimum_should_match": 1}}
     return {"size": query.depth, "_source": False, "sort": _BY_SCORE, "query": matching}
 
 
-def nearest(vector: Vector, depth: int, facts: Facts, filters: Sequence[Body]) -> Body:
-    """The best `depth` by vectors.
+def search_by_vector(vector: Vector, depth: int, statistics: Statistics, filters: Sequence[Body]) -> Body:
+    """The search for the best `depth` chunks by vectors.
 
     Args:
-        filters: with that of the tenant, which narrows the graph's search too.
+        filters: all filters, including that of the tenant: the search of the graph obeys them too.
     """
-    if facts.admitted <= EXACT:
+    if statistics.admitted <= EXACT:
         return {
             "size": depth,
             "_source": False,
@@ -132,21 +139,21 @@ def nearest(vector: Vector, depth: int, facts: Facts, filters: Sequence[Body]) -
     return {"size": depth, "_source": False, "sort": _BY_SCORE, "query": {"knn": {"vector": near}}}
 
 
-def mean_cosine(vector: Vector, facts: Facts) -> Body:
-    """Of all vectors, or of a sample of many."""
-    share = min(1.0, SAMPLED / max(1, facts.vectors))
+def search_for_mean_cosine(vector: Vector, statistics: Statistics) -> Body:
+    """The search for the mean cosine of all vectors, or of a sample where there are many."""
+    share = min(1.0, SAMPLED / max(1, statistics.vectors))
     sample = all_of(_EMBEDDED, {"range": {"lot": {"lt": round(LOTS * share)}}})
     return {"size": 0, "query": _cosine(vector, sample), "aggs": {"mean": {"avg": {"script": "_score.doubleValue()"}}}}
 
 
-def judged(query: IndexQuery, facts: Facts, ids: Sequence[str]) -> Body:
-    """These chunks, each with its scores in both arms."""
+def search_for_scores(query: IndexQuery, statistics: Statistics, ids: Sequence[str]) -> Body:
+    """The search for these chunks with the scores that each has in both arms."""
     arms: list[Body] = []
-    if facts.rarities:
+    if statistics.rarities:
         params = {
-            "terms": list(facts.rarities),
-            "rarities": list(facts.rarities.values()),
-            "usual": facts.usual,
+            "terms": list(statistics.rarities),
+            "rarities": list(statistics.rarities.values()),
+            "usual": statistics.usual,
         }
         script = {"source": " ".join(_BM25.split()), "params": params}
         arms.append({"script_score": {"_name": "bm25", "query": {"match_all": {}}, "script": script}})
@@ -159,7 +166,10 @@ def judged(query: IndexQuery, facts: Facts, ids: Sequence[str]) -> Body:
 
 
 def _cosine(vector: Vector, among: Body) -> Body:
-    """Scored by 1 + cosine, since no score may be negative. (What `knn_score` makes of it is not the same in every
-    version.)"""
-    script = {"source": "1.0 + cosineSimilarity(params.asked, doc['vector'])", "params": {"asked": vector.tolist()}}
+    """A query whose score is 1 + cosine, since no score may be negative. (The score of `knn_score` differs between
+    versions of the server.)"""
+    script = {
+        "source": "1.0 + cosineSimilarity(params.question, doc['vector'])",
+        "params": {"question": vector.tolist()},
+    }
     return {"script_score": {"query": among, "script": script}}

@@ -1,4 +1,4 @@
-"""The connections to a server: opensearch-py, none of whose exceptions leaves this module (I9)."""
+"""The connection to a search server by opensearch-py. None of its exceptions leaves this module (I9)."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from penstock.adapters.opensearch.errors import NoAnswer, error_of
 from penstock.adapters.opensearch.login import Login
 from penstock.domain.errors import Misconfigured, Transient
 
-KEPT = 16
-"""Connections kept open for the next caller, per process."""
+KEPT_OPEN = 16
+"""The number of connections that a process keeps open for its next requests."""
 
 
 class Connection:
-    """May be shared by threads. Connects when first asked."""
+    """A pool of connections, which threads may share. It connects with the first request."""
 
     def __init__(self, url: str, login: Login, seconds: float) -> None:
         """
@@ -51,9 +51,9 @@ class Connection:
             serializer=_Json(),
             http_auth=_auth(login),
             timeout=seconds,
-            max_retries=0,  # SQS alone redelivers; a caller of the API asks again
-            maxsize=KEPT,
-            pool_maxsize=KEPT,
+            max_retries=0,  # SQS alone redelivers, and a caller of the API retries for itself
+            maxsize=KEPT_OPEN,
+            pool_maxsize=KEPT_OPEN,
         )
 
     def perform(
@@ -64,9 +64,11 @@ class Connection:
         body: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> Any:
-        """What was answered, whatever it says."""
+        """Send one request, and return the answer, whatever it says."""
         with _translated(path):
-            return self._transport.perform_request(method, path, params=_plain(params), body=body, headers=headers)
+            return self._transport.perform_request(
+                method, path, params=_query_strings(params), body=body, headers=headers
+            )
 
     def close(self) -> None:
         self._transport.close()
@@ -76,7 +78,7 @@ class Connection:
 def _translated(path: str) -> Iterator[None]:
     try:
         yield
-    except ConnectionError as error:  # also what timed out, and TLS
+    except ConnectionError as error:  # timeouts and TLS errors too
         raise Transient(why=f"the search index did not answer ({error.error})") from error
     except TransportError as error:
         raise error_of(int(error.status_code), error.info, path) from error
@@ -88,7 +90,7 @@ def _translated(path: str) -> Iterator[None]:
         raise Transient(why=f"the search index: {error}") from error
 
 
-def _plain(params: Mapping[str, object]) -> dict[str, str]:
+def _query_strings(params: Mapping[str, object]) -> dict[str, str]:
     return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in params.items()}
 
 
@@ -106,7 +108,7 @@ def _auth(login: Login) -> tuple[str, str] | Callable[..., dict[str, str]] | Non
 
 
 class _Json(JSONSerializer):
-    """orjson: an answer with vectors is read thirty times as fast."""
+    """JSON by orjson, which reads an answer with vectors thirty times as fast."""
 
     def loads(self, s: str) -> Any:
         try:

@@ -1,4 +1,5 @@
-"""The search index on OpenSearch: one index per embedding space, behind an alias, with the chunks of all tenants."""
+"""The search index on OpenSearch: one index for each embedding space, behind an alias, with the chunks of all
+tenants."""
 
 from __future__ import annotations
 
@@ -8,14 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from penstock.adapters.opensearch.arms import (
-    Facts,
+    Statistics,
     all_of,
+    build_filters,
     filters_of,
-    is_build,
-    judged,
-    mean_cosine,
-    nearest,
-    worded,
+    search_by_vector,
+    search_by_words,
+    search_for_mean_cosine,
+    search_for_scores,
 )
 from penstock.adapters.opensearch.chunks import Chunks
 from penstock.adapters.opensearch.mapping import FORMAT, entry_of, index_body, index_name, space_of, vector_of
@@ -26,21 +27,22 @@ from penstock.domain.errors import EmbedderChanged, Misconfigured, Refused
 from penstock.domain.ids import DocumentId, TenantId, tenant_id
 
 TRUSTED_SECONDS = 60.0
-"""How long the alias is believed to lead where it led."""
+"""How long the index behind the alias is taken to be the same, in seconds, before it is checked again."""
 VECTORS_AT_ONCE = 128
-"""Fetched by one request."""
-PAIRS_AT_ONCE = 500
+"""The number of vectors that one request fetches."""
+BUILDS_AT_ONCE = 500
+"""The number of builds that one request counts."""
 MOST_LISTED = 10_000
-"""What the server gives in one answer."""
+"""The maximum number of hits that the server gives in one answer."""
 
 T = TypeVar("T")
 
 
 class OpenSearchIndex:
-    """A SearchIndex on a server. May be shared by threads, but not across a fork.
+    """A SearchIndex on a server. Threads may share it; it must not be carried over a fork.
 
-    The index is shared by all tenants. What can be asked of it is asked through `Chunks`, which adds the tenant, and
-    the scores of a tenant are made of the statistics of its own chunks.
+    All tenants share the index. Every request for chunks goes through `Chunks`, which adds the tenant, and the scores
+    of a tenant are computed from the statistics of its own chunks.
     """
 
     def __init__(
@@ -48,8 +50,9 @@ class OpenSearchIndex:
     ) -> None:
         """
         Args:
-            alias: leads to the index that is in use, and begins its name.
-            engine, shards: of an index that is made; one that is there keeps what it has.
+            alias: the alias of the index that is in use. The names of indexes begin with it.
+            engine: the library that searches vectors. Like `shards`, it is used only when the index is made.
+            shards: the number of shards.
         """
         self._server = server
         self._space = space
@@ -57,11 +60,11 @@ class OpenSearchIndex:
         self._name = index_name(alias, space)
         self._body = index_body(alias, space, engine=engine, shards=shards)
         self._lock = threading.Lock()
-        self._checked = float("-inf")
+        self._checked_at = float("-inf")
 
     def known_vectors(self, tenant: TenantId, hashes: Sequence[TextHash]) -> Mapping[TextHash, Vector]:
         known: dict[TextHash, Vector] = {}
-        chunks = self._of(tenant)
+        chunks = self._chunks_of(tenant)
         for start in range(0, len(hashes), VECTORS_AT_ONCE):
             some = hashes[start : start + VECTORS_AT_ONCE]
             answer = chunks.search(
@@ -77,30 +80,31 @@ class OpenSearchIndex:
         return known
 
     def put(self, tenant: TenantId, entries: Sequence[Entry]) -> None:
-        self._of(tenant).put(entries)
+        self._chunks_of(tenant).put(entries)
 
     def refresh(self, tenant: TenantId) -> None:
-        """Asked for by whoever will count or must not pay twice; nothing else here is refreshed but by a clear."""
-        self._of(tenant).refresh()
+        """Nothing but this and a clear refreshes: it is for callers that count afterwards, or that must not pay
+        twice."""
+        self._chunks_of(tenant).refresh()
 
     def count(self, tenant: TenantId, document: DocumentId, build_id: BuildId) -> Count:
-        answer = self._of(tenant).search(
+        answer = self._chunks_of(tenant).search(
             {
                 "size": 0,
                 "track_total_hits": True,
-                "query": _build_id(document, build_id),
+                "query": _build_query(document, build_id),
                 "aggs": {"vectors": {"filter": {"term": {"embedded": True}}}},
             }
         )
         return Count(answer["hits"]["total"]["value"], answer["aggregations"]["vectors"]["doc_count"])
 
     def without_vector(self, tenant: TenantId, document: DocumentId, build_id: BuildId, limit: int) -> Sequence[int]:
-        """At most 10,000."""
-        answer = self._of(tenant).search(
+        """At most 10,000 ordinals are returned."""
+        answer = self._chunks_of(tenant).search(
             {
                 "size": min(limit, MOST_LISTED),
                 "_source": False,
-                "query": all_of(_build_id(document, build_id), {"term": {"embedded": False}}),
+                "query": all_of(_build_query(document, build_id), {"term": {"embedded": False}}),
                 "sort": ["ordinal"],
             }
         )
@@ -109,23 +113,23 @@ class OpenSearchIndex:
     def builds(
         self, tenant: TenantId, document: DocumentId | None = None
     ) -> Iterator[tuple[DocumentId, BuildId, Count]]:
-        by = ("document", "generation", "build")
-        page: Body = {"size": PAIRS_AT_ONCE, "sources": [{each: {"terms": {"field": each}}} for each in by]}
-        counted: Body = {"vectors": {"filter": {"term": {"embedded": True}}}}
-        among = all_of() if document is None else all_of({"term": {"document": document}})
+        fields = ("document", "generation", "build")
+        page: Body = {"size": BUILDS_AT_ONCE, "sources": [{each: {"terms": {"field": each}}} for each in fields]}
+        vectors: Body = {"vectors": {"filter": {"term": {"embedded": True}}}}
+        query = all_of() if document is None else all_of({"term": {"document": document}})
         while True:
-            asked = {"size": 0, "query": among, "aggs": {"pairs": {"composite": page, "aggs": counted}}}
-            told = self._of(tenant).search(asked)["aggregations"]["pairs"]
-            for each in told["buckets"]:
+            body = {"size": 0, "query": query, "aggs": {"builds": {"composite": page, "aggs": vectors}}}
+            found = self._chunks_of(tenant).search(body)["aggregations"]["builds"]
+            for each in found["buckets"]:
                 key = each["key"]
                 count = Count(each["doc_count"], each["vectors"]["doc_count"])
                 yield DocumentId(key["document"]), BuildId(key["generation"], key["build"]), count
-            if len(told["buckets"]) < PAIRS_AT_ONCE:
+            if len(found["buckets"]) < BUILDS_AT_ONCE:
                 return
-            page = {**page, "after": told["after_key"]}
+            page = {**page, "after": found["after_key"]}
 
     def clear(
-        self, tenant: TenantId, document: DocumentId, *, older_than: BuildId | None = None, but: BuildId | None = None
+        self, tenant: TenantId, document: DocumentId, *, older_than: BuildId | None = None, keep: BuildId | None = None
     ) -> int:
         query = all_of({"term": {"document": document}})
         if older_than is not None:
@@ -135,55 +139,56 @@ class OpenSearchIndex:
                 all_of(generation, {"range": {"build": {"lt": older_than.build}}}),
             ]
             query["bool"]["minimum_should_match"] = 1
-        if but is not None:
-            query["bool"]["must_not"] = [all_of(*is_build(but.generation, but.build))]
-        return self._of(tenant).clear(query)
+        if keep is not None:
+            query["bool"]["must_not"] = [all_of(*build_filters(keep))]
+        return self._chunks_of(tenant).clear(query)
 
     def candidates(self, tenant: TenantId, query: IndexQuery) -> Candidates:
-        """Three requests: what the tenant's chunks say about the question; the best of each arm; both scores of the
-        union. What was removed in between is left out, so each candidate's scores are of one state."""
-        chunks = self._of(tenant)
+        """Search by three requests: the statistics of the tenant's chunks; the best chunks of each arm; both scores of
+        all these chunks. A chunk that was removed in between is left out, so both scores of a candidate are of one
+        state of the index."""
+        chunks = self._chunks_of(tenant)
         filters = filters_of(query)
-        facts = Facts.told(query, chunks.search(Facts.asked(query, filters)))
-        asked: list[Body] = []
-        if facts.rarities:
-            asked.append(worded(query, facts, filters))
-        if query.vector is not None and facts.vectors:
-            asked.append(nearest(query.vector, query.depth, facts, [chunks.mine, *filters]))
-            asked.append(mean_cosine(query.vector, facts))
-        answers = chunks.search_many(asked)
+        statistics = Statistics.from_answer(query, chunks.search(Statistics.request(query, filters)))
+        arms: list[Body] = []
+        if statistics.rarities:
+            arms.append(search_by_words(query, statistics, filters))
+        if query.vector is not None and statistics.vectors:
+            arms.append(search_by_vector(query.vector, query.depth, statistics, [chunks.tenant_filter, *filters]))
+            arms.append(search_for_mean_cosine(query.vector, statistics))
+        answers = chunks.search_many(arms)
         ids = sorted({hit["sort"][1] for answer in answers for hit in answer["hits"]["hits"]})
         means = [answer["aggregations"]["mean"]["value"] for answer in answers if "aggregations" in answer]
         mean = means[0] - 1 if means and means[0] is not None else 0.0
         if not ids:
             return Candidates((), mean)
-        union = chunks.search(judged(query, facts, ids), include_named_queries_score=True)
-        return Candidates(tuple(_candidate(hit) for hit in union["hits"]["hits"]), mean)
+        scored = chunks.search(search_for_scores(query, statistics, ids), include_named_queries_score=True)
+        return Candidates(tuple(_candidate(hit) for hit in scored["hits"]["hits"]), mean)
 
     def check(self) -> None:
-        self._checked = float("-inf")
-        self._settle()
+        self._checked_at = float("-inf")
+        self._ensure_index()
 
     def close(self) -> None:
         self._server.close()
 
-    def _of(self, tenant: TenantId) -> Chunks:
-        if time.monotonic() - self._checked > TRUSTED_SECONDS:
-            self._settle()
+    def _chunks_of(self, tenant: TenantId) -> Chunks:
+        if time.monotonic() - self._checked_at > TRUSTED_SECONDS:
+            self._ensure_index()
         return Chunks(self._server, self._name, tenant_id(tenant))
 
-    def _settle(self) -> None:
-        """The index is there, is of our space, and is the one in use.
+    def _ensure_index(self) -> None:
+        """Make the index if there is none, and check that the index behind the alias is of our space and format.
 
         Raises:
-            EmbedderChanged: the one in use is of another space.
+            EmbedderChanged: it is of another space.
             Misconfigured: it is of another format.
         """
         with self._lock:
-            found = self._in_use()
+            found = self._indexes_in_use()
             if not found:
-                self._make()
-                found = self._in_use()
+                self._make_index()
+                found = self._indexes_in_use()
             for name, each in found.items():
                 meta = each["mappings"].get("_meta", {})
                 if meta.get("format") != FORMAT:
@@ -194,13 +199,13 @@ class OpenSearchIndex:
                     )
                 if space_of(meta) != self._space:
                     raise EmbedderChanged(stored=space_of(meta), configured=self._space)
-            self._checked = time.monotonic()
+            self._checked_at = time.monotonic()
 
-    def _in_use(self) -> Body:
+    def _indexes_in_use(self) -> Body:
         return self._server.ask("GET", f"/{self._alias}/_mapping", ignore_unavailable=True)
 
-    def _make(self) -> None:
-        """Made by one of those who try at once; the others find it."""
+    def _make_index(self) -> None:
+        """Of several processes that do this at once one makes the index, and the others find it."""
         try:
             self._server.ask("PUT", f"/{self._name}", self._body)
         except Refused as error:
@@ -208,8 +213,8 @@ class OpenSearchIndex:
                 raise
 
 
-def _build_id(document: DocumentId, build_id: BuildId) -> Body:
-    return all_of({"term": {"document": document}}, *is_build(build_id.generation, build_id.build))
+def _build_query(document: DocumentId, build_id: BuildId) -> Body:
+    return all_of({"term": {"document": document}}, *build_filters(build_id))
 
 
 def _candidate(hit: Body) -> Candidate:

@@ -1,4 +1,4 @@
-"""Who this process is to the search server."""
+"""How this process identifies itself to the search server."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who we are to the server. Neither name nor signature: a server that asks nobody."""
+    """Either a user and a password, or signed requests. Without both, requests are anonymous."""
 
     user: str = ""
     password: str = ""
     signed: bool = False
-    """By SigV4 with the AWS credentials of this process: for a managed domain."""
+    """Whether requests are signed by SigV4 with the AWS credentials of this process, as a managed domain needs it."""

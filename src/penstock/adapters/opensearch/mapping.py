@@ -1,4 +1,4 @@
-"""How chunks lie in the index: its name, its settings, its fields."""
+"""The name, the settings and the fields of the index, and the translation between entries and what the index stores."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from penstock.domain.ids import DocumentId, TenantId
 from penstock.search.words import exact_words, terms_of
 
 FORMAT = 1
+"""The version of the index's fields. It is stored in the index, and an index of another version is refused."""
 K1, B = 1.2, 0.75
-"""Of BM25: how soon a repeated word stops counting, and how much a text's length matters."""
+"""The parameters of BM25: how soon a repeated word stops counting, and how much the length of a text matters."""
 LOTS = 1 << 16
-"""Each chunk has a number below this, by its text's hash: those below another are a sample."""
+"""Each chunk has a number below this, its `lot`, derived from the hash of its text. The chunks whose lot is below some
+number are a random sample."""
 
 _METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "lucene": {"engine": "lucene", "parameters": {"m": 16, "ef_construction": 100}},
-        # Native libraries, which a managed domain has: half the memory by 16-bit floats.
+        # This engine needs native libraries, which a managed domain has. Its 16-bit floats halve the memory.
         "faiss": {
             "engine": "faiss",
             "parameters": {
@@ -36,8 +38,8 @@ _METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 ENGINES = tuple(_METHODS)
 
-# What makes BM25 but the rarity of the word, which is the query's boost: so a tenant's scores are of its own chunks, in
-# an index that it shares.
+# BM25 without the rarity of the word, which arrives as the query's boost. So the scores of a tenant depend on its own
+# chunks alone, in an index that it shares with others.
 _WEIGHT = f"""
 double times = doc.freq;
 double usual = (double) field.sumTotalTermFreq / Math.max(1, field.docCount);
@@ -46,15 +48,17 @@ return query.boost * times * {K1 + 1} / (times + {K1} * ({1 - B} + {B} * doc.len
 
 
 def index_name(alias: str, space: Space) -> str:
-    """One for each space, whose vectors cannot be mixed with another's."""
+    """The name of the index of this space. Each space has an index of its own, since vectors of two spaces cannot be
+    compared."""
     model = re.sub(r"[^a-z0-9]+", "-", space.model.lower()).strip("-")[:60]
-    told_apart = hashlib.sha256(f"{space.model}\0{space.dimensions}".encode()).hexdigest()[:8]
-    return f"{alias}-{model}-{space.dimensions}-{told_apart}"
+    digest = hashlib.sha256(f"{space.model}\0{space.dimensions}".encode()).hexdigest()[:8]
+    return f"{alias}-{model}-{space.dimensions}-{digest}"
 
 
 def index_body(alias: str, space: Space, *, engine: str, shards: int) -> Body:
-    """The engine is always named: a server without native libraries ends itself where it is left to choose."""
-    told = {"index": False, "doc_values": False}
+    """The request that makes the index. It always names the engine: a server without native libraries crashes when it
+    is left to choose."""
+    unsearched = {"index": False, "doc_values": False}
     text = {"type": "text", "analyzer": "whitespace", "norms": True}
     return {
         "aliases": {alias: {}},
@@ -63,7 +67,7 @@ def index_body(alias: str, space: Space, *, engine: str, shards: int) -> Body:
                 "knn": True,
                 "number_of_shards": shards,
                 "auto_expand_replicas": "0-1",
-                # What has to be seen is refreshed by whoever promised it; the rest waits for larger segments.
+                # Who promises that chunks are visible refreshes; otherwise they wait here for larger segments.
                 "refresh_interval": "30s",
             },
             "similarity": {"rarity_from_query": {"type": "scripted", "script": {"source": " ".join(_WEIGHT.split())}}},
@@ -80,14 +84,14 @@ def index_body(alias: str, space: Space, *, engine: str, shards: int) -> Body:
                 "generation": {"type": "long"},
                 "build": {"type": "long"},
                 "ordinal": {"type": "integer"},
-                "first_page": {"type": "integer", **told},
-                "last_page": {"type": "integer", **told},
+                "first_page": {"type": "integer", **unsearched},
+                "last_page": {"type": "integer", **unsearched},
                 "breaks": {"type": "object", "enabled": False},
-                "paged": {"type": "boolean", **told},
+                "paged": {"type": "boolean", **unsearched},
                 "hash": {"type": "keyword"},
                 "source": {"type": "keyword"},
-                "name": {"type": "keyword", **told},
-                "section": {"type": "keyword", **told},
+                "name": {"type": "keyword", **unsearched},
+                "section": {"type": "keyword", **unsearched},
                 "metadata": {"type": "keyword"},
                 "text": {"type": "text", "index": False},
                 "length": {"type": "integer"},
@@ -110,9 +114,9 @@ def space_of(meta: Mapping[str, Any]) -> Space:
 
 
 def stored(tenant: TenantId, entry: Entry) -> Body:
-    """What the index keeps of an entry."""
+    """The fields that the index stores of an entry."""
     chunk, terms = entry.chunk, terms_of(entry.chunk.text)
-    kept: Body = {
+    fields: Body = {
         "tenant": tenant,
         "id": entry.id,
         "document": entry.document,
@@ -136,16 +140,16 @@ def stored(tenant: TenantId, entry: Entry) -> Body:
         "words": " ".join(exact_words(chunk.text)),
     }
     if entry.vector is not None:
-        kept["vector"] = entry.vector.astype("float32", order="C", copy=False)
-    return kept
+        fields["vector"] = entry.vector.astype("float32", order="C", copy=False)
+    return fields
 
 
 UNREAD = ("vector", "terms", "words")
-"""Of a hit: kept from travelling."""
+"""The fields that a hit is returned without, since nobody reads them."""
 
 
 def entry_of(source: Mapping[str, Any]) -> Entry:
-    """Without its vector, which a hit does not need."""
+    """The entry that these fields were stored of, without its vector, which a hit does not need."""
     return Entry(
         document=DocumentId(source["document"]),
         build_id=BuildId(source["generation"], source["build"]),
@@ -167,6 +171,6 @@ def entry_of(source: Mapping[str, Any]) -> Entry:
 
 
 def vector_of(source: Mapping[str, Any]) -> Vector:
-    import numpy as np  # noqa: PLC0415 - who has no vectors, as who removes documents, does without it
+    import numpy as np  # noqa: PLC0415 - slow to import, and what removes documents needs none
 
     return np.array(source["vector"], np.float32)

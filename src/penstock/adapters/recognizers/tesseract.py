@@ -1,4 +1,4 @@
-"""Text recognition by Tesseract, where it is installed."""
+"""Text recognition by Tesseract, a program that has to be installed."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from penstock.domain.errors import Misconfigured, Refused, Transient
 from penstock.ports import Picture
 
 _SECONDS = 120
+"""The time after which the recognition of one picture is ended."""
 _MESSAGE_CHARS = 300
 
 
 class TesseractRecognizer:
-    """A Recognizer. A process per picture, with an empty environment; it gets pixels, never a file of somebody's."""
+    """A Recognizer. It starts one process for each picture, with an empty environment, and gives it pixels, never a
+    file that somebody sent."""
 
     def __init__(self, languages: str = "eng", program: str | None = None) -> None:
         """
         Args:
-            languages: as Tesseract has them, such as `eng+deu`.
+            languages: the languages as Tesseract names them, such as `eng+deu`.
+            program: the path of the program. It is looked for in PATH by default.
 
         Raises:
-            Misconfigured: it is not installed.
+            Misconfigured: Tesseract is not installed.
         """
         found = program or shutil.which("tesseract")
         if found is None:
@@ -32,7 +35,7 @@ class TesseractRecognizer:
     def recognize(self, picture: Picture) -> str:
         image = b"P5 %d %d 255\n" % (picture.width, picture.height) + picture.pixels
         try:
-            done = subprocess.run(  # noqa: S603 - nothing of it is an outsider's
+            done = subprocess.run(  # noqa: S603 - no argument comes from outside
                 self._command,
                 input=image,
                 capture_output=True,
@@ -45,6 +48,6 @@ class TesseractRecognizer:
         except OSError as error:
             raise Transient(why=f"Tesseract could not be started ({error.strerror})") from error
         if done.returncode:
-            said = " ".join(done.stderr.decode(errors="replace").split())[-_MESSAGE_CHARS:]
-            raise Refused(service="Tesseract", why=said or f"exit code {done.returncode}")
+            message = " ".join(done.stderr.decode(errors="replace").split())[-_MESSAGE_CHARS:]
+            raise Refused(service="Tesseract", why=message or f"exit code {done.returncode}")
         return done.stdout.decode(errors="replace")

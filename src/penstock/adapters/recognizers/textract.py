@@ -1,4 +1,4 @@
-"""Text recognition by Amazon Textract, at its price a page."""
+"""Text recognition by Amazon Textract, which has a price for each page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from penstock.ports import Picture
 
 
 class TextractRecognizer:
-    """A Recognizer. `client` is boto3's of `textract`."""
+    """A Recognizer. `client` is boto3's client of `textract`."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -23,13 +23,13 @@ class TextractRecognizer:
 
 
 def png(picture: Picture) -> bytes:
-    """Grey, of 8 bits a pixel (PNG specification, 11.2)."""
+    """The picture as a PNG file, in grey with 8 bits for each pixel (PNG specification, 11.2)."""
     width, pixels = picture.width, picture.pixels
     lines = b"".join(b"\0" + pixels[start : start + width] for start in range(0, len(pixels), width))
     header = struct.pack(">IIBBBBB", width, picture.height, 8, 0, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_part(kind, content) for kind, content in parts)
+    blocks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_block(kind, content) for kind, content in blocks)
 
 
-def _part(kind: bytes, content: bytes) -> bytes:
+def _block(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

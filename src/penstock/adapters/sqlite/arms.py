@@ -1,4 +1,4 @@
-"""The two arms of a search, by words and by vectors: each filters first and takes its best then."""
+"""The two arms of a search, by words and by vectors. Each arm filters first, and takes the best of what is left."""
 
 from __future__ import annotations
 
@@ -15,51 +15,54 @@ import numpy.typing as npt
 
 from penstock.adapters.sqlite.matrix import QUICK_ERROR, Matrix, Rows
 from penstock.domain.chunk import IndexQuery, Vector, labels
-from penstock.search.words import asked_terms
+from penstock.search.words import question_terms
 
 MOST_TERMS = 1000
-"""Of a question. An FTS5 expression has its limits, and whoever asks more means a document, not a question."""
+"""The number of a question's terms that are searched for. An FTS5 expression is limited, and a longer question is a
+document rather than a question."""
 _HAS_LABELS = """
     (SELECT count(*) FROM json_each(metadata) WHERE value IN (SELECT value FROM json_each(:labels)))
     = json_array_length(:labels)
 """
-_WITHOUT = """
+_EXCLUDED = """
     SELECT row FROM entries WHERE (document, generation, build) IN (
         SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
-        FROM json_each(:without)
+        FROM json_each(:excluded)
     )
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which rows a query may find, as SQL that both arms use."""
+    """The rows that a query may find, as SQL that both arms use."""
 
-    among: str | None
-    """Selects the rows that it may; None means all."""
-    without: str | None
-    """Selects rows that it may not; None means none."""
+    admitted: str | None
+    """A statement that selects the rows that the query may find. It is None where it may find all rows."""
+    excluded: str | None
+    """A statement that selects rows that the query may not find. It is None where there are none."""
     values: Mapping[str, object]
 
     @classmethod
     def of(cls, query: IndexQuery) -> Self:
-        wanted = []
+        conditions = []
         if query.sources:
-            wanted.append("source IN (SELECT value FROM json_each(:sources))")
+            conditions.append("source IN (SELECT value FROM json_each(:sources))")
         if query.documents:
-            wanted.append("document IN (SELECT value FROM json_each(:documents))")
+            conditions.append("document IN (SELECT value FROM json_each(:documents))")
         if query.metadata:
-            wanted.append(_HAS_LABELS)
+            conditions.append(_HAS_LABELS)
         if query.since is not None:
-            wanted.append("generation >= :since")
+            conditions.append("generation >= :since")
         if query.before is not None:
-            wanted.append("generation < :before")
+            conditions.append("generation < :before")
         if query.phrases:
-            wanted.append("row IN (SELECT rowid FROM words WHERE words MATCH :phrase_terms) AND holds(text, :phrases)")
+            conditions.append(
+                "row IN (SELECT rowid FROM words WHERE words MATCH :phrase_terms) AND holds(text, :phrases)"
+            )
         builds = [(document, build_id.generation, build_id.build) for document, build_id in query.excluded]
         return cls(
-            among=f"SELECT row FROM entries WHERE {' AND '.join(wanted)}" if wanted else None,  # noqa: S608 - constants
-            without=_WITHOUT if builds else None,
+            admitted=f"SELECT row FROM entries WHERE {' AND '.join(conditions)}" if conditions else None,  # noqa: S608 - constants
+            excluded=_EXCLUDED if builds else None,
             values={
                 "sources": json.dumps(query.sources),
                 "documents": json.dumps(query.documents),
@@ -68,19 +71,19 @@ class Filter:
                 "before": query.before,
                 "phrases": json.dumps(query.phrases),
                 "phrase_terms": " AND ".join(_any_of(word) for phrase in query.phrases for word in phrase.split()),
-                "without": json.dumps(builds),
+                "excluded": json.dumps(builds),
             },
         )
 
 
-def nearest(db: sqlite3.Connection, matrix: Matrix, vector: Vector, query: IndexQuery) -> list[int]:
-    """The rows of the best `depth` cosines with the vector, in no order."""
-    rows_that = Filter.of(query)
+def best_by_vectors(db: sqlite3.Connection, matrix: Matrix, vector: Vector, query: IndexQuery) -> list[int]:
+    """The rows of the best `depth` cosines with the vector, in no order. Ties are decided by id."""
+    filter_ = Filter.of(query)
     admitted = matrix.alive
-    if rows_that.among is not None:
-        admitted = admitted & np.isin(matrix.rows, _select(db, rows_that.among, rows_that.values))
-    if rows_that.without is not None:
-        admitted = admitted & ~np.isin(matrix.rows, _select(db, rows_that.without, rows_that.values))
+    if filter_.admitted is not None:
+        admitted = admitted & np.isin(matrix.rows, _select(db, filter_.admitted, filter_.values))
+    if filter_.excluded is not None:
+        admitted = admitted & ~np.isin(matrix.rows, _select(db, filter_.excluded, filter_.values))
     places = np.flatnonzero(admitted)
     if len(places) > query.depth:
         quick = matrix.quick_cosines(vector)[places]
@@ -88,29 +91,29 @@ def nearest(db: sqlite3.Connection, matrix: Matrix, vector: Vector, query: Index
     cosines = matrix.cosines(places, vector)
     least = _least_of_best(cosines, query.depth)
     above, level = (matrix.rows[places[which]].tolist() for which in (cosines > least, cosines == least))
-    first = "SELECT row FROM entries WHERE row IN (SELECT value FROM json_each(:level)) ORDER BY id LIMIT :room"
-    ties = _select(db, first, {"level": json.dumps(level), "room": query.depth - len(above)})
+    first = "SELECT row FROM entries WHERE row IN (SELECT value FROM json_each(:level)) ORDER BY id LIMIT :missing"
+    ties = _select(db, first, {"level": json.dumps(level), "missing": query.depth - len(above)})
     return [*above, *ties.tolist()]
 
 
 def _least_of_best(cosines: npt.NDArray[np.floating[Any]], depth: int) -> float:
-    """The least of the best `depth`, or of all where there are fewer."""
+    """The smallest of the best `depth` cosines, or of all cosines where there are fewer."""
     return float(np.partition(cosines, -depth)[-depth]) if len(cosines) > depth else float(np.min(cosines, initial=1))
 
 
-def worded(db: sqlite3.Connection, query: IndexQuery, others: Collection[int]) -> dict[int, float]:
-    """BM25 by row, above 0: of the best `depth`, and of those of the `others` that have one of the words at all."""
+def best_by_words(db: sqlite3.Connection, query: IndexQuery, others: Collection[int]) -> dict[int, float]:
+    """The BM25 scores, each above 0, of the best `depth` rows, and of those `others` that have any of the words."""
     terms = list(islice(Counter(query.terms).elements(), MOST_TERMS))
     if not terms:
         return {}
-    rows_that = Filter.of(query)
-    # The unary plus keeps FTS5 from looking up each row by itself, which takes it twenty times as long.
-    among = "" if rows_that.among is None else f"AND +rowid IN ({rows_that.among})"
-    without = "" if rows_that.without is None else f"AND +rowid NOT IN ({rows_that.without})"
+    filter_ = Filter.of(query)
+    # The unary plus keeps FTS5 from looking up each row separately, which takes twenty times as long.
+    admitted = "" if filter_.admitted is None else f"AND +rowid IN ({filter_.admitted})"
+    excluded = "" if filter_.excluded is None else f"AND +rowid NOT IN ({filter_.excluded})"
     found = db.execute(
         f"""
         WITH matched AS MATERIALIZED (
-            SELECT rowid AS row, -bm25(words) AS score FROM words WHERE words MATCH :words {among} {without}
+            SELECT rowid AS row, -bm25(words) AS score FROM words WHERE words MATCH :words {admitted} {excluded}
         ),
         best AS (SELECT score FROM matched ORDER BY score DESC LIMIT :depth)
         SELECT row, score FROM (
@@ -121,7 +124,7 @@ def worded(db: sqlite3.Connection, query: IndexQuery, others: Collection[int]) -
         SELECT row, score FROM matched WHERE row IN (SELECT value FROM json_each(:others))
         """,  # noqa: S608 - constants
         {
-            **rows_that.values,
+            **filter_.values,
             "words": " OR ".join(map(_quoted, terms)),
             "depth": query.depth,
             "others": json.dumps(list(others)),
@@ -135,10 +138,10 @@ def _select(db: sqlite3.Connection, statement: str, values: Mapping[str, object]
 
 
 def _any_of(word: str) -> str:
-    """That a word of a phrase is there in some form, as FTS5 is asked."""
-    return f"({' OR '.join(map(_quoted, asked_terms(word)))})"
+    """The FTS5 expression that finds any form of a word of a phrase."""
+    return f"({' OR '.join(map(_quoted, question_terms(word)))})"
 
 
 def _quoted(term: str) -> str:
-    """A quoted string is no syntax."""
+    """The term in quotes, so that FTS5 does not read it as syntax."""
     return f'"{term}"'

@@ -1,4 +1,4 @@
-"""One tenant's index file: how it comes to be, who may open it, and what its errors mean."""
+"""The index file of one tenant: its schema, its connections and transactions, and the meaning of its errors."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ from penstock.domain.chunk import Space
 from penstock.domain.errors import EmbedderChanged, Misconfigured, Transient
 from penstock.search.words import holds_phrase
 
-if TYPE_CHECKING:  # brings numpy, and only a search needs it
+if TYPE_CHECKING:  # imports numpy, and only a search needs it
     from penstock.adapters.sqlite.matrix import Matrix, VectorCache
 
 FORMAT = 2
+"""The version of the schema. It is stored in the file, and a file of another version is refused."""
 BUSY_SECONDS = 10.0
+"""How long a connection waits for another's transaction, in seconds."""
 MOST_IDLE = 8
-"""Connections kept open for the next caller."""
+"""The maximum number of connections that are kept open for the next caller."""
 
-# The narrow columns stand first: SQLite then filters and sorts without reading texts and vectors. Rows are never
-# changed, only added and removed, both numbered by AUTOINCREMENT, the removals by a trigger, whoever makes them. So the
-# last two numbers tell any process whether it has seen all there is, and the rows above those are what it has not.
-# Terms come with blanks between them: all that the tokenizer has to do is to split there.
+# The narrow columns stand first, so that SQLite filters and sorts without reading texts and vectors. Rows are never
+# changed, only added and removed. AUTOINCREMENT numbers both the additions and the removals, which a trigger records
+# whoever makes them. So any process learns from the last two numbers whether it has seen every change, and from the
+# rows above the numbers that it has seen which changes it has missed. The terms of a text are stored with blanks
+# between them: the tokenizer only has to split there.
 SCHEMA = """
 CREATE TABLE space (model TEXT NOT NULL, dimensions INTEGER NOT NULL);
 CREATE TABLE removed (number INTEGER PRIMARY KEY AUTOINCREMENT, row INTEGER NOT NULL);
@@ -84,8 +87,8 @@ _PASSING = {
 
 
 class TenantFile:
-    """Connections to one file, each used by one thread at a time, and the vectors in it. Belongs to the process that
-    made it: neither may be carried over a fork."""
+    """The connections to one file, each used by one thread at a time, and the vectors in the file. It belongs to the
+    process that made it: neither connections nor vectors may be carried over a fork."""
 
     def __init__(self, path: Path, space: Space, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.path = path
@@ -99,7 +102,7 @@ class TenantFile:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
-        """A transaction that sees one state of the file throughout; None where there is no file yet."""
+        """A transaction that sees one state of the file throughout. It is None where there is no file yet."""
         with self._errors_translated():
             if not self.exists():
                 yield None
@@ -111,24 +114,25 @@ class TenantFile:
 
     @cached_property
     def _vectors(self) -> VectorCache:
-        from penstock.adapters.sqlite.matrix import VectorCache  # noqa: PLC0415 - see above
+        from penstock.adapters.sqlite.matrix import VectorCache  # noqa: PLC0415 - imports numpy
 
         return VectorCache(self._space.dimensions)
 
     @contextmanager
     def searching(self) -> Iterator[tuple[sqlite3.Connection, Matrix] | None]:
-        """As `reading`, together with the vectors of that state."""
+        """A transaction as `reading` gives it, together with the vectors of that state of the file."""
         with self._errors_translated():
             if not self.exists():
                 yield None
                 return
             with self._connection() as db:
-                yield db, self._vectors.begin(db)
+                yield db, self._vectors.begin_transaction(db)
                 db.execute("COMMIT")
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that takes the write lock at once; committed on the way out, unless by an exception."""
+        """A transaction that takes the write lock at once. It is committed at the end of the block, unless by an
+        exception."""
         with self._errors_translated():
             if not self.exists():
                 self._create()
@@ -138,15 +142,16 @@ class TenantFile:
                 db.execute("COMMIT")
 
     def check(self) -> None:
-        """
+        """Check that the file can be used.
+
         Raises:
-            EmbedderChanged, Misconfigured, Transient: the file cannot serve.
+            EmbedderChanged, Misconfigured, Transient: it cannot; see the error.
         """
         with self.reading():
             pass
 
     def close(self) -> None:
-        """Forget the connections; those in use close when they are given back."""
+        """Close the connections. Those in use are closed when their block ends."""
         self._closed = True
         with suppress(IndexError):
             while True:
@@ -161,7 +166,7 @@ class TenantFile:
         try:
             yield db
         except BaseException:
-            db.close()  # rolls back, and whatever was wrong with it is not handed on
+            db.close()  # rolls back; a connection that may be broken is not used again
             raise
         if self._closed or len(self._idle) >= MOST_IDLE:
             db.close()
@@ -198,8 +203,8 @@ class TenantFile:
             raise EmbedderChanged(stored=stored, configured=self._space)
 
     def _create(self) -> None:
-        """The file appears whole or not at all: made under another name and linked, so that of two processes that make
-        it at once one wins and no reader meets half a schema."""
+        """Make the file under another name and link it, so that it appears whole or not at all: of two processes that
+        do this at once one wins, and no reader sees half a schema."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         draft = self.path.with_suffix(f".{uuid.uuid4().hex}.draft")
         try:
@@ -218,7 +223,9 @@ class TenantFile:
         try:
             yield
         except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte names the kind, the rest the place
+            code = (
+                getattr(error, "sqlite_errorcode", 0) & 0xFF
+            )  # the low byte is the kind of error; the rest refines it
             if code in _PASSING:
                 raise Transient(why=f"the index file {self.path.name} did not answer ({error})") from error
             if code in _DAMAGED:
@@ -242,5 +249,5 @@ class TenantFile:
 
 
 def _holds(text: str, phrases: str) -> bool:
-    """For SQL: whether a text has all of the phrases of a JSON list."""
+    """The SQL function `holds`: whether a text has all of the phrases of a JSON list."""
     return all(holds_phrase(text, phrase) for phrase in json.loads(phrases))

@@ -29,9 +29,10 @@ from penstock.domain.ids import DocumentId, TenantId, tenant_id
 from penstock.search.words import terms_of
 
 ROWS_AT_ONCE = 500
-"""Per write transaction, so that other writers get their turn and the write-ahead log stays small."""
+"""The maximum number of rows in one write transaction, so that other writers get their turn and the write-ahead log
+stays small."""
 MOST_TENANTS = 64
-"""Whose files are kept open, with their vectors in memory, per process."""
+"""The maximum number of tenants whose files a process keeps open, with their vectors in memory."""
 
 _COLUMNS = (
     "document, generation, build, ordinal, first_page, last_page, breaks, paged, hash, source, name, section, "
@@ -49,13 +50,13 @@ _CLEAR = """
         LIMIT :limit
     )
 """
-_PAIRS_AT_ONCE = 500
-_PAIRS = """
+_BUILDS_AT_ONCE = 500
+_BUILDS = """
     SELECT document, generation, build, count(*), count(vector) FROM entries
     WHERE {} GROUP BY document, generation, build ORDER BY document, generation, build LIMIT ?
 """
-_PAIRS_OF_ALL = _PAIRS.format("(document, generation, build) > (?, ?, ?)")
-_PAIRS_OF_ONE = _PAIRS.format("document = ? AND (generation, build) > (?, ?)")
+_BUILDS_OF_ALL = _BUILDS.format("(document, generation, build) > (?, ?, ?)")
+_BUILDS_OF_ONE = _BUILDS.format("document = ? AND (generation, build) > (?, ?)")
 _KNOWN = """
     SELECT value, (SELECT vector FROM entries WHERE hash = value AND vector IS NOT NULL LIMIT 1)
     FROM json_each(?)
@@ -63,11 +64,11 @@ _KNOWN = """
 
 
 class SqliteIndex:
-    """A SearchIndex in a folder: each tenant's chunks in a file of its own, so that isolation needs no filter and the
-    statistics of words tell nothing of other tenants. Safe with many threads and processes.
+    """A SearchIndex in a folder. Each tenant has a file of its own, so that isolation needs no filter and the
+    statistics of words reveal nothing about other tenants. It is safe with many threads and processes.
 
-    Vectors are held in memory by each process that searches, which is what bounds its use: 1 KB a chunk at 256
-    dimensions.
+    Each process that searches holds the vectors in memory, 1 KB a chunk at 256 dimensions. This limits the size of an
+    index that it is good for.
     """
 
     def __init__(self, folder: Path, space: Space) -> None:
@@ -81,7 +82,8 @@ class SqliteIndex:
             return {TextHash(known): _vector(blob) for known, blob in found if blob is not None}
 
     def put(self, tenant: TenantId, entries: Sequence[Entry]) -> None:
-        """Ids that are there already are removed and added, never changed: a row number says all about its row."""
+        """A row whose id exists already is removed and added, never changed: so a row number always stands for one
+        content."""
         file = self._file(tenant)
         for start in range(0, len(entries), ROWS_AT_ONCE):
             rows = {entry.id: _row(entry) for entry in entries[start : start + ROWS_AT_ONCE]}
@@ -90,8 +92,8 @@ class SqliteIndex:
                 db.executemany(_INSERT, list(rows.values()))
 
     def refresh(self, tenant: TenantId) -> None:
-        """What is committed is seen anyway, by every transaction that begins later. But it waits for a writer's turn,
-        and fails where there is none."""
+        """What is committed is visible anyway to every transaction that starts later. But this waits until it could
+        write, and fails if it cannot, as the port promises."""
         file = self._file(tenant)
         if file.exists():
             with file.writing():
@@ -116,26 +118,26 @@ class SqliteIndex:
     def builds(
         self, tenant: TenantId, document: DocumentId | None = None
     ) -> Iterator[tuple[DocumentId, BuildId, Count]]:
-        statement = _PAIRS_OF_ALL if document is None else _PAIRS_OF_ONE
+        statement = _BUILDS_OF_ALL if document is None else _BUILDS_OF_ONE
         after: tuple[str, int, int] = (document or "", 0, 0)
         while True:
             with self._file(tenant).reading() as db:
-                found = [] if db is None else db.execute(statement, (*after, _PAIRS_AT_ONCE)).fetchall()
+                found = [] if db is None else db.execute(statement, (*after, _BUILDS_AT_ONCE)).fetchall()
             for each in found:
                 yield DocumentId(each[0]), BuildId(each[1], each[2]), Count(each[3], each[4])
-            if len(found) < _PAIRS_AT_ONCE:
+            if len(found) < _BUILDS_AT_ONCE:
                 return
             after = found[-1][:3]
 
     def clear(
-        self, tenant: TenantId, document: DocumentId, *, older_than: BuildId | None = None, but: BuildId | None = None
+        self, tenant: TenantId, document: DocumentId, *, older_than: BuildId | None = None, keep: BuildId | None = None
     ) -> int:
         which = {
             "document": document,
             "generation": older_than and older_than.generation,
             "build": older_than and older_than.build,
-            "kept_generation": but and but.generation,
-            "kept_build": but and but.build,
+            "kept_generation": keep and keep.generation,
+            "kept_build": keep and keep.build,
             "limit": ROWS_AT_ONCE,
         }
         file = self._file(tenant)
@@ -149,16 +151,16 @@ class SqliteIndex:
         return removed
 
     def candidates(self, tenant: TenantId, query: IndexQuery) -> Candidates:
-        """One transaction, so that words, vectors and entries are of one state of the file."""
-        from penstock.adapters.sqlite.arms import nearest, worded  # noqa: PLC0415 - brings numpy, which searches need
+        """Search in one transaction, so that words, vectors and entries are of one state of the file."""
+        from penstock.adapters.sqlite.arms import best_by_vectors, best_by_words  # noqa: PLC0415 - imports numpy, which only a search needs
 
         with self._file(tenant).searching() as state:
             if state is None:
                 return Candidates((), 0.0)
             db, matrix = state
-            near = [] if query.vector is None else nearest(db, matrix, query.vector, query)
-            bm25 = worded(db, query, near)
-            rows = sorted({*near, *bm25})
+            nearest = [] if query.vector is None else best_by_vectors(db, matrix, query.vector, query)
+            bm25 = best_by_words(db, query, nearest)
+            rows = sorted({*nearest, *bm25})
             cosines: dict[int, float] = {}
             mean = 0.0
             if query.vector is not None:
@@ -177,13 +179,14 @@ class SqliteIndex:
             file.close()
 
     def _file(self, tenant: TenantId) -> TenantFile:
-        """Of this process: what was opened before a fork is left to the parent, neither used nor closed here."""
+        """The tenant's file, opened by this process. Files that were opened before a fork belong to the parent: they
+        are neither used nor closed here."""
         path = self._folder / f"{tenant_id(tenant)}.sqlite"
         return self._opened.setdefault(os.getpid(), _OpenFiles()).get(path, self._space)
 
 
 class _OpenFiles:
-    """The files that were used last."""
+    """The files of the tenants that were used last."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -244,6 +247,6 @@ def _entries(db: sqlite3.Connection, rows: Collection[int]) -> Iterator[tuple[in
 
 
 def _vector(blob: bytes) -> Vector:
-    import numpy as np  # noqa: PLC0415 - what only puts, counts and clears does without
+    import numpy as np  # noqa: PLC0415 - putting, counting and clearing need no numpy
 
     return np.frombuffer(blob, "<f4")

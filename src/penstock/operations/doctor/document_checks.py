@@ -109,7 +109,7 @@ def _chunks_left(case: Case) -> Iterator[Problem]:
 def _clear(case: Case) -> None:
     record = case.document
     if record.in_work:
-        case.services.index.clear(case.tenant, record.id, older_than=record.build_id, but=case.shown)
+        case.services.index.clear(case.tenant, record.id, older_than=record.build_id, keep=case.shown)
     else:
         clear_stale(case.services, record)
 

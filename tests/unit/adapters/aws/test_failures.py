@@ -1,4 +1,4 @@
-"""What claims to be an answer of AWS, and is none: a proxy's page, a sign-in form."""
+"""An answer that is not from AWS, such as a proxy's page or a sign-in form, is an error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGES = {"in UTF-8": b"<html>Sign in</html>", "in no UTF-8": b"<html>\xff\xfe</h
 
 
 class Page(Watcher):
-    """Everybody is shown this page."""
+    """A server that answers every request with this page."""
 
     def __init__(self, body: bytes) -> None:
         self.body = body
@@ -38,14 +38,14 @@ def address(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_message_is_not_taken_for_sent_because_somebody_said_200(address: str) -> None:
-    """I5, I9: it passes, and no exception of botocore's leaves the adapter."""
+    """I5, I9: the error is transient, and no exception of botocore leaves the adapter."""
     queue = SqsTaskQueue(aws_clients(address, publish_retries=0).sqs, {"extract-standard": f"{address}/queue"}, {})
     with pytest.raises(Transient):
         queue.send(Message(Stage.EXTRACT, TENANT, "one", 1), Lane.STANDARD)
 
 
 def test_a_page_of_somebody_else_is_not_taken_for_the_bytes_of_a_file(address: str) -> None:
-    """I5: what would be indexed is not what was uploaded."""
+    """I5: otherwise something else would be indexed than was uploaded."""
     store = S3ObjectStore(aws_clients(address).s3, "bucket")
     with pytest.raises(Transient), store.get(TENANT, "files/acme/one") as blocks:
         b"".join(blocks)

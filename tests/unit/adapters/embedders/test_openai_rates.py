@@ -1,10 +1,10 @@
-"""What the provider's headers say of when it may be asked again."""
+"""The headers by which the provider says when it may be called again."""
 
 from __future__ import annotations
 
 import pytest
 
-from penstock.adapters.embedders.openai_rates import LONGEST, duration, retry_after, until_room
+from penstock.adapters.embedders.openai_rates import LONGEST, duration, retry_after, seconds_until_capacity
 from penstock.domain.provider_budget import Amount
 
 
@@ -31,7 +31,7 @@ def test_durations_as_providers_write_them(text: str | None, seconds: float | No
     assert duration(text) == (pytest.approx(seconds) if seconds is not None else None)
 
 
-def told(**headers: str) -> dict[str, str]:
+def rate_headers(**headers: str) -> dict[str, str]:
     return {f"x-ratelimit-{name.replace('_', '-')}": value for name, value in headers.items()}
 
 
@@ -39,20 +39,20 @@ def told(**headers: str) -> dict[str, str]:
     ("headers", "seconds"),
     [
         ({}, 0),
-        (told(remaining_tokens="1000", reset_tokens="6s"), 0),
-        (told(remaining_tokens="999", reset_tokens="6s"), 6),
-        (told(remaining_tokens="500", limit_tokens="10500", reset_tokens="20s"), 1),
-        (told(remaining_requests="0", limit_requests="60", reset_requests="1m0s"), 1),
-        (told(remaining_requests="0", reset_requests="12ms", remaining_tokens="0", reset_tokens="4s"), 4),
-        (told(remaining_requests="0", reset_requests="6h0m0s"), LONGEST),
-        (told(remaining_requests="0", reset_requests="when it may"), 0),
-        (told(remaining_requests="none", reset_requests="1s"), 0),
-        (told(remaining_tokens="0", limit_tokens="10", reset_tokens="3s"), 3),
+        (rate_headers(remaining_tokens="1000", reset_tokens="6s"), 0),
+        (rate_headers(remaining_tokens="999", reset_tokens="6s"), 6),
+        (rate_headers(remaining_tokens="500", limit_tokens="10500", reset_tokens="20s"), 1),
+        (rate_headers(remaining_requests="0", limit_requests="60", reset_requests="1m0s"), 1),
+        (rate_headers(remaining_requests="0", reset_requests="12ms", remaining_tokens="0", reset_tokens="4s"), 4),
+        (rate_headers(remaining_requests="0", reset_requests="6h0m0s"), LONGEST),
+        (rate_headers(remaining_requests="0", reset_requests="when it may"), 0),
+        (rate_headers(remaining_requests="none", reset_requests="1s"), 0),
+        (rate_headers(remaining_tokens="0", limit_tokens="10", reset_tokens="3s"), 3),
     ],
     ids=str,
 )
 def test_what_is_needed_is_there_before_all_of_it_is(headers: dict[str, str], seconds: float) -> None:
-    assert until_room(headers, Amount(1, 1000)) == pytest.approx(seconds)
+    assert seconds_until_capacity(headers, Amount(1, 1000)) == pytest.approx(seconds)
 
 
 def test_retry_after_is_seconds_or_a_date() -> None:

@@ -1,4 +1,4 @@
-"""OpenSearch over HTTP: what each of its answers means, how many chunks go at once, and who says what it is allowed."""
+"""OpenSearch over HTTP: the meaning of its answers, the size of bulk requests, and the login."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def sent(asked: Asked) -> list[str]:
 
 
 def put(stub: SearchServer, what: list[Entry]) -> list[float]:
-    """How long was waited, each time."""
+    """The waits, in seconds."""
     waits: list[float] = []
     send(Server(stub.url), items_of("i", ACME, what), waits.append)
     return waits
@@ -120,10 +120,10 @@ def _of(count: int) -> Asked:
         (Told(0), Transient, "did not answer"),
         (Told(500, {"error": "x"}), Transient, "500"),
         (Told(503, b"<html>"), Transient, "503"),
-        (Told(200, b"<html>"), Transient, "an answer that is none"),
+        (Told(200, b"<html>"), Transient, "makes no sense"),
         (Told(200, {"_shards": {"failed": 1}}), Transient, "in part"),
         (Told(200, {"timed_out": True}), Transient, "in part"),
-        (Told(404, {"error": {"type": "index_not_found_exception", "reason": "no"}}), Transient, "not there"),
+        (Told(404, {"error": {"type": "index_not_found_exception", "reason": "no"}}), Transient, "does not exist"),
         (Told(403, {"error": {"type": "cluster_block_exception", "reason": "read-only"}}), Transient, "read-only"),
         (Told(401, b"Unauthorized"), Misconfigured, "PENSTOCK_INDEX_PASSWORD"),
         (Told(403, {"Message": "User: anonymous is not authorized"}), Misconfigured, "access policy"),
@@ -132,7 +132,7 @@ def _of(count: int) -> Asked:
     ids=str,
 )
 def test_each_answer_means_one_thing(stub: SearchServer, told: Told, error: type[PenstockError], says: str) -> None:
-    """I5, I9: no exception of the SDK comes through."""
+    """I5, I9: no exception of the SDK leaves the adapter."""
     stub.told = [told]
     with pytest.raises(error, match=says):
         Server(stub.url).ask("POST", "/i/_search", {})
@@ -175,15 +175,18 @@ def test_requests_to_a_managed_domain_are_signed(
     server.ask("GET", "/i/_mapping")
     assert len(stub.asked) == 3
     for asked in stub.asked:
-        told, said = asked.headers, f"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{asked.headers['x-amz-date'][:8]}"
-        assert told["authorization"].startswith(f"{said}/eu-central-1/es/aws4_request, ")
-        assert told["authorization"].endswith(f"Signature={_signature(stub.url, asked)}")
-        assert told["x-amz-security-token"] == "of a role"
-        assert told["x-amz-content-sha256"] == hashlib.sha256(asked.body).hexdigest()
+        headers, credential = (
+            asked.headers,
+            f"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{asked.headers['x-amz-date'][:8]}",
+        )
+        assert headers["authorization"].startswith(f"{credential}/eu-central-1/es/aws4_request, ")
+        assert headers["authorization"].endswith(f"Signature={_signature(stub.url, asked)}")
+        assert headers["x-amz-security-token"] == "of a role"
+        assert headers["x-amz-content-sha256"] == hashlib.sha256(asked.body).hexdigest()
 
 
 def _signature(url: str, asked: Asked) -> str:
-    """Of what came, worked out as AWS does."""
+    """The signature of the request that came, computed as AWS does it."""
     request = AWSRequest(method=asked.method, url=url + asked.path, data=asked.body)
     signed = re.search(r"SignedHeaders=([^,]+)", asked.headers["authorization"])
     assert signed is not None

@@ -1,4 +1,4 @@
-"""What is the embedded index's own: its stemming, its files, and what it says when one is not in order."""
+"""What only the embedded index does: its stemming, its files, and the errors of a file that cannot be used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from penstock.domain.chunk import Chunk, Entry, IndexQuery, Space, Vector
 from penstock.domain.document import BuildId
 from penstock.domain.errors import BadRequest, Misconfigured, Transient
 from penstock.domain.ids import DocumentId, TenantId
-from penstock.search.words import asked_terms
+from penstock.search.words import question_terms
 
 SPACE = Space("letters", 8)
 ACME = TenantId("acme")
@@ -43,7 +43,7 @@ def entry(text: str, ordinal: int = 0, document: str = "doc") -> Entry:
 
 
 def ordinals(index: SqliteIndex, text: str = "", vector: Vector | None = None) -> list[int]:
-    query = IndexQuery(asked_terms(text), vector, 100)
+    query = IndexQuery(question_terms(text), vector, 100)
     return sorted(each.entry.chunk.ordinal for each in index.candidates(ACME, query).found)
 
 
@@ -77,8 +77,8 @@ def test_more_tenants_than_are_kept_open_are_served(index: SqliteIndex) -> None:
         assert found.entry.chunk.text == f"water {tenant}"
 
 
-def test_a_reader_far_behind_reads_anew(index: SqliteIndex, tmp_path: Path) -> None:
-    """The list of removals is finite; one who missed its beginning still sees the truth."""
+def test_a_reader_that_is_far_behind_reads_everything_again(index: SqliteIndex, tmp_path: Path) -> None:
+    """The list of removals is finite. A process that missed its beginning still sees the true state."""
     index.put(ACME, [entry("water", n) for n in range(10)])
     assert ordinals(index, vector=NORTH) == list(range(10))
     with closing(sqlite3.connect(tmp_path / "acme.sqlite")) as db:
@@ -116,7 +116,9 @@ def test_a_file_that_is_no_index_says_what_to_do(tmp_path: Path, damage: bytes) 
             call()
 
 
-def test_a_file_damaged_in_its_middle_is_told_not_crashed_on(index: SqliteIndex, tmp_path: Path) -> None:
+def test_a_file_that_is_damaged_in_its_middle_is_reported_and_does_not_crash(
+    index: SqliteIndex, tmp_path: Path
+) -> None:
     index.put(ACME, [entry(f"water {n} " * 50, n) for n in range(400)])
     path = tmp_path / "acme.sqlite"
     with closing(sqlite3.connect(path)) as db:
@@ -127,8 +129,8 @@ def test_a_file_damaged_in_its_middle_is_told_not_crashed_on(index: SqliteIndex,
         SqliteIndex(tmp_path, SPACE).candidates(ACME, IndexQuery({"water": 1}, NORTH, 10))
 
 
-def test_a_lock_held_too_long_is_told_as_passing(index: SqliteIndex, tmp_path: Path) -> None:
-    """I9: sqlite3's errors stay inside; I5: one that may pass is Transient."""
+def test_a_lock_that_is_held_too_long_is_reported_as_transient(index: SqliteIndex, tmp_path: Path) -> None:
+    """I9: no error of sqlite3 leaves the adapter; I5: an error that may pass is Transient."""
     index.put(ACME, [entry("water")])
     file = sqlite_file.TenantFile(tmp_path / "acme.sqlite", SPACE, busy_seconds=0.01)
     with closing(sqlite3.connect(tmp_path / "acme.sqlite", isolation_level=None)) as other:
@@ -140,7 +142,7 @@ def test_a_lock_held_too_long_is_told_as_passing(index: SqliteIndex, tmp_path: P
 
 
 def test_a_refresh_waits_for_a_writers_turn(index: SqliteIndex, tmp_path: Path) -> None:
-    """Else a shard whose put failed would be paid for with each try, while the file is locked."""
+    """Otherwise a shard whose put failed would be paid for at each attempt while the file is locked."""
     index.refresh(ACME)
     assert not list(tmp_path.iterdir()), "where there is no file there is nobody to wait for"
     index.put(ACME, [entry("water")])
@@ -155,7 +157,7 @@ def test_a_refresh_waits_for_a_writers_turn(index: SqliteIndex, tmp_path: Path) 
     waiting.join()
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "index").write_text("a file where the folder should be")
     with pytest.raises(Misconfigured, match="PENSTOCK_INDEX_PATH"):
         SqliteIndex(tmp_path / "index", SPACE).put(ACME, [entry("water")])
