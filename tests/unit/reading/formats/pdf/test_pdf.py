@@ -10,7 +10,9 @@ import pytest
 from penstock.domain.errors import LimitHit, PasswordRequired, Unreadable
 from penstock.reading.formats.pdf import pdf as module
 from penstock.reading.formats.pdf.bookmarks import Bookmarks
-from penstock.reading.formats.pdf.pdfium import Sheet
+from penstock.reading.formats.pdf.engine import PageText
+from penstock.reading.formats.pdf.pages import best_reading, read_pages
+from penstock.reading.formats.pdf.second_opinion import SecondOpinion
 from penstock.reading.limits import ReadLimits
 from penstock.reading.protocol import Opened, Read, Text, Warned
 from penstock.reading.registry import FORMATS
@@ -99,26 +101,26 @@ def test_text_of_unknown_characters_is_shown_as_such(tmp_path: Path) -> None:
     """Better than to pass for a page without text, but never in the midst of text that is known."""
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf([""]))
-    with module.SecondOpinion(Source(path)) as second:
-        found = list(module.leaves(_Engine(["\x04\x05\x00", "a" * 10 + "\x04b\ufffec", " \r\n"]), second))
-    assert [leaf.text for leaf in found] == ["\ufffd\ufffd\ufffd", "a" * 10 + "bc", ""]
-    assert [leaf.dim for leaf in found] == [True, False, False]
+    with SecondOpinion(Source(path)) as second:
+        found = list(read_pages(_Engine(["\x04\x05\x00", "a" * 10 + "\x04b\ufffec", " \r\n"]), second))
+    assert [page.text for page in found] == ["\ufffd\ufffd\ufffd", "a" * 10 + "bc", ""]
+    assert [page.unclear for page in found] == [True, False, False]
     assert found[0].warning == "Page 1 has text in a font that does not tell which characters it shows."
 
 
 class _Engine:
-    """pdfium, as it is to a document of which it makes just this. An error is raised."""
+    """An engine that reads these texts, page by page. An error among them is raised."""
 
     name = "pypdfium2"
 
     def __init__(self, texts: Sequence[str | Exception]) -> None:
         self._texts, self.pages = texts, len(texts)
 
-    def sheet(self, index: int) -> Sheet:
+    def page(self, index: int) -> PageText:
         found = self._texts[index]
         if isinstance(found, Exception):
             raise found
-        return Sheet(found)
+        return PageText(found)
 
     def bookmarks(self) -> Bookmarks:
         return Bookmarks()
@@ -130,46 +132,46 @@ class _Engine:
 def test_a_page_that_pdfium_cannot_read_is_read_by_pypdf(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf(["One.", "Two."]))
-    with module.SecondOpinion(Source(path)) as second:
-        found = list(module.leaves(_Engine([ValueError("broken")] * 2), second))
-    assert [(leaf.number, leaf.text) for leaf in found] == [(1, "One."), (2, "Two.")]
+    with SecondOpinion(Source(path)) as second:
+        found = list(read_pages(_Engine([ValueError("broken")] * 2), second))
+    assert [(page.number, page.text) for page in found] == [(1, "One."), (2, "Two.")]
     assert found[0].warning == "Page 1 was read by pypdf, as pypdfium2 could not (broken)."
 
 
 def test_a_page_of_unknown_characters_is_read_by_pypdf_where_that_knows_them(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf(["One.", "Two."]))
-    with module.SecondOpinion(Source(path)) as second:
-        found = list(module.leaves(_Engine(["\x01ne\x02\x03", "Two, in part \x04"]), second))
-    assert [(leaf.text, leaf.dim) for leaf in found] == [("One.", False), ("Two, in part", False)]
+    with SecondOpinion(Source(path)) as second:
+        found = list(read_pages(_Engine(["\x01ne\x02\x03", "Two, in part \x04"]), second))
+    assert [(page.text, page.unclear) for page in found] == [("One.", False), ("Two, in part", False)]
 
 
 def test_pypdf_is_not_asked_again_and_again_about_characters_that_it_does_not_know_either(tmp_path: Path) -> None:
     pages = 9
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf(["/g12/g7/g140"] * pages))
-    with module.SecondOpinion(Source(path)) as second:
+    with SecondOpinion(Source(path)) as second:
         asked: list[int] = []
         read = second.text
         second.text = lambda index, *, of: asked.append(index) or read(index, of=of)  # type: ignore[method-assign,func-returns-value]
-        found = list(module.leaves(_Engine(["\x01\x02 9"] * pages), second))
-    assert [leaf.text for leaf in found] == ["9"] * pages
+        found = list(read_pages(_Engine(["\x01\x02 9"] * pages), second))
+    assert [page.text for page in found] == ["9"] * pages
     assert asked == [0, 1, 2]
 
 
 def test_fonts_without_text_call_for_the_second_opinion(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf(["One.", "Two."]))
-    with module.SecondOpinion(Source(path)) as second:
-        engine, found = module.best_reading(_Engine(["", ""]), second)
+    with SecondOpinion(Source(path)) as second:
+        engine, found = best_reading(_Engine(["", ""]), second)
         assert engine.name == "pypdf"
-        assert [(leaf.number, leaf.text) for leaf in found] == [(1, "One."), (2, "Two.")]
+        assert [(page.number, page.text) for page in found] == [(1, "One."), (2, "Two.")]
 
 
 def test_a_scan_needs_no_second_opinion(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(scanned_pdf(2))
-    with module.SecondOpinion(Source(path)) as second:
+    with SecondOpinion(Source(path)) as second:
         assert not second.may_find_text()
 
 
@@ -194,13 +196,13 @@ def test_a_second_opinion_is_asked_for_where_an_operator_shows_text(page: bytes,
     drawn = b"<< /Type /XObject /Subtype /Form /BBox [0 0 99 99] /Length %d >>\nstream\n%s\nendstream"
     resources = "<< /Font << /F1 3 0 R >> /XObject << /Form 7 0 R >> >>"
     content = raw_pdf(page, resources=resources, more=[drawn % (len(form), form)])
-    with module.SecondOpinion(Source(content)) as second:
+    with SecondOpinion(Source(content)) as second:
         assert second.may_find_text() is asked
 
 
 def test_what_cannot_be_looked_into_may_hold_text() -> None:
     content = raw_pdf(b"packed in some way", filters="/Filter /NoSuchFilter")
-    with module.SecondOpinion(Source(content)) as second:
+    with SecondOpinion(Source(content)) as second:
         assert second.may_find_text()
 
 
