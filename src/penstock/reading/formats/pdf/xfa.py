@@ -45,7 +45,7 @@ def _printed(content: bytes, limits: ReadLimits) -> Iterator[str]:
     path: list[str] = []
     unseen = 0
     text: list[str] = []
-    for event, name, given in elements(BytesIO(content), limits, PDF.title):
+    for event, name, attributes in elements(BytesIO(content), limits, PDF.title):
         if event == "text":
             if not unseen and "value" in path and not _TEXTS.isdisjoint(path):
                 text.append(name)
@@ -55,7 +55,7 @@ def _printed(content: bytes, limits: ReadLimits) -> Iterator[str]:
             text.clear()
         if event == "start":
             path.append(name)
-            unseen += bool(unseen or given.get("presence") in _UNSEEN)
+            unseen += bool(unseen or attributes.get("presence") in _UNSEEN)
         else:
             path.pop()
             unseen -= bool(unseen)
