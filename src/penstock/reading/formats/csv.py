@@ -1,4 +1,4 @@
-"""CSV and TSV: each row on a line, its cells apart."""
+"""CSV and TSV: each row becomes a line, with its cells apart."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ from penstock.reading.text.flow import Flow
 
 _SAMPLE = 1 << 16
 _LONGEST_LINE = 1 << 20
-"""Characters of a row; what follows is the next."""
+"""The maximum length of a line, in characters. What follows is read as another line."""
 _DELIMITERS = ",;\t|"
-_TOLD = re.compile(r"sep=([^\r\n])\r?\n", re.IGNORECASE)
-"""By which a spreadsheet tells the next one what it has written."""
+_DECLARATION = re.compile(r"sep=([^\r\n])\r?\n", re.IGNORECASE)
+"""The line by which one spreadsheet program tells another its delimiter."""
 _ROWS = 50
+"""The number of lines from which the delimiter is guessed."""
 _BLANKS = re.compile(r"\s+")
 
 
 def read(source: Source) -> Iterator[Read]:
     import csv  # noqa: PLC0415 - other formats do not need it
 
-    csv.field_size_limit(sys.maxsize)  # memory is bounded otherwise
+    csv.field_size_limit(sys.maxsize)  # memory is bounded by the limit of the process
     encoding = encoding_of(source)
     yield Opened("csv", encoding.codec, paged=False)
     yield from guessed(encoding)
     with opened(source, encoding, newline="") as stream:
         sample = stream.read(_SAMPLE)
-        told = _TOLD.match(sample)
-        delimiter = told[1] if told else _delimiter(sample)
+        declared = _DECLARATION.match(sample)
+        delimiter = declared[1] if declared else _guessed_delimiter(sample)
         stream.seek(0)
-        if told:
+        if declared:
             stream.readline()
         flow = Flow()
         lines = iter(lambda: stream.readline(_LONGEST_LINE), "")
@@ -55,8 +56,9 @@ def read(source: Source) -> Iterator[Read]:
         yield from flow.rest()
 
 
-def _delimiter(sample: str) -> str:
-    """The one by which most rows have as many cells as each other; of equally good ones that which makes most cells."""
+def _guessed_delimiter(sample: str) -> str:
+    """The delimiter by which most rows have the same number of cells. Among equally good ones it is the one that makes
+    the most cells."""
     import csv  # noqa: PLC0415
 
     lines = sample.splitlines(keepends=True)[:_ROWS]

@@ -1,4 +1,4 @@
-"""EPUB: books, chapter by chapter in the order of their spine."""
+"""EPUB: books, chapter by chapter, in the order that the book's package gives them (its spine)."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from penstock.reading.text.zip_archive import Archive, opened
 _TITLE = EPUB.title
 _MARK = b"mimetypeapplication/epub+zip"
 _WORDLESS = ("image/", "audio/", "video/", "font/")
+"""The beginnings of media types that hold no text, except for drawings."""
 _DRAWING = "image/svg+xml"
 _CONTAINER = "META-INF/container.xml"
 
@@ -31,11 +32,11 @@ def read(source: Source) -> Iterator[Read]:
     with opened(source) as archive:
         yield Opened("epub", "selectolax", paged=False)
         flow = Flow()
-        locked = _locked(source, archive)
+        locked = _encrypted(source, archive)
         try:
             title, chapters = _spine(source, archive, _package(source, archive))
         except Unreadable as error:
-            title, chapters = "", _pages(archive)
+            title, chapters = "", _possible_chapters(archive)
             if not chapters:
                 raise
             yield Warned(f"Its chapters are in the order of the archive, as {error.facts['why']}.")
@@ -59,15 +60,15 @@ def read(source: Source) -> Iterator[Read]:
                 yield from flow.rest()
 
 
-def _pages(archive: Archive) -> list[str]:
-    """What can be a chapter, where nothing says which are."""
+def _possible_chapters(archive: Archive) -> list[str]:
+    """The files that may be chapters, for a book that does not say which ones are."""
     return [name for name in archive.members if name.lower().endswith((".xhtml", ".html", ".htm"))]
 
 
 def _elements(source: Source, archive: Archive, name: str) -> Iterator[Element]:
     """
     Raises:
-        Unreadable: it is missing, or damaged.
+        Unreadable: the part is missing or damaged.
     """
     if name not in archive.members:
         raise Unreadable(kind=_TITLE, why=f"its part {name} is missing")
@@ -76,12 +77,17 @@ def _elements(source: Source, archive: Archive, name: str) -> Iterator[Element]:
 
 
 def _package(source: Source, archive: Archive) -> str:
+    """The name of the file that lists the chapters.
+
+    Raises:
+        Unreadable: there is none.
+    """
     try:
-        for event, name, given in _elements(source, archive, _CONTAINER):
-            if event == "start" and name == "rootfile" and given.get("full-path") in archive.members:
-                return given["full-path"]
+        for event, name, attributes in _elements(source, archive, _CONTAINER):
+            if event == "start" and name == "rootfile" and attributes.get("full-path") in archive.members:
+                return attributes["full-path"]
     except Unreadable:
-        pass  # then there may be one all the same
+        pass  # there may be a package all the same
     for name in archive.members:
         if name.lower().endswith(".opf"):
             return name
@@ -89,39 +95,44 @@ def _package(source: Source, archive: Archive) -> str:
 
 
 def _spine(source: Source, archive: Archive, package: str) -> tuple[str, list[str]]:
-    """The title, and the chapters by their names in the archive.
+    """The title, and the names of the chapters in the archive.
 
     Raises:
-        Unreadable: it names none.
+        Unreadable: the package names no chapters.
     """
     folder = posixpath.dirname(package)
     items: dict[str, tuple[str, str, str]] = {}
     order: list[str] = []
     titles: list[str] = []
-    inside = False
-    for event, name, given in _elements(source, archive, package):
+    in_title = False
+    for event, name, attributes in _elements(source, archive, package):
         match event, name:
-            case "text", _ if inside:
+            case "text", _ if in_title:
                 titles[-1] += name
             case "start", "title":
                 titles.append("")
-                inside = True
+                in_title = True
             case "end", "title":
-                inside = False
+                in_title = False
             case "start", "item":
-                place = unquote(given.get("href", "").partition("#")[0])
+                place = unquote(attributes.get("href", "").partition("#")[0])
                 place = posixpath.normpath(posixpath.join("/", folder, place)).lstrip("/")
-                items[given.get("id", "")] = place, given.get("media-type", ""), given.get("fallback", "")
+                items[attributes.get("id", "")] = (
+                    place,
+                    attributes.get("media-type", ""),
+                    attributes.get("fallback", ""),
+                )
             case "start", "itemref":
-                order.append(given.get("idref", ""))
-    chapters = [place for place in (_readable(items, each) for each in order) if place]
+                order.append(attributes.get("idref", ""))
+    chapters = [place for place in (_file_of_item(items, each) for each in order) if place]
     if not chapters:
         raise Unreadable(kind=_TITLE, why="its spine names no chapters")
     return "\n\n".join(dict.fromkeys(titles)), list(dict.fromkeys(chapters))
 
 
-def _readable(items: dict[str, tuple[str, str, str]], name: str) -> str | None:
-    """The file of an item; of one that is no text, such as a picture, that of the item that stands in for it."""
+def _file_of_item(items: dict[str, tuple[str, str, str]], name: str) -> str | None:
+    """The name of an item's file. An item that is no text, such as a picture, may name another item as its
+    replacement."""
     for _ in items:
         place, kind, fallback = items.get(name, ("", "", ""))
         if not kind.startswith(_WORDLESS) or kind == _DRAWING:
@@ -130,13 +141,17 @@ def _readable(items: dict[str, tuple[str, str, str]], name: str) -> str | None:
     return None
 
 
-def _locked(source: Source, archive: Archive) -> set[str]:
-    """What is encrypted; fonts often are."""
+def _encrypted(source: Source, archive: Archive) -> set[str]:
+    """The names of the files that are encrypted. Often these are only fonts."""
     name = "META-INF/encryption.xml"
     if name not in archive.members:
         return set()
     found = _elements(source, archive, name)
-    return {unquote(given["URI"]) for event, tag, given in found if tag == "CipherReference" and "URI" in given}
+    return {
+        unquote(attributes["URI"])
+        for event, tag, attributes in found
+        if tag == "CipherReference" and "URI" in attributes
+    }
 
 
 FORMAT = Format(EPUB, match=match, read=read)

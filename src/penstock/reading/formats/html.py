@@ -1,4 +1,4 @@
-"""HTML: what a reader of the page sees, by selectolax. Nothing is fetched, and no script is run."""
+"""HTML: the text that a reader of the page sees, by selectolax. Nothing is fetched, and no script is run."""
 
 from __future__ import annotations
 
@@ -28,19 +28,21 @@ _TAG = re.compile(rb"<(?:!--|/?[a-zA-Z][a-zA-Z0-9-]*(?:\s[^<>]*)?/?>)")
 _META = re.compile(rb"<[mM][eE][tT][aA]\s[^<>]*[cC][hH][aA][rR][sS][eE][tT]\s*=\s*[\"']?([a-zA-Z0-9_:-]+)")
 _ENCODING = re.compile(rb"^\s*<\?xml[^>]+encoding=[\"']([a-zA-Z0-9_:-]+)")
 _XML = ("<?xml", "xmlns", "xhtml")
-"""One of which stands in the head of what may have elements that are empty by a slash alone."""
-_EMPTY = re.compile(
+"""Signs of XHTML, in which an element may be closed by a slash alone. At least one stands in the head of such a
+page."""
+_SELF_CLOSED = re.compile(
     r"<(?!(?:area|base|basefont|br|col|embed|frame|hr|img|input|link|meta|param|source|track|wbr)\b)"
     r"([a-zA-Z][\w:.-]*)(\s[^<>]*|)/>"
 )
+"""An element that is closed by a slash alone, except for those that are always empty in HTML."""
 _HEAD = 16_384
-"""Bytes or characters in which a page says what it is."""
+"""The length of the beginning in which a page says what it is, in bytes or characters."""
 _SOFT_HYPHEN = "\xad"
-"""Where a word may be broken; it is none that is shown."""
+"""It marks where a word may be broken, and is not shown."""
 _BLANKS = re.compile(r"\s+")
 _SKIPPED = frozenset({
     "script", "style", "template", "noscript", "noframes", "head", "iframe", "object", "datalist", "-comment",
-    "metadata", "annotation", "annotation-xml", "rp",  # formulas and readings once more
+    "metadata", "annotation", "annotation-xml", "rp",  # these repeat formulas and readings
 })  # fmt: skip
 _BLOCKS = frozenset({
     "address", "article", "aside", "blockquote", "body", "button", "caption", "center", "dd", "details", "dialog",
@@ -49,7 +51,7 @@ _BLOCKS = frozenset({
     "summary", "table", "tbody", "td", "text", "textarea", "tfoot", "th", "thead", "tr", "ul",
 })  # fmt: skip
 _LINES = frozenset({"li", "dt", "dd", "option", "caption", "tr"})
-"""Blocks that the next one belongs close to."""
+"""Blocks that are followed by a line end instead of an empty line."""
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 
 
@@ -60,7 +62,7 @@ def match(look: Look) -> Match:
 
 
 def begins(content: bytes) -> bool:
-    """Whether it is a page, as far as its beginning tells."""
+    """Whether the content is a web page, as far as its beginning shows."""
     return _BEGINS.match(content) is not None
 
 
@@ -71,18 +73,21 @@ def read(source: Source) -> Iterator[Read]:
     encoding = encoding_of(source, _declared(content))
     yield from guessed(encoding)
     flow = Flow()
-    for _ in _written(content.decode(encoding.codec, errors="replace"), flow):
+    for _ in _write_text(content.decode(encoding.codec, errors="replace"), flow):
         yield from flow.full()
     yield from flow.rest()
 
 
 def write(content: bytes, flow: Flow, *, declared: str | None = None) -> Iterator[None]:
-    """All text of a page, a step after each block. `declared`: the encoding that something other than the page says.
+    """Write all text of a page, and yield after each block.
+
+    Args:
+        declared: the encoding, if something other than the page says it.
 
     Raises:
-        Unreadable: the library cannot parse it.
+        Unreadable: the library cannot parse the page.
     """
-    yield from _written(decoded(content, declared or _declared(content)), flow)
+    yield from _write_text(decoded(content, declared or _declared(content)), flow)
 
 
 def _declared(content: bytes) -> str | None:
@@ -90,12 +95,12 @@ def _declared(content: bytes) -> str | None:
     return found[1].decode() if found else None
 
 
-def _written(text: str, flow: Flow) -> Iterator[None]:
+def _write_text(text: str, flow: Flow) -> Iterator[None]:
     from selectolax.lexbor import LexborHTMLParser  # noqa: PLC0415 - other formats do not need it
 
     head = text[:_HEAD].lower()
     if any(each in head for each in _XML):
-        text = _without_cdata(_EMPTY.sub(r"<\1\2></\1>", text))
+        text = _without_cdata(_SELF_CLOSED.sub(r"<\1\2></\1>", text))
     try:
         page = LexborHTMLParser(text)
         title = page.css_first("head > title")
@@ -111,7 +116,7 @@ def _written(text: str, flow: Flow) -> Iterator[None]:
 
 
 def _without_cdata(text: str) -> str:
-    """HTML takes such a section for a comment."""
+    """The text with its CDATA sections written as HTML, which would take them for comments."""
     before, *sections = text.split("<![CDATA[")
     for section in sections:
         inside, end, after = section.partition("]]>")
@@ -120,25 +125,28 @@ def _without_cdata(text: str) -> str:
 
 
 class _Walk:
-    """Over a page, in the order of its text; without recursion, as hostile pages are deep."""
+    """Walks over a page in the order of its text. It does not recurse, as hostile pages are deep."""
 
     def __init__(self, flow: Flow) -> None:
         self._flow = flow
         self._text: list[str] = []
-        self._kept = 0
-        """How many elements are open in which blanks count."""
-        self._ended = False
-        """Whether a block was since the last step."""
+        """The text of the open block."""
+        self._preformatted = 0
+        """The number of open elements in which blanks and line ends are kept as they are."""
+        self._block_ended = False
+        """Whether a block was written since the walk last yielded."""
         self._base: list[str] = []
-        """While a reading is open, which stands over characters, what was gathered before it."""
+        """The text before the open reading. A reading (`rt`) says how characters are pronounced, and stands above
+        them."""
         self._readings: list[str] = []
+        """The readings of the open `ruby` element."""
 
     def over(self, root: LexborNode) -> Iterator[None]:
-        """A step after each block."""
+        """Yield after each block."""
         node: LexborNode | None = root
         while node is not None:
-            if self._ended:
-                self._ended = False
+            if self._block_ended:
+                self._block_ended = False
                 yield
             inner = None if node.tag in _SKIPPED else node.child
             if node.tag not in _SKIPPED:
@@ -156,16 +164,16 @@ class _Walk:
                     node = node.next
                     break
                 node = node.parent
-        self._end("")
+        self._end_block("")
 
     def _enter(self, node: LexborNode) -> None:
         tag = node.tag or ""
         if tag == "-text":
             text = (node.text_content or "").replace(_SOFT_HYPHEN, "")
-            self._text.append(text if self._kept else _BLANKS.sub(" ", text))
+            self._text.append(text if self._preformatted else _BLANKS.sub(" ", text))
             return
         if tag in _BLOCKS:
-            self._end("")
+            self._end_block("")
         match tag:
             case "br":
                 self._text.append("\n")
@@ -174,7 +182,7 @@ class _Walk:
             case "rt":
                 self._base, self._text = self._text, []
             case "pre" | "textarea":
-                self._kept += 1
+                self._preformatted += 1
             case "table":
                 self._flow.open_table()
             case "td" | "th":
@@ -182,16 +190,16 @@ class _Walk:
 
     def _leave(self, tag: str) -> None:
         if tag in _BLOCKS:
-            self._end(tag)
+            self._end_block(tag)
         match tag:
             case "rt":
                 self._readings.append("".join(self._text).strip())
                 self._text = self._base
-            case "ruby" if self._readings:  # behind all that they are of, which so remains a word
+            case "ruby" if self._readings:  # they follow all of their characters, which so remain a word
                 self._text.append(f" ({''.join(self._readings)}) ")
                 self._readings = []
             case "pre" | "textarea":
-                self._kept -= 1
+                self._preformatted -= 1
             case "td" | "th":
                 self._flow.close_cell()
             case "tr":
@@ -199,15 +207,15 @@ class _Walk:
             case "table":
                 self._flow.close_table()
 
-    def _end(self, tag: str) -> None:
-        """Of a block: what was gathered is one."""
+    def _end_block(self, tag: str) -> None:
+        """Write the text of the open block."""
         text = "".join(self._text)
         self._text = []
-        if not self._kept:
+        if not self._preformatted:
             text = "\n".join(" ".join(line.split()) for line in text.split("\n"))
         if not text.strip():
             return
-        self._ended = True
+        self._block_ended = True
         if tag in _HEADINGS:
             self._flow.heading(_HEADINGS[tag], text)
         elif tag in _LINES:

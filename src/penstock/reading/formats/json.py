@@ -1,4 +1,4 @@
-"""JSON and JSON lines: each value on a line, behind the path of names that leads to it."""
+"""JSON and JSON lines: each value becomes a line, which starts with the path of names that leads to the value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from penstock.domain.errors import Unreadable
 from penstock.reading.format import Format, Look, Match
 from penstock.reading.formats.text import opened, parts
 from penstock.reading.kinds import JSON
@@ -18,14 +17,13 @@ from penstock.reading.source import Source
 from penstock.reading.text.encoding import encoding_of
 from penstock.reading.text.flow import Flow
 
-_TITLE = JSON.title
 _BEGINS = re.compile(rb"^\s*(?:[\[{\"]|-?\d|true|false|null)")
 _SPACE = re.compile(r"\s*")
 _STRICT = msgspec.json.Decoder(float_hook=str)
-_UNREADABLE_LINES = 20
-"""That are named one by one."""
-_HOPELESS = 1000
-"""More lines that are none than lines that are: it is no JSON."""
+_NAMED_LINES = 20
+"""The maximum number of unreadable lines that are named one by one."""
+_MOST_BROKEN = 1000
+"""Once the unreadable lines outnumber the readable ones by more than this, the rest of the file is not tried."""
 
 
 def match(look: Look) -> Match:
@@ -49,23 +47,23 @@ def read(source: Source) -> Iterator[Read]:
 
 
 def _parsed(content: str) -> Any:
-    """Its numbers to the last digit.
+    """The value, with numbers to their last digit.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: the content is not JSON.
     """
     try:
         return _STRICT.decode(content)
     except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
         pass
-    try:  # NaN, halves of characters, line ends within strings: no JSON, but much that writes JSON writes them
+    try:  # NaN, lone surrogates and line ends within strings are not JSON, but many programs write them
         return json.loads(content, strict=False, parse_float=str, parse_int=str, parse_constant=str)
     except RecursionError as error:
         raise ValueError from error
 
 
 def _lines(source: Source, content: str) -> Iterator[Read]:
-    """What is no JSON as a whole may be so line by line; else it is read as plain text."""
+    """Read line by line, or value by value, what is not JSON as a whole. What is neither is read as plain text."""
     lines = [line for line in content.split("\n") if line.strip()]
     flow, broken = Flow(), list[int]()
     values: list[tuple[int, Any]] = []
@@ -74,9 +72,9 @@ def _lines(source: Source, content: str) -> Iterator[Read]:
             values.append((number, _parsed(line)))
         except ValueError:
             broken.append(number)
-            if len(broken) > len(values) + _HOPELESS:
+            if len(broken) > len(values) + _MOST_BROKEN:
                 break
-    if len(broken) > len(values) and (others := _in_turn(content)):
+    if len(broken) > len(values) and (others := _values_in_a_row(content)):
         values, broken = list(enumerate(others)), []
     if len(broken) > len(values):
         yield Warned("It is not valid JSON, and was read as plain text.")
@@ -89,34 +87,33 @@ def _lines(source: Source, content: str) -> Iterator[Read]:
             yield from flow.full()
         flow.close_table()
     yield from flow.rest()
-    for number in broken[:_UNREADABLE_LINES]:
-        problem = Unreadable(kind=_TITLE, why=f"line {number} is not valid").facts["why"]
-        yield Text(flow.number, "", problem=str(problem))
+    for number in broken[:_NAMED_LINES]:
+        yield Text(flow.number, "", problem=f"line {number} is not valid")
         flow.skip(1)
 
 
-def _in_turn(content: str) -> list[Any]:
-    """Values one behind the other, with no more than blanks between; none where it is anything else."""
+def _values_in_a_row(content: str) -> list[Any]:
+    """The values of a file that consists of values with at most blanks between them. Of any other file, no values."""
     decoder = json.JSONDecoder(strict=False, parse_float=str, parse_int=str, parse_constant=str)
     values: list[Any] = []
-    place = _past_blanks(content, 0)
+    position = _after_blanks(content, 0)
     try:
-        while place < len(content):
-            value, end = decoder.raw_decode(content, place)
+        while position < len(content):
+            value, end = decoder.raw_decode(content, position)
             values.append(value)
-            place = _past_blanks(content, end)
+            position = _after_blanks(content, end)
     except (ValueError, RecursionError):
         return []
     return values
 
 
-def _past_blanks(content: str, place: int) -> int:
-    found = _SPACE.match(content, place)
-    return found.end() if found else place
+def _after_blanks(content: str, position: int) -> int:
+    found = _SPACE.match(content, position)
+    return found.end() if found else position
 
 
 def _write(value: Any, flow: Flow) -> Iterator[None]:
-    """A step after each line. What is nested is walked without recursion."""
+    """Write a value, and yield after each part of it. Nested values are walked without recursion."""
     waiting: list[tuple[str, Any]] = [("", value)]
     while waiting:
         path, value = waiting.pop()
@@ -129,8 +126,8 @@ def _write(value: Any, flow: Flow) -> Iterator[None]:
             case None:
                 continue
             case _:
-                said = value if isinstance(value, str) else json.dumps(value)
-                flow.line(f"{path}: {said}" if path else said)
+                text = value if isinstance(value, str) else json.dumps(value)
+                flow.line(f"{path}: {text}" if path else text)
         yield
 
 

@@ -1,4 +1,4 @@
-"""Markdown: plain text whose headings make section paths."""
+"""Markdown: plain text whose headings are the sections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from penstock.reading.text.encoding import encoding_of
 _HEADING = re.compile(r" {0,3}(#{1,6})(?=[ \t]|$)")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _FENCE = re.compile(r" {0,3}(?:(?:[-+*]|\d{1,9}[.)])[ \t]{1,4}){0,3}(`{3,}+(?!.*`)|~{3,})")
-"""An item of a list may begin with one."""
+"""The line that opens a code block. It may be the first line of a list item."""
 _NO_PARAGRAPH = re.compile(r"\s*$| {4}|\t| {0,3}(?:>|[-+*][ \t]|\d{1,9}[.)][ \t]|<|\|)")
 _PICTURE = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
 _INLINE = re.compile(r"\[([^\]]*)\]\([^)]*\)|[`*]+")
@@ -36,20 +36,22 @@ def read(source: Source) -> Iterator[Read]:
 
 
 class Outline:
-    """The headings that are in force, from one part of the document to the next."""
+    """Keeps the path of headings from one part of the document to the next."""
 
     def __init__(self) -> None:
         self._path: list[tuple[int, str]] = []
         self._fence = ""
-        """What the closing line of the code block that is open begins with."""
-        self._front_matter = False
-        self._comment = False
+        """The characters that close the open code block. It is empty outside of code blocks."""
+        self._in_metadata = False
+        self._in_comment = False
         self._paragraph: tuple[int, str] | None = None
-        """The line before, with its offset, if a line of dashes below it makes it a heading."""
-        self._begun = False
+        """The previous line with its offset, if a line of dashes below it would make it a heading."""
+        self._started = False
+        """Whether the first line of the document was seen."""
 
     def sections(self, part: str) -> Iterator[tuple[int, tuple[str, ...]]]:
-        """Where in the part which section begins; at its beginning, the one that goes on."""
+        """The sections of the part: where each starts, and its path of titles. The first may go on from the part
+        before."""
         if self._path:
             yield 0, self._titles()
         offset = 0
@@ -67,9 +69,9 @@ class Outline:
         return tuple(title for _, title in self._path)
 
     def _heading(self, line: str, offset: int) -> tuple[int, int, str] | None:
-        """Where the heading that this line ends begins, its level and its title; None if it ends none."""
+        """The start, level and title of the heading that ends with this line. It is None if no heading ends here."""
         before, self._paragraph = self._paragraph, None
-        if self._is_matter(line) or self._is_comment(line) or self._is_code(line):
+        if self._is_metadata(line) or self._is_comment(line) or self._is_code(line):
             return None
         if (heading := _HEADING.match(line)) is not None:
             return offset, len(heading[1]), _plain(line[heading.end() :])
@@ -79,27 +81,27 @@ class Outline:
             self._paragraph = (offset, line)
         return None
 
-    def _is_matter(self, line: str) -> bool:
-        """Whether the line is of the metadata that some documents begin with, between lines of three dashes."""
-        first, self._begun = not self._begun, True
+    def _is_metadata(self, line: str) -> bool:
+        """Whether the line belongs to the metadata at the start of a document, between lines of three dashes."""
+        first, self._started = not self._started, True
         if first and line.rstrip() == "---":
-            self._front_matter = True
+            self._in_metadata = True
             return True
-        inside = self._front_matter
+        inside = self._in_metadata
         if inside and line.rstrip() in {"---", "..."}:
-            self._front_matter = False
+            self._in_metadata = False
         return inside
 
     def _is_comment(self, line: str) -> bool:
-        """Whether the line is of a comment that hides what it holds."""
-        begins = not self._fence and not self._comment and line.lstrip(" ").startswith("<!--")
-        inside = self._comment or begins
+        """Whether the line belongs to a comment, whose text is no heading."""
+        starts = not self._fence and not self._in_comment and line.lstrip(" ").startswith("<!--")
+        inside = self._in_comment or starts
         if inside:
-            self._comment = "-->" not in line
+            self._in_comment = "-->" not in line
         return inside
 
     def _is_code(self, line: str) -> bool:
-        """Whether the line is of a fenced code block."""
+        """Whether the line belongs to a code block between fences."""
         if self._fence:
             closing = line.strip()
             if closing.startswith(self._fence) and not closing.strip(self._fence[0]):
@@ -112,7 +114,7 @@ class Outline:
 
 
 def _plain(title: str) -> str:
-    """Without closing marks, links and emphasis."""
+    """The title without closing marks, links and emphasis."""
     title = title.strip()[:_LONGEST_TITLE]
     unclosed = title.rstrip("#")
     if not unclosed or unclosed[-1].isspace():

@@ -1,4 +1,4 @@
-"""Plain text of any encoding, in parts: it has no pages."""
+"""Plain text of any encoding. It has no pages, and is read in parts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from penstock.reading.text.characters import legible
 from penstock.reading.text.encoding import Encoding, encoding_of
 
 _CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\v\f\r\b\x1b")) + b"\x7f"
+"""The control characters that do not belong to a text."""
 
 
 def match(look: Look) -> Match:
-    """Text has no NULs, but in UTF-16 and UTF-32, and next to no controls."""
+    """Text has hardly any control characters. It has no NULs either, except in UTF-16 and UTF-32."""
     head = look.head
     if marked(head):
         return Match.PERHAPS
@@ -42,6 +43,7 @@ def opened(source: Source, encoding: Encoding, newline: str | None = None) -> Te
 
 
 def guessed(encoding: Encoding) -> Iterator[Warned]:
+    """A warning if the encoding is only a guess."""
     if encoding.guessed and encoding.codec != "utf-8":
         yield Warned(f"The text is not Unicode; it was taken for {encoding.codec}.")
 
@@ -51,7 +53,7 @@ def undecodable(number: int, encoding: Encoding) -> Warned:
 
 
 def parts(stream: TextIO) -> Iterator[str]:
-    """The text in runs of at most PART characters that end with a line, else with a word, else anywhere."""
+    """The text in pieces of at most PART characters. A piece ends where a line does, or else where a word does."""
     rest = ""
     while block := stream.read(PART - len(rest)):
         rest += legible(block)

@@ -1,4 +1,4 @@
-"""XML of any vocabulary: the text of its elements, and what their attributes say, in their order."""
+"""XML of any vocabulary: the texts of its elements and the values of their attributes, in their order."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from penstock.reading.text.flow import Flow
 from penstock.reading.text.xml_stream import Stream, elements
 
 _TITLE = XML.title
-_DECLARED = re.compile(rb"^\s*<\?xml\s")
+_DECLARATION = re.compile(rb"^\s*<\?xml\s")
 _ROOT = re.compile(rb"^\s*<(?:[A-Za-z_]|!DOCTYPE|!--)")
 _ENCODING = re.compile(rb"^\s*<\?xml[^>]*\sencoding\s*=\s*[\"']([\w.:-]+)")
 _HEAD = 1024
-"""Bytes in which it says what it is in."""
+"""The length of the beginning in which a file declares its encoding, in bytes."""
 _MARKUP = re.compile(r"<!\[CDATA\[|\]\]>|<[^<>]*>")
 _INLINE = frozenset({
     "a", "abbr", "b", "bold", "citetitle", "code", "em", "emphasis", "ext-link", "filename", "hi", "i", "italic",
     "link", "literal", "note-ref", "ph", "q", "ref", "s", "span", "strong", "sub", "subscript", "sup", "superscript",
     "tt", "u", "ulink", "underline", "xref",
 })  # fmt: skip
-"""Elements of common vocabularies that stand within a line."""
+"""Elements of common vocabularies that do not end a line of text."""
 
 
 def match(look: Look) -> Match:
-    if _DECLARED.match(look.text):
+    if _DECLARATION.match(look.text):
         return Match.CERTAIN
     return Match.PERHAPS if _ROOT.match(look.text) else Match.NO
 
@@ -48,34 +48,34 @@ def read(source: Source) -> Iterator[Read]:
     flow = Flow()
     text: list[str] = []
 
-    def end() -> None:
+    def end_line() -> None:
         flow.line(" ".join("".join(text).split()))
         text.clear()
 
     with _in_utf8(source, encoding) as stream:
         try:
-            for event, name, given in elements(stream, source.limits, _TITLE, "utf-8"):
+            for event, name, attributes in elements(stream, source.limits, _TITLE, "utf-8"):
                 if event == "text":
                     text.append(name)
                 elif name not in _INLINE:
-                    end()
-                    said = (f"{key}: {value}" for key, value in given.items() if not key.startswith("xmlns"))
-                    flow.line(" | ".join(said))
+                    end_line()
+                    values = (f"{key}: {value}" for key, value in attributes.items() if not key.startswith("xmlns"))
+                    flow.line(" | ".join(values))
                 yield from flow.full()
         except Unreadable as error:
-            end()
-            more = False
-            for line in _after(error, source, encoding):
-                more = more or bool(line)
+            end_line()
+            has_more = False
+            for line in _lines_after(error, source, encoding):
+                has_more = has_more or bool(line)
                 flow.line(line)
                 yield from flow.full()
             if not flow.number > 1 and not flow.written:
                 raise
             yield from flow.rest()
-            follows = "; what follows was read without its markup" if more else ""
+            follows = "; what follows was read without its markup" if has_more else ""
             yield Text(flow.number, "", problem=f"{error.facts['why']}{follows}")
             return
-    end()
+    end_line()
     yield from flow.rest()
 
 
@@ -90,7 +90,7 @@ def _in_utf8(source: Source, encoding: Encoding) -> Iterator[Stream]:
 
 
 class _InUtf8:
-    """A text as the bytes that the parser is told it is."""
+    """A text encoded in UTF-8. The parser takes every file for UTF-8, whatever it declares."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -99,8 +99,8 @@ class _InUtf8:
         return self._stream.read(size).encode(errors="replace")
 
 
-def _after(error: Unreadable, source: Source, encoding: Encoding) -> Iterator[str]:
-    """The lines behind the damage, without what looks like markup."""
+def _lines_after(error: Unreadable, source: Source, encoding: Encoding) -> Iterator[str]:
+    """The lines behind the place of the damage, without what looks like markup."""
     from pyexpat import ExpatError  # noqa: PLC0415 - other formats do not need it
 
     damage = error.__cause__
@@ -110,7 +110,7 @@ def _after(error: Unreadable, source: Source, encoding: Encoding) -> Iterator[st
         for _ in range(damage.lineno - 1):
             stream.readline()
         rest = stream.read()
-    opening = rest.rfind("<", 0, damage.offset)  # of the element that it is in, if it is in one
+    opening = rest.rfind("<", 0, damage.offset)  # of the element whose tag is damaged, if a tag is
     rest = rest[damage.offset if ">" in rest[opening : damage.offset] else max(opening, 0) :]
     for line in unescape(_MARKUP.sub("\n", rest)).split("\n"):
         yield " ".join(line.split())

@@ -1,4 +1,4 @@
-"""ZIP: an archive of documents: taken apart, or each member read as what it is, under its name."""
+"""ZIP: an archive of documents. Each member is read as what it is, under its name, or comes as a file of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from penstock.reading.text.zip_archive import opened
 
 
 def match(look: Look) -> Match:
-    """Whatever has members and is none of the documents that are archives too."""
+    """Any archive that is not a document of another format, such as DOCX."""
     return Match.ALMOST if look.members else Match.NO
 
 
@@ -28,15 +28,15 @@ def read(source: Source) -> Iterator[Read]:
     with opened(source) as archive:
         names = names_in(archive)
         yield Opened("zip", "zipfile", paged=False)
-        flow = Flow()  # for its numbers
+        flow = Flow()  # it only counts the parts
         for name in names:
             try:
                 part = source.part(archive.read(name), name)
             except LimitHit:
                 raise
             except Permanent as error:
-                said = label(name)
-                yield Text(flow.number, "", ((0, (said,)),), problem=f"{said}: {error.facts.get('why', error)}")
+                shown = label(name)
+                yield Text(flow.number, "", ((0, (shown,)),), problem=f"{shown}: {error.facts.get('why', error)}")
                 flow.skip(1)
                 continue
             for frame in within(part, flow.number):

@@ -1,4 +1,5 @@
-"""Apart: the files of a ZIP archive as they are, each to be a document of its own. A ZIP within is a folder of it."""
+"""ZIP members: the files of an archive as they are, each to become a document of its own. An archive in the archive is
+treated like a folder."""
 
 from __future__ import annotations
 
@@ -14,9 +15,9 @@ from penstock.reading.text.characters import label
 from penstock.reading.text.zip_archive import Archive, opened
 
 _HIDDEN = ("__MACOSX/",)
-"""Folders that a system adds for itself."""
+"""Folders that an operating system adds for its own use."""
 _PIECE = 1 << 18
-"""Bytes."""
+"""The maximum size of a piece of a file, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +28,19 @@ class _File:
 
 
 @dataclass(frozen=True, slots=True)
-class _Left:
-    """A file that no document is made of."""
+class _NotTaken:
+    """A file that does not become a document."""
 
     path: tuple[str, ...]
     why: str
     lost: bool = True
-    """False of what is never read: a picture, a file without bytes."""
+    """Whether the file would have been read but for its damage. It is False for a picture or an empty file."""
 
 
 def names_in(archive: Archive) -> list[str]:
     """
     Raises:
-        Unreadable: there is none.
+        Unreadable: the archive has no files.
     """
     names = [name for name in archive.members if not _is_hidden(name)]
     if not names:
@@ -48,8 +49,8 @@ def names_in(archive: Archive) -> list[str]:
 
 
 def files_apart(source: Source) -> Iterator[Read]:
-    """It is unfolded twice: once to see that all of it stays within the limits, so that of an archive which does not
-    no file is taken."""
+    """The files, each in pieces. The archive is unfolded twice: first only to check the limits, so that no file is
+    taken of an archive that exceeds them."""
     count = sum(1 for _ in _files(source, ()))
     source.unfolded.bytes = source.unfolded.files = 0
     yield Opened(ZIP.name, "zipfile", paged=False, pages=count)
@@ -59,17 +60,17 @@ def files_apart(source: Source) -> Iterator[Read]:
             for start in range(0, len(each.content), _PIECE):
                 yield Piece(each.content[start : start + _PIECE])
             continue
-        said = label("/".join(each.path)) or "unnamed"
-        why = f"{said}: {each.why}"[:500].rstrip(".") if each.lost else f"{said} {each.why}"
-        yield Text(number, "", ((0, (said,)),), problem=why if each.lost else None)
+        name = label("/".join(each.path)) or "unnamed"
+        why = f"{name}: {each.why}"[:500].rstrip(".") if each.lost else f"{name} {each.why}"
+        yield Text(number, "", ((0, (name,)),), problem=why if each.lost else None)
         yield Warned(f"{why}.")
 
 
-def _files(source: Source, path: tuple[str, ...]) -> Iterator[_File | _Left]:
+def _files(source: Source, path: tuple[str, ...]) -> Iterator[_File | _NotTaken]:
     """
     Raises:
-        LimitHit: which.
-        Unreadable: it does not open, or has no files.
+        LimitHit: the archive, or all of its files together, exceed a limit.
+        Unreadable: the archive does not open, or has no files.
     """
     with opened(source) as archive:
         for name in names_in(archive):
@@ -84,13 +85,13 @@ def _files(source: Source, path: tuple[str, ...]) -> Iterator[_File | _Left]:
                     continue
                 yield from _files(part, here)
                 if not complete:
-                    yield _Left(here, "it is cut short or damaged; what lay behind this is missing")
+                    yield _NotTaken(here, "it is cut short or damaged; what lay behind this is missing")
             except LimitHit:
                 raise
             except (UnsupportedType, EmptyFile) as error:
-                yield _Left(here, f"is {error.facts.get('found', 'empty')}, which is not read", lost=False)
+                yield _NotTaken(here, f"is {error.facts.get('found', 'empty')}, which is not read", lost=False)
             except Permanent as error:
-                yield _Left(here, str(error.facts.get("why", error)))
+                yield _NotTaken(here, str(error.facts.get("why", error)))
 
 
 def _count(source: Source) -> None:

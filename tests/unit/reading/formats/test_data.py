@@ -1,4 +1,4 @@
-"""Data in texts, JSON, XML and tables, as programs write them and not only as their standards say."""
+"""JSON, XML and CSV, as programs write them and not only as their standards say."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_what_is_no_json_is_text_with_a_warning() -> None:
 
 
 def test_a_line_of_json_ends_where_json_says() -> None:
-    """Within a string there are characters at which Python would end a line."""
+    """A string may hold characters at which Python would end a line."""
     found = read('{"a": "one\u2028two"}\n{"a": "three\x85four"}\n', "a.jsonl")
     assert found.problems == found.warnings == []
     assert "three" in found.text

@@ -1,4 +1,4 @@
-"""Books: what is a chapter, in which order, and what of one that is locked or damaged."""
+"""EPUB: what is a chapter, the order of chapters, and books that are encrypted or damaged."""
 
 from __future__ import annotations
 

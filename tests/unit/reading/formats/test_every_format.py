@@ -1,4 +1,4 @@
-"""Every format: all of its words come out, in their order, and nothing else does."""
+"""Every format: all words of a file are read, in their order, and nothing else is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Web pages as they are found: every word once, in its order, as a reader of the page sees it."""
+"""Web pages as they are found: each word that a reader sees is read once, in its order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def read(page: str | bytes, name: str = "a.html") -> Reading:
 
 @pytest.mark.parametrize("empty", ["<title/>", '<script src="a.js"/>', "<style />", "<title/><script\n/>"])
 def test_an_empty_element_of_xhtml_does_not_swallow_the_page(empty: str) -> None:
-    """HTML knows no such elements: to it everything behind one lies within it."""
+    """HTML has no such elements, and would take all that follows one for its content."""
     found = read(XHTML.format(empty, '<p><a id="p1"/>One.</p><textarea/><p>Two.</p><iframe/><p>Three.</p>'))
     assert found.lines == ["One.", "Two.", "Three."]
 
@@ -109,7 +109,7 @@ def test_a_long_page_comes_in_parts() -> None:
 
 
 def test_many_comments_before_the_page_take_no_absurd_time() -> None:
-    """A careless pattern tries each way of taking some of them for one."""
+    """A careless pattern would try each way of taking some of them for one."""
     page = "<!---->" * 1000
     assert read(page + "<div>words</div>").lines == ["words"]
     assert read(page + "<html>words</html>", "a").kind == "html"

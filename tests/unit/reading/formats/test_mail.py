@@ -1,4 +1,4 @@
-"""Messages as people's programs write them: every word once, whatever they were packed in."""
+"""Mail, as people's programs write it: each word is read once, however it is packed."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_headers_that_are_not_ascii_are_read_all_the_same(encoding: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("header", "said"),
+    ("header", "shown"),
     [
         ("=?utf-8?q?Gr=C3=BC=C3=9Fe?= vom Wehr", "Grüße vom Wehr"),
         ("=?utf-8?B?R3LDvA==?= =?utf-8?B?w59l?=", "Grüße"),
@@ -86,9 +86,9 @@ def test_headers_that_are_not_ascii_are_read_all_the_same(encoding: str) -> None
         ("a =?b question?", "a =?b question?"),
     ],
 )
-def test_encoded_headers_are_decoded(header: str, said: str) -> None:
+def test_encoded_headers_are_decoded(header: str, shown: str) -> None:
     found = read(f"Subject: {header}\r\nFrom: a@example.org\r\nMessage-ID: <1@x>\r\n\r\nbody\r\n")
-    assert found.lines[0] == (f"Subject: {said}" if said else "From: a@example.org")
+    assert found.lines[0] == (f"Subject: {shown}" if shown else "From: a@example.org")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_where_the_plain_text_is_a_stub_the_html_is_read() -> None:
 
 
 def test_what_is_attached_within_an_alternative_is_not_lost() -> None:
-    """Some programs put pictures and files beside the HTML, and a plain text before all of it."""
+    """Some programs put the HTML and its attachments together into one alternative, beside the plain text."""
     encoded = base64.encodebytes(pdf(["In the attached file."])).decode()
     file = part(
         "application/pdf", encoded, "Content-Transfer-Encoding: base64", 'Content-Disposition: inline; filename="a.pdf"'
@@ -213,7 +213,7 @@ def test_a_signature_is_no_document(kind: str) -> None:
         f"{HEAD}Content-Type: application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m\r\n\r\nMIAGCSqG\r\n",
     ],
 )
-def test_a_sealed_body_is_told_and_not_read(message: str) -> None:
+def test_a_sealed_body_is_reported_and_not_read(message: str) -> None:
     found = read(message)
     assert "BEGIN" not in found.text
     assert found.problems == ["its body is encrypted, or sealed by a signature; save a decrypted copy"]

@@ -1,4 +1,4 @@
-"""Which lines of Markdown are headings, and of what."""
+"""Markdown: which lines are headings, and of which sections."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from penstock.reading.source import Source
 
 
 def headings(text: str) -> list[tuple[str, tuple[str, ...]]]:
-    """The line at which each section begins, and its path."""
+    """The line at which each section starts, and the section's path."""
     return [(text[offset:].partition("\n")[0], path) for offset, path in Outline().sections(text)]
 
 
@@ -85,5 +85,5 @@ def test_a_section_goes_on_in_the_next_part(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["# " + " " * PART + "x", "# " + "[" * PART, "`" * PART + "x`", "#" * PART])
 def test_an_absurd_line_takes_no_absurd_time(line: str) -> None:
-    """Each of these made a careless pattern look at the rest of the line from each of its characters."""
+    """In each of these lines, a careless pattern would look at the rest of the line from each character."""
     assert len(headings(line)) <= 1

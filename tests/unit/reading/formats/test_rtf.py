@@ -1,4 +1,4 @@
-"""RTF: what is text of a document and what is not, and tables in each other."""
+"""RTF: which parts of a file are text of the document, and tables in each other."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def test_binary_data_is_passed_over_whatever_it_looks_like() -> None:
     assert warnings_of(rtf(body)) == []
 
 
-def test_what_follows_the_document_is_none_of_it() -> None:
+def test_what_follows_the_document_does_not_belong_to_it() -> None:
     content = rtf(r"The document.\par") + b"\0\x08}garbage{\\par"
     assert text_of(content) == "The document."
     assert warnings_of(content) == []
 
 
-def test_a_table_in_a_cell_is_told_row_by_row_within_it() -> None:
+def test_a_table_in_a_cell_is_read_row_by_row_within_it() -> None:
     body = (
         r"\trowd\pard\intbl Outer\cell\pard\intbl\itap2 Inner a\nestcell Inner b\nestcell"
         r"{\*\nesttableprops\trowd\nestrow}{\nonesttables\par For old programs}"
@@ -77,6 +77,6 @@ def test_text_without_a_font_has_the_code_page_of_the_default_one(body: str) -> 
     assert lines(body, r"\deff0{\fonttbl{\f0\fcharset204 Arial;}{\f1\fcharset0 Arial;}}") == ["Пр"]
 
 
-@pytest.mark.parametrize(("word", "said"), [("mac", "é"), ("pc", "Ä"), ("pca", "Ä")])
-def test_code_pages_of_old_systems_are_known(word: str, said: str) -> None:
-    assert lines(r"\'8e\par", f"\\{word} ") == [said]
+@pytest.mark.parametrize(("word", "text"), [("mac", "é"), ("pc", "Ä"), ("pca", "Ä")])
+def test_code_pages_of_old_systems_are_known(word: str, text: str) -> None:
+    assert lines(r"\'8e\par", f"\\{word} ") == [text]

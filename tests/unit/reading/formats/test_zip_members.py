@@ -1,4 +1,4 @@
-"""Apart: what a child tells of an archive whose files are to be documents of their own."""
+"""ZIP members: what the child process reports of an archive whose files become documents of their own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.made import docx_file, zip_of
 
 @dataclass
 class Taken:
-    """What came of an archive."""
+    """What was taken of an archive, and what was reported of it."""
 
     files: dict[tuple[str, ...], bytes] = field(default_factory=dict)
     types: list[str] = field(default_factory=list)

@@ -1,18 +1,18 @@
-"""Lists: the numbers of an OpenDocument text's lists and headings. The file has none of them: it says how they are
-counted (OpenDocument 1.3, part 3, 5.3 and 16.30)."""
+"""Lists: the numbers of an OpenDocument text's lists and headings. The file does not hold these numbers, but only says
+how they are counted (OpenDocument 1.3, part 3, 5.3 and 16.30)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from penstock.reading.formats.office.numbering import Form, letters, roman, told
+from penstock.reading.formats.office.numbering import Form, letters, roman, written
 from penstock.reading.text.xml_stream import number_in
 
-TAKEN = frozenset({
+LIST_ELEMENTS = frozenset({
     "list-style", "outline-style", "list-level-style-number", "outline-level-style", "list", "list-item",
 })  # fmt: skip
-"""The elements that are told to `Lists`."""
+"""The elements that `Lists` takes."""
 _FORMATS: dict[str, Form] = {
     "a": letters,
     "A": lambda number: letters(number).upper(),
@@ -24,86 +24,100 @@ _DEEPEST = 10
 
 @dataclass(frozen=True, slots=True)
 class _Level:
+    """How the numbers of one level of a list look."""
+
     format: str
-    """Nothing where it is not numbered."""
-    before: str
-    behind: str
+    """The key of `_FORMATS`. Any other format is decimal. It is empty if the level is not numbered."""
+    prefix: str
+    suffix: str
     start: int
     shown: int
-    """How many levels' numbers it shows, its own included."""
+    """How many levels show their numbers in a number of this level, which is the last of them."""
 
 
 _Levels = dict[int, _Level]
 
 
 class Lists:
-    """Counts, element by element."""
+    """Counts the items of lists and the headings, element by element."""
 
     def __init__(self) -> None:
         self._styles: dict[str, _Levels] = {}
         self._headings: _Levels = {}
-        self._told: _Levels = {}
+        """The style of the headings' numbers."""
+        self._style: _Levels = {}
         """The style that is being read."""
         self._open: list[str] = []
-        """The styles of the lists that are open, one in the other."""
+        """The styles of the open lists, each of which stands in the one before."""
         self._counts: dict[int, int] = {}
+        """The last number of each level of the open lists."""
         self._ended: dict[str, dict[int, int]] = {}
-        """How far the last list of each style came."""
-        self._sections: dict[int, int] = {}
+        """The last numbers of the last list of each style, from which another list may go on."""
+        self._heading_counts: dict[int, int] = {}
         self._label = ""
+        """The number of the open list item, until a paragraph has taken it."""
 
-    def take(self, event: str, name: str, given: Mapping[str, str]) -> None:
+    def take(self, event: str, name: str, attributes: Mapping[str, str]) -> None:
         match event, name:
             case "start", "list-style":
-                self._told = self._styles[given.get("name", "")] = {}
+                self._style = self._styles[attributes.get("name", "")] = {}
             case "start", "outline-style":
-                self._told = self._headings
+                self._style = self._headings
             case "start", "list-level-style-number" | "outline-level-style":
-                self._told[number_in(given.get("level"), 1)] = _Level(
-                    given.get("num-format", ""),
-                    given.get("num-prefix", ""),
-                    given.get("num-suffix", ""),
-                    number_in(given.get("start-value"), 1),
-                    number_in(given.get("display-levels"), 1),
+                self._style[number_in(attributes.get("level"), 1)] = _Level(
+                    attributes.get("num-format", ""),
+                    attributes.get("num-prefix", ""),
+                    attributes.get("num-suffix", ""),
+                    number_in(attributes.get("start-value"), 1),
+                    number_in(attributes.get("display-levels"), 1),
                 )
             case "start", "list":
-                self._begin(given)
+                self._start_list(attributes)
             case "end", "list" if self._open:
                 self._ended[self._open.pop()] = self._counts
             case "start", "list-item" if self._open:
                 levels = self._styles.get(self._open[-1], {})
-                place = min(len(self._open), _DEEPEST)
-                self._label = _next(levels, self._counts, place, given.get("start-value"))
+                depth = min(len(self._open), _DEEPEST)
+                self._label = _next(levels, self._counts, depth, attributes.get("start-value"))
             case "end", "list-item":
                 self._label = ""
 
     def label(self, heading: int) -> str:
-        """That of the paragraph that ends, or of the heading of this level: the first of its item has one."""
+        """The number of the paragraph that ends now. Only the first paragraph of a list item has one.
+
+        Args:
+            heading: the level of the paragraph, if it is a heading, or else 0.
+        """
         label, self._label = self._label, ""
         if label or not heading or self._open:
             return label
-        return _next(self._headings, self._sections, min(heading, _DEEPEST))
+        return _next(self._headings, self._heading_counts, min(heading, _DEEPEST))
 
-    def _begin(self, given: Mapping[str, str]) -> None:
-        style = given.get("style-name") or (self._open[-1] if self._open else "")
+    def _start_list(self, attributes: Mapping[str, str]) -> None:
+        style = attributes.get("style-name") or (self._open[-1] if self._open else "")
         self._open.append(style)
         if len(self._open) > 1:
             self._counts.pop(min(len(self._open), _DEEPEST), None)
-        elif given.get("continue-numbering") == "true" or "continue-list" in given:
+        elif attributes.get("continue-numbering") == "true" or "continue-list" in attributes:
             self._counts = self._ended.get(style, {})
         else:
             self._counts = {}
 
 
-def _next(levels: _Levels, counts: dict[int, int], place: int, start: str | None = None) -> str:
-    level = levels.get(place)
-    begin = level.start if level else 1
-    counts[place] = number_in(start, counts.get(place, begin - 1) + 1)
-    for deeper in [other for other in counts if other > place]:
+def _next(levels: _Levels, counts: dict[int, int], depth: int, start: str | None = None) -> str:
+    """Count one more item at this depth, and return its number as it is shown.
+
+    Args:
+        start: the number of the item, if it says one.
+    """
+    level = levels.get(depth)
+    first = level.start if level else 1
+    counts[depth] = number_in(start, counts.get(depth, first - 1) + 1)
+    for deeper in [other for other in counts if other > depth]:
         del counts[deeper]
     if level is None or not level.format:
         return ""
-    shown = range(max(1, place - level.shown + 1), place + 1)
+    shown = range(max(1, depth - level.shown + 1), depth + 1)
     forms = ((levels.get(each, level).format, counts.get(each, 1)) for each in shown)
-    numbers = (told(count, _FORMATS.get(form, str)) for form, count in forms if form)
-    return f"{level.before}{'.'.join(numbers)}{level.behind}".strip()
+    numbers = (written(count, _FORMATS.get(form, str)) for form, count in forms if form)
+    return f"{level.prefix}{'.'.join(numbers)}{level.suffix}".strip()

@@ -1,5 +1,7 @@
-"""ODT: OpenDocument texts: tables where they stand, notes and comments after their paragraph, headers and footers
-once, the numbers of lists and headings before their text; formulas, charts and tables of other programs after the
+"""ODT: OpenDocument texts, in the order in which they are read.
+
+Tables are read where they stand, and notes and comments after their paragraph. Headers and footers are read once. Lists
+and headings have their numbers before their text. Formulas, charts and the tables of other programs follow the
 paragraph that they stand in."""
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from collections.abc import Iterator
 
 from penstock.domain.errors import PasswordRequired, Unreadable
 from penstock.reading.format import Format, Look, Match
-from penstock.reading.formats.odt.lists import TAKEN, Lists
+from penstock.reading.formats.odt.lists import LIST_ELEMENTS, Lists
 from penstock.reading.kinds import ODT
 from penstock.reading.protocol import Opened, Read, Text, Warned
 from penstock.reading.source import Source
@@ -72,14 +74,16 @@ def _encrypted(source: Source, archive: Archive) -> bool:
 
 
 class _Objects:
-    """Formulas, charts and tables of other programs, each in a folder of its own."""
+    """The formulas, charts and tables of other programs. Each is a document in a folder of its own."""
 
     def __init__(self, source: Source, archive: Archive) -> None:
         self._source, self._archive = source, archive
         self._damaged: list[str] = []
+        """The names of the parts that could not be read to their ends."""
 
     def write(self, place: str, flow: Flow) -> None:
-        """
+        """Write the text of the object in this folder.
+
         Raises:
             LimitHit: it unfolds to too much.
         """
@@ -99,7 +103,7 @@ class _Objects:
 
 
 class _Formula:
-    """What is to be seen of a formula (MathML)."""
+    """Collects the signs that a formula shows (MathML)."""
 
     def __init__(self) -> None:
         self.signs: list[str] = []
@@ -114,25 +118,27 @@ class _Formula:
 
 
 class _Story:
-    """A run of text."""
+    """Reads one run of text: the document itself, an object in it, or a header or footer."""
 
     def __init__(self, flow: Flow, objects: _Objects | None = None, lists: Lists | None = None) -> None:
         self._flow = flow
         self._objects = objects
         self._lists = lists or Lists()
-        self._places: list[str] = []
-        """Of the objects whose paragraph is not at its end."""
+        self._objects_shown: list[str] = []
+        """The folders of the objects whose paragraph has not ended."""
         self._open: list[list[str]] = []
-        """Of each paragraph that is open, its text."""
+        """The texts of the open paragraphs, each of which stands in the one before, as in a text box."""
         self._levels: list[int] = []
+        """The heading levels of the open paragraphs. The level of other paragraphs is 0."""
         self._notes: list[_Note] = []
-        """Those that are open."""
-        self._waiting: list[str] = []
-        """Notes whose paragraph is not at its end."""
+        """The notes that are open."""
+        self._ended_notes: list[str] = []
+        """The texts of the notes whose paragraph has not ended."""
         self._skipped = 0
+        """The number of open elements that are not read."""
 
     def take(self, element: Element) -> None:
-        event, name, given = element
+        event, name, attributes = element
         if event == "text":
             if self._open and not self._skipped:
                 self._open[-1].append(name)
@@ -140,18 +146,18 @@ class _Story:
             self._skipped += 1 if event == "start" else -1
         elif self._skipped:
             return
-        elif name in TAKEN:
-            self._lists.take(event, name, given)
+        elif name in LIST_ELEMENTS:
+            self._lists.take(event, name, attributes)
         elif event == "start":
-            self._start(name, given)
+            self._start(name, attributes)
         else:
             self._end(name)
 
-    def _start(self, name: str, given: dict[str, str]) -> None:
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
         match name:
             case "p" | "h":
                 self._open.append([])
-                self._levels.append(0 if name == "p" else number_in(given.get("outline-level"), 1))
+                self._levels.append(0 if name == "p" else number_in(attributes.get("outline-level"), 1))
             case "note" | "annotation":
                 self._notes.append(_Note())
             case "table":
@@ -159,22 +165,22 @@ class _Story:
             case "table-cell":
                 self._flow.open_cell()
             case "object":
-                self._places.append(given.get("href", ""))
-            case "desc" if self._open:  # of a drawing, behind its title
+                self._objects_shown.append(attributes.get("href", ""))
+            case "desc" if self._open:  # the description of a drawing, which follows its title
                 self._open[-1].append(" ")
             case "tab" if self._open:
                 self._open[-1].append("\t")
             case "line-break" if self._open:
                 self._open[-1].append("\n")
             case "s" if self._open:
-                self._open[-1].append(" " * min(_MOST_SPACES, number_in(given.get("c"), 1)))
+                self._open[-1].append(" " * min(_MOST_SPACES, number_in(attributes.get("c"), 1)))
 
     def _end(self, name: str) -> None:
         match name:
             case "p" | "h" if self._open:
                 self._close("".join(self._open.pop()), self._levels.pop())
             case "note" | "annotation" if self._notes:
-                self._waiting.append("\n".join(self._notes.pop().blocks))
+                self._ended_notes.append("\n".join(self._notes.pop().blocks))
             case "table-cell":
                 self._flow.close_cell()
             case "table-row":
@@ -194,10 +200,10 @@ class _Story:
         else:
             self._flow.block(text)
         if not self._open:
-            waiting, self._waiting = self._waiting, []
-            for note in waiting:
+            notes, self._ended_notes = self._ended_notes, []
+            for note in notes:
                 self._flow.block(note)
-            places, self._places = self._places, []
+            places, self._objects_shown = self._objects_shown, []
             if self._objects is not None:
                 for place in places:
                     self._objects.write(place, self._flow)
@@ -211,25 +217,26 @@ class _Note:
 
 
 def _margins(source: Source, archive: Archive, lists: Lists) -> tuple[list[str], list[str]]:
-    """Headers and footers, each that says something else than the others once."""
-    said: dict[str, list[str]] = {"header": [], "footer": []}
+    """The headers and the footers, each text once. The styles of lists, which are in the same part, are taken as
+    well."""
+    texts: dict[str, list[str]] = {"header": [], "footer": []}
     story, flow = None, Flow()
     for element in _elements(source, archive, "styles.xml"):
-        event, name, given = element
+        event, name, attributes = element
         if name in _MARGINS and event == "start":
             flow = Flow()
             story = _Story(flow)
         elif name in _MARGINS and event == "end":
             story = None
             text = "\n".join(part.text.strip() for part in flow.rest())
-            side = said[name.partition("-")[0]]
+            side = texts[name.partition("-")[0]]
             if text and text not in side:
                 side.append(text)
         elif story is not None:
             story.take(element)
-        elif name in TAKEN:
-            lists.take(event, name, given)
-    return said["header"], said["footer"]
+        elif name in LIST_ELEMENTS:
+            lists.take(event, name, attributes)
+    return texts["header"], texts["footer"]
 
 
 FORMAT = Format(ODT, match=match, read=read)

@@ -1,4 +1,4 @@
-"""PPTX: presentations, slide by slide: the title first, then what is on the slide, its notes and its comments."""
+"""PPTX: presentations, slide by slide. A slide's title comes first, then its other text, its notes and its comments."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _TITLE = PPTX.title
 _SHAPES = {"sp", "graphicFrame", "cxnSp"}
 _TITLES = {"title", "ctrTitle"}
 _MARGINS = {"dt", "hdr", "ftr"}
-"""Placeholders that mostly say the same on each slide."""
+"""Placeholders that mostly have the same text on each slide: date, header and footer."""
 _SKIPPED = {"sldNum", "sldImg"}
-"""Those that say nothing of their slide's content."""
+"""Placeholders that say nothing about the content of their slide."""
 
 
 def match(look: Look) -> Match:
@@ -36,12 +36,12 @@ def read(source: Source) -> Iterator[Read]:
         flow, margins = Flow(paged=True), set[str]()
         for number, slide in enumerate(slides, 1):
             try:
-                _slide(found, slide, flow, margins)
+                _write_slide(found, slide, flow, margins)
             except LimitHit:
                 raise
             except Permanent as error:
-                said = list(flow.turn())
-                yield Text(number, "\n".join(part.text for part in said), problem=_why(error))
+                text = "\n".join(part.text for part in flow.turn())
+                yield Text(number, text, problem=_why(error))
                 continue
             yield from flow.turn()
         yield from found.warnings()
@@ -52,23 +52,27 @@ def _why(error: Permanent) -> str:
 
 
 def _slides(found: Document) -> list[str]:
-    """Their parts, in their order."""
+    """The names of the slides' parts, in the order of the slides."""
     return list(found.listed("sldId", ["slide"], "ppt/slides"))
 
 
-def _slide(found: Document, part: str, flow: Flow, margins: set[str]) -> None:
-    """`margins`: what stood in those of the slides before."""
+def _write_slide(found: Document, part: str, flow: Flow, margins: set[str]) -> None:
+    """Write a slide.
+
+    Args:
+        margins: the dates, headers and footers of the slides before, which are not written again.
+    """
     if not found.has(part):
         raise Unreadable(kind=_TITLE, why=f"its part {part} is missing")
     shapes = list(_shapes(found.elements(part)))
     for kind, blocks in shapes:
         if kind in _TITLES:
             flow.heading(1, " ".join(block for block in blocks if isinstance(block, str)))
-    _write(flow, shapes)
-    found.drawn(part, flow)
+    _write_shapes(flow, shapes)
+    found.write_drawings(part, flow)
     for relation in found.related(part, "notesSlide"):
-        noted = list(_shapes(found.beside(relation.target)))
-        _write(flow, noted)
+        noted = list(_shapes(found.optional(relation.target)))
+        _write_shapes(flow, noted)
         shapes += noted
     for relation in found.related(part, "comments"):
         for text in found.paragraphs(relation.target):
@@ -80,10 +84,10 @@ def _slide(found: Document, part: str, flow: Flow, margins: set[str]) -> None:
 
 
 _Block = str | list[str]
-"""A paragraph, or a row of a table."""
+"""A paragraph, or the cells of a row of a table."""
 
 
-def _write(flow: Flow, shapes: Iterable[tuple[str, list[_Block]]]) -> None:
+def _write_shapes(flow: Flow, shapes: Iterable[tuple[str, list[_Block]]]) -> None:
     for kind, blocks in shapes:
         if kind in _TITLES | _MARGINS | _SKIPPED:
             continue
@@ -92,26 +96,30 @@ def _write(flow: Flow, shapes: Iterable[tuple[str, list[_Block]]]) -> None:
                 flow.line(block)
             else:
                 flow.row(block)
-        flow.close_table()  # a gap, so that the next shape begins a paragraph
+        flow.close_table()  # an empty line, so that the next shape begins a paragraph
 
 
 class _Shape:
-    """One that is being read."""
+    """A shape that is being read."""
 
     def __init__(self) -> None:
         self.kind = ""
+        """The kind of its placeholder. It is empty for a shape that is none."""
         self.blocks: list[_Block] = []
         self.text: list[str] = []
+        """The text of the open paragraph."""
         self.row: list[str] = []
+        """The finished cells of the open row."""
         self.cell: list[str] | None = None
-        self.shown = False
+        """The paragraphs of the open cell. It is None outside of cells."""
+        self.in_text = False
         """Whether text is what a reader sees."""
 
-    def start(self, name: str, given: dict[str, str]) -> None:
+    def start(self, name: str, attributes: dict[str, str]) -> None:
         if name == "t":
-            self.shown = True
+            self.in_text = True
         elif name == "ph":
-            self.kind = given.get("type", "body")
+            self.kind = attributes.get("type", "body")
         elif name == "br":
             self.text.append("\n")
         elif name == "tc":
@@ -119,7 +127,7 @@ class _Shape:
 
     def end(self, name: str) -> None:
         if name == "t":
-            self.shown = False
+            self.in_text = False
         elif name == "p" and self.text:
             (self.blocks if self.cell is None else self.cell).append("".join(self.text))
             self.text = []
@@ -132,9 +140,9 @@ class _Shape:
 
 
 def _shapes(elements: Iterable[Element]) -> Iterator[tuple[str, list[_Block]]]:
-    """Each with the kind of its placeholder, or none, and its text."""
+    """The shapes, each with the kind of its placeholder, which is empty if it has none, and its text."""
     shape, skipped = _Shape(), 0
-    for event, name, given in elements:
+    for event, name, attributes in elements:
         if name == "Fallback" and event != "text":
             skipped += 1 if event == "start" else -1
         elif skipped:
@@ -144,9 +152,9 @@ def _shapes(elements: Iterable[Element]) -> Iterator[tuple[str, list[_Block]]]:
                 yield shape.kind, shape.blocks
             shape = _Shape()
         elif event == "text":
-            shape.text += [name] if shape.shown else []
+            shape.text += [name] if shape.in_text else []
         elif event == "start":
-            shape.start(name, given)
+            shape.start(name, attributes)
         else:
             shape.end(name)
 

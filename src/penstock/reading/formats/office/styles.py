@@ -13,67 +13,69 @@ _T = TypeVar("_T")
 _HEADING = re.compile(r"heading (\d)$", re.IGNORECASE)
 _DEEPEST = 9
 _LONGEST_WAY = 50
-"""Of styles that are each based on the next; they may go round in a circle."""
+"""The maximum number of styles that are each based on the next. In a damaged file they may form a circle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Styles:
-    """What they say of their paragraphs, by id."""
+    """What the styles say about their paragraphs, by the id of the style."""
 
     levels: Mapping[str, int] = field(default_factory=dict)
-    """Of headings, from 1; 0 for others."""
+    """The heading levels, from 1. The level is 0 for styles that are no headings."""
     numbers: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """The list that counts them, and the level in it where it is said."""
+    """The list that counts the paragraphs, and their level in it, which is empty if the style does not name one."""
 
 
 def styles_in(elements: Iterable[Element]) -> Styles:
-    """A style has the level and the list of the one that it is based on, unless it says."""
-    said = _Said()
+    """The styles of a document. A style has the level and the list of the one that it is based on, unless it names its
+    own."""
+    own = _OwnProperties()
     style = ""
-    for event, name, given in elements:
+    for event, name, attributes in elements:
         if event == "start" and name == "style":
-            style = given.get("styleId", "")
+            style = attributes.get("styleId", "")
         elif event == "start" and style:
-            said.take(style, name, given.get("val", ""))
-    levels = {each: _inherited(said.levels, said.based, each) or 0 for each in {*said.based, *said.levels}}
+            own.take(style, name, attributes.get("val", ""))
+    levels = {each: _inherited(own.levels, own.based, each) or 0 for each in {*own.based, *own.levels}}
     numbers = {}
-    if said.lists:
-        for each in {*said.based, *said.lists}:
-            if counted := _inherited(said.lists, said.based, each):
-                numbers[each] = (counted, _inherited(said.places, said.based, each) or "")
-    return Styles(levels | said.titles, numbers)
+    if own.lists:
+        for each in {*own.based, *own.lists}:
+            if list_ := _inherited(own.lists, own.based, each):
+                numbers[each] = (list_, _inherited(own.list_levels, own.based, each) or "")
+    return Styles(levels | own.titles, numbers)
 
 
 def level_of(outline: int) -> int:
-    """Outline levels count from 0; 9 is body text."""
+    """The heading level of an outline level. Outline levels count from 0, and 9 is body text."""
     return outline + 1 if outline < _DEEPEST else 0
 
 
-class _Said:
-    """What each style says of itself."""
+class _OwnProperties:
+    """What each style says itself, without what it inherits."""
 
     def __init__(self) -> None:
         self.based: dict[str, str] = {}
         self.levels: dict[str, int] = {}
         self.titles: dict[str, int] = {}
-        """Not of what is based on them: subtitles, authors."""
+        """The levels of styles that are titles. Styles which are based on these, such as subtitles, do not inherit
+        them."""
         self.lists: dict[str, str] = {}
-        self.places: dict[str, str] = {}
+        self.list_levels: dict[str, str] = {}
 
-    def take(self, style: str, name: str, said: str) -> None:
+    def take(self, style: str, name: str, value: str) -> None:
         match name:
-            case "name" if said.lower() == "title":
+            case "name" if value.lower() == "title":
                 self.titles[style] = 1
-            case "name" if heading := _HEADING.match(said):
+            case "name" if heading := _HEADING.match(value):
                 self.levels[style] = int(heading[1])
             case "basedOn":
-                self.based[style] = said
+                self.based[style] = value
             case "outlineLvl":
-                self.levels.setdefault(style, level_of(number_in(said, _DEEPEST)))
+                self.levels.setdefault(style, level_of(number_in(value, _DEEPEST)))
             case "numId":
-                self.lists[style] = said
+                self.lists[style] = value
             case "ilvl":
-                self.places[style] = said
+                self.list_levels[style] = value
 
 
 def _inherited(known: Mapping[str, _T], based: Mapping[str, str], style: str) -> _T | None:

@@ -1,5 +1,8 @@
-"""XLSX: workbooks, sheet by sheet, each row on a line. Only cells that are there are looked at, however wide the sheet
-says it is; formulas show the value that was last computed."""
+"""XLSX: workbooks, sheet by sheet. Each row becomes a line.
+
+Only cells that the file holds are looked at, however wide a sheet says it is. Formulas show the value that was last
+computed.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,9 @@ from penstock.reading.text.xml_stream import number_in
 _TITLE = XLSX.title
 _COLUMN = re.compile(r"[A-Z]{1,3}")
 _GAP = 16
-"""Empty cells in a row that are shown as such; of more, these."""
+"""The maximum number of adjacent empty cells that are kept. More of them are read as this number."""
 _LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]')
-"""Of a number format: what is no code in it."""
+"""Those pieces of a number format that are no codes."""
 _BUILTIN = {
     **dict.fromkeys((9, 10), "percent"),
     **dict.fromkeys((14, 15, 16, 17, 27, 30, 36, 50, 57), "date"),
@@ -31,22 +34,22 @@ _BUILTIN = {
     22: "moment",
     46: "hours",
 }
-"""What formats that every workbook has show (ECMA-376, part 1, 18.8.30)."""
+"""What is shown by the number formats that every workbook has (ECMA-376, part 1, 18.8.30)."""
 _CLOCKS = {"date": "%Y-%m-%d", "time": "%H:%M:%S", "moment": "%Y-%m-%d %H:%M:%S", "hours": ""}
 _HOURS = re.compile(r"\[[hms]+\]", re.IGNORECASE)
-"""By which a format is one of a length of time."""
+"""The code of a number format that shows a length of time."""
 _ZEROS = re.compile(r"0{2,15}")
-"""A format by which a number has so many digits at least, as postcodes have."""
+"""A number format with a minimum number of digits, as for postcodes."""
 _THREAD = "tc="
-"""Begins the author of a comment that repeats a thread."""
+"""The beginning of the author's name in a comment that only repeats a thread."""
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
-"""A character in a string (ECMA-376, part 1, 22.9.2.19)."""
+"""An escaped character in a string (ECMA-376, part 1, 22.9.2.19)."""
 _EXACT = 2**53
-"""Of numbers beyond, not every digit is told."""
+"""Whole numbers below this one are exact as a float, and are written with all of their digits."""
 _VALUES = frozenset({"v", "t"})
 _MARGINS = frozenset(f"{which}{side}" for which in ("odd", "even", "first") for side in ("Header", "Footer"))
 _CODE = re.compile(r"&(?:\"[^\"]*\"|\d+|K[0-9A-F]{6}|.)")
-"""Of a header or a footer."""
+"""A code in a header or footer, such as that of a page number or a font."""
 
 
 def match(look: Look) -> Match:
@@ -67,8 +70,8 @@ def read(source: Source) -> Iterator[Read]:
             except LimitHit:
                 raise
             except Permanent as error:
-                said = list(flow.turn())
-                yield Text(number, "\n".join(each.text for each in said), problem=str(error.facts.get("why", error)))
+                text = "\n".join(part.text for part in flow.turn())
+                yield Text(number, text, problem=str(error.facts.get("why", error)))
                 continue
             yield from flow.turn()
         yield from found.warnings()
@@ -76,21 +79,23 @@ def read(source: Source) -> Iterator[Read]:
 
 @dataclass(slots=True)
 class _Book:
-    """What sheets share."""
+    """What the sheets of a workbook share."""
 
     sheets: list[tuple[str, str]] = field(default_factory=list)
-    """Name and part."""
+    """The name and the part of each sheet."""
     epoch: datetime = datetime(1899, 12, 30)  # noqa: DTZ001 - a sheet knows no time zones
+    """The day from which dates are counted."""
     strings: list[str] = field(default_factory=list)
     formats: dict[str, str] = field(default_factory=dict)
-    """`date`, `time`, `moment`, `hours`, `percent`, zeros, or nothing, by number of the style."""
+    """What a number is shown as, by the number of the cell's style: `date`, `time`, `moment`, `hours`, `percent`, as
+    many zeros as it has digits at least, or nothing."""
 
 
 def _book(found: Document) -> _Book:
     book = _Book()
 
-    def take(name: str, given: dict[str, str]) -> None:
-        if name == "workbookPr" and given.get("date1904") in {"1", "true"}:
+    def take(name: str, attributes: dict[str, str]) -> None:
+        if name == "workbookPr" and attributes.get("date1904") in {"1", "true"}:
             book.epoch = datetime(1904, 1, 1)  # noqa: DTZ001
 
     pages = found.listed("sheet", ["worksheet", "chartsheet"], "xl/worksheets", take)
@@ -103,14 +108,14 @@ def _book(found: Document) -> _Book:
 
 
 def _parts(found: Document, kind: str) -> list[str]:
-    """Of this kind; those of the usual name where the workbook does not say."""
+    """The parts of this kind, or the one of the usual name if the workbook names none."""
     return [relation.target for relation in found.related(found.main, kind)] or [f"xl/{kind}.xml"]
 
 
 def _strings(found: Document, part: str) -> Iterator[str]:
     text: list[str] = []
     shown = phonetic = False
-    for event, name, _ in found.beside(part):
+    for event, name, _ in found.optional(part):
         match event, name:
             case "text", _:
                 if shown and not phonetic:
@@ -122,12 +127,12 @@ def _strings(found: Document, part: str) -> Iterator[str]:
             case _, "rPh":
                 phonetic = event == "start"
             case "end", "si":
-                yield _line("".join(text))
+                yield _text_on_one_line("".join(text))
                 text = []
 
 
-def _line(text: str) -> str:
-    """A cell's text as it stands in a row."""
+def _text_on_one_line(text: str) -> str:
+    """The text of a cell, on one line and without escapes."""
     if "_x" in text:
         text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
     return " ".join(text.split()) if "\n" in text or "\r" in text else text
@@ -136,21 +141,21 @@ def _line(text: str) -> str:
 def _formats(found: Document, part: str) -> Iterator[str]:
     codes: dict[str, str] = {}
     inside = False
-    for event, name, given in found.beside(part):
+    for event, name, attributes in found.optional(part):
         if name == "cellXfs":
             inside = event == "start"
         elif event == "start" and name == "numFmt":
-            codes[given.get("numFmtId", "")] = given.get("formatCode", "")
+            codes[attributes.get("numFmtId", "")] = attributes.get("formatCode", "")
         elif event == "start" and name == "xf" and inside:
-            number = given.get("numFmtId", "0")
-            yield _kind(codes[number]) if number in codes else _builtin(number)
+            number = attributes.get("numFmtId", "0")
+            yield _kind_of_format(codes[number]) if number in codes else _builtin(number)
 
 
 def _builtin(number: str) -> str:
     return _BUILTIN.get(number_in(number), "")
 
 
-def _kind(code: str) -> str:
+def _kind_of_format(code: str) -> str:
     first = code.partition(";")[0]
     if _HOURS.search(first):
         return "hours"
@@ -164,12 +169,12 @@ def _kind(code: str) -> str:
 
 
 def _sheet(found: Document, book: _Book, part: str, flow: Flow) -> Iterator[Text]:
-    """Its rows; behind them what was noted at cells, drawn on it, and stands over and under it in print."""
+    """The rows of a sheet, then its comments, its drawings, and its headers and footers in print."""
     if not found.has(part):
         raise Unreadable(kind=_TITLE, why=f"its part {part} is missing")
     margins: list[str] = []
     row, margin = _Row(book), False
-    for event, name, given in found.elements(part):
+    for event, name, attributes in found.elements(part):
         if event == "text":
             if margin:
                 margins.append(_CODE.sub(" ", name).strip())
@@ -177,45 +182,46 @@ def _sheet(found: Document, book: _Book, part: str, flow: Flow) -> Iterator[Text
         elif name in _MARGINS:
             margin = event == "start"
         elif event == "start":
-            row.start(name, given)
+            row.start(name, attributes)
         elif name == "row":
             flow.row(row.cells)
             row = _Row(book)
             yield from flow.full()
         else:
             row.end(name)
-    _beside(found, part, flow, margins)
+    _write_rest(found, part, flow, margins)
 
 
 class _Row:
-    """One that is being read."""
+    """A row that is being read."""
 
     def __init__(self, book: _Book) -> None:
         self.cells: list[str] = []
         self._book = book
         self._value: list[str] = []
         self._kind = self._style = ""
-        self._shown = False
+        """The type and the style of the open cell."""
+        self._in_value = False
 
-    def start(self, name: str, given: dict[str, str]) -> None:
+    def start(self, name: str, attributes: dict[str, str]) -> None:
         if name == "c":
-            self.cells += [""] * min(_GAP, max(0, _column(given.get("r", "")) - len(self.cells)))
-            self._kind, self._style, self._value = given.get("t", "n"), given.get("s", ""), []
+            self.cells += [""] * min(_GAP, max(0, _column(attributes.get("r", "")) - len(self.cells)))
+            self._kind, self._style, self._value = attributes.get("t", "n"), attributes.get("s", ""), []
         elif name in _VALUES:
-            self._shown = True
+            self._in_value = True
 
     def text(self, data: str) -> None:
-        if self._shown:
+        if self._in_value:
             self._value.append(data)
 
     def end(self, name: str) -> None:
         if name == "c":
-            self.cells.append(_shown(self._book, "".join(self._value), self._kind, self._style))
+            self.cells.append(_text_of_cell(self._book, "".join(self._value), self._kind, self._style))
         elif name in _VALUES:
-            self._shown = False
+            self._in_value = False
 
 
-def _beside(found: Document, part: str, flow: Flow, margins: list[str]) -> None:
+def _write_rest(found: Document, part: str, flow: Flow, margins: list[str]) -> None:
     flow.close_table()
     threads = found.related(part, "threadedComment")
     for relation in found.related(part, "comments"):
@@ -224,26 +230,30 @@ def _beside(found: Document, part: str, flow: Flow, margins: list[str]) -> None:
     for relation in (*threads, *found.related(part, "drawing")):
         for text in found.paragraphs(relation.target):
             flow.block(text)
-        found.drawn(relation.target, flow)
+        found.write_drawings(relation.target, flow)
     for text in dict.fromkeys(margins):
         flow.block(text)
 
 
 def _comments(found: Document, part: str, *, threaded: bool) -> Iterator[str]:
-    """Where they are `threaded`, those that repeat a thread for programs which know of none are left out."""
+    """The comments of a sheet.
+
+    Args:
+        threaded: whether to leave out comments that repeat a thread for programs which do not know threads.
+    """
     authors: list[str] = []
     text: list[str] = []
     author = ""
-    taken = False
-    for event, name, given in found.beside(part):
+    in_text = False
+    for event, name, attributes in found.optional(part):
         match event, name:
             case "text", _:
-                text += [name] if taken else []
+                text += [name] if in_text else []
             case "start", "comment":
-                place, text = number_in(given.get("authorId")), []
+                place, text = number_in(attributes.get("authorId")), []
                 author = authors[place] if place < len(authors) else ""
             case _, "t" | "author":
-                taken = event == "start"
+                in_text = event == "start"
         if event == "end" and name == "author":
             authors.append("".join(text))
             text = []
@@ -252,7 +262,7 @@ def _comments(found: Document, part: str, *, threaded: bool) -> Iterator[str]:
 
 
 def _column(reference: str) -> int:
-    """How many columns are before that of a cell such as B7; 0 where it does not say."""
+    """The number of columns before a cell, by its reference, such as B7. It is 0 if the cell has no reference."""
     letters = _COLUMN.match(reference)
     number = 0
     for letter in letters[0] if letters else "A":
@@ -260,7 +270,7 @@ def _column(reference: str) -> int:
     return number - 1
 
 
-def _shown(book: _Book, value: str, kind: str, style: str) -> str:
+def _text_of_cell(book: _Book, value: str, kind: str, style: str) -> str:
     match kind:
         case "s":
             place = number_in(value, len(book.strings))
@@ -269,7 +279,7 @@ def _shown(book: _Book, value: str, kind: str, style: str) -> str:
             return "TRUE" if value == "1" else "FALSE"
         case "n":
             return _number(book, value, book.formats.get(style, ""))
-    return _line(value)
+    return _text_on_one_line(value)
 
 
 def _number(book: _Book, value: str, kind: str) -> str:

@@ -1,4 +1,5 @@
-"""Annotations: what was written on a page of a PDF when it was there already: form fields, added text, comments."""
+"""Annotations: what was written on a finished page of a PDF: form fields that are filled in, added text, and
+comments."""
 
 from __future__ import annotations
 
@@ -10,67 +11,71 @@ from typing import Any, NamedTuple
 from pypdfium2 import PdfAttachment, PdfDocument, PdfPage, raw
 
 _UNSEEN = raw.FPDF_ANNOT_FLAG_HIDDEN | raw.FPDF_ANNOT_FLAG_NOVIEW
-_UNSAID = {raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP}
-"""What these say is told by what they lead to, and by what they belong to."""
+_WITHOUT_TEXT = {raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP}
+"""Kinds that have no text of their own: a link repeats its target, and a popup the annotation that it belongs to."""
 _CHOICES = {raw.FPDF_FORMFIELD_COMBOBOX, raw.FPDF_FORMFIELD_LISTBOX}
-_WRITTEN = {"Tx", "Ch"}
-"""Text and choices: what else a field has for a value, such as a button's state, is no text."""
+_TEXT_FIELDS = {"Tx", "Ch"}
+"""Types of fields whose value is text: text fields and choices. The value of others, such as a button, is no text."""
 _MOST = 10_000
-"""Of a page that are looked at, and choices of a field: files made to harm name one again and again."""
+"""The maximum number of annotations of a page, and of choices of a field, that are looked at. Hostile files name one of
+them again and again."""
 _UTF_16 = 2
-"""Bytes of one of its units, and of the zero at the end."""
+"""The size of a unit of UTF-16, in bytes. The zero at the end of a string has this size as well."""
 
 
 class Written(NamedTuple):
     """What was written on a page."""
 
-    said: tuple[str, ...] = ()
-    """By what the annotations say of themselves, each text once."""
-    pictured: bool = False
-    """Whether some may say more in how they look, as signatures and stamps do."""
+    texts: tuple[str, ...] = ()
+    """The texts that the annotations hold, each once."""
+    in_looks: bool = False
+    """Whether there may be more text in how annotations look. Signatures and stamps have it there."""
 
 
 class Annotations:
+    """The annotations of a document. They are to be closed before the document is."""
+
     def __init__(self, document: PdfDocument) -> None:
         self._document = document
-        self._fields: Any = None
-        """pdfium's view of the form, once it was asked for."""
-        self._told = raw.FPDF_FORMFILLINFO(version=2)
-        """It has to live as long as that does."""
+        self._form_handle: Any = None
+        """pdfium's handle of the form. It is None until it is needed, and if the document has no form."""
+        self._form_info = raw.FPDF_FORMFILLINFO(version=2)
+        """The structure that pdfium takes for the handle. It has to live as long as the handle does."""
         self.attached: dict[int, list[PdfAttachment]] = {}
-        """The files that were met, by the index of the page."""
+        """The files in the annotations that were read so far, by the index of the page."""
 
     def on(self, page: PdfPage, index: int) -> Written:
-        """What a reader sees of them."""
+        """The annotations on a page, as a reader sees them."""
         count = raw.FPDFPage_GetAnnotCount(page)
         if not count:
             return Written()
         found: dict[str, None] = {}
-        files, pictured = [], False
+        files, in_looks = [], False
         for place in range(min(count, _MOST)):
             with _annotation(page, place) as annotation:
                 kind = raw.FPDFAnnot_GetSubtype(annotation) if annotation else raw.FPDF_ANNOT_UNKNOWN
-                if not annotation or kind in _UNSAID or raw.FPDFAnnot_GetFlags(annotation) & _UNSEEN:
+                if not annotation or kind in _WITHOUT_TEXT or raw.FPDFAnnot_GetFlags(annotation) & _UNSEEN:
                     continue
                 if kind == raw.FPDF_ANNOT_FILEATTACHMENT and (file := raw.FPDFAnnot_GetFileAttachment(annotation)):
                     files.append(PdfAttachment(file, self._document))
-                said = self._filled_in(annotation) if kind == raw.FPDF_ANNOT_WIDGET else _entry(annotation, b"Contents")
-                found[said.strip()] = None
-                pictured = pictured or self._is_pictured(annotation, kind, said)
+                text = self._filled_in(annotation) if kind == raw.FPDF_ANNOT_WIDGET else _entry(annotation, b"Contents")
+                found[text.strip()] = None
+                in_looks = in_looks or self._has_text_in_looks(annotation, kind, text)
         if files:
             self.attached[index] = files
-        return Written(tuple(filter(None, found)), pictured)
+        return Written(tuple(filter(None, found)), in_looks)
 
-    def _is_pictured(self, annotation: Any, kind: int, said: str) -> bool:
+    def _has_text_in_looks(self, annotation: Any, kind: int, text: str) -> bool:
         if kind == raw.FPDF_ANNOT_WIDGET:
             form = self._form()
             signed = form and raw.FPDFAnnot_GetFormFieldType(form, annotation) == raw.FPDF_FORMFIELD_SIGNATURE
         else:
-            signed = kind == raw.FPDF_ANNOT_STAMP or (kind == raw.FPDF_ANNOT_FREETEXT and not said)
+            signed = kind == raw.FPDF_ANNOT_STAMP or (kind == raw.FPDF_ANNOT_FREETEXT and not text)
         return bool(signed and raw.FPDFAnnot_HasKey(annotation, b"AP"))
 
     def _filled_in(self, annotation: Any) -> str:
-        """Of a field that lost its form when its page was taken out of another file, what it says by itself."""
+        """What was filled in to a field. A field whose page was taken out of another file may have lost its form. Then
+        its own entries are read."""
         form = self._form()
         kind = raw.FPDFAnnot_GetFormFieldType(form, annotation) if form else -1
         if kind in _CHOICES and (chosen := _chosen(form, annotation)):
@@ -78,24 +83,23 @@ class Annotations:
         if kind in _CHOICES or kind == raw.FPDF_FORMFIELD_TEXTFIELD:
             if raw.FPDFAnnot_GetFormFieldFlags(form, annotation) & raw.FPDF_FORMFLAG_TEXT_PASSWORD:
                 return ""
-            return _string(lambda *into: raw.FPDFAnnot_GetFormFieldValue(form, annotation, *into))
-        if kind < 0 and _entry(annotation, b"FT") in _WRITTEN:
+            return _string_of(lambda *into: raw.FPDFAnnot_GetFormFieldValue(form, annotation, *into))
+        if kind < 0 and _entry(annotation, b"FT") in _TEXT_FIELDS:
             return _entry(annotation, b"V")
         return ""
 
     def _form(self) -> Any:
-        if self._fields is None and raw.FPDF_GetFormType(self._document) != raw.FORMTYPE_NONE:
-            self._fields = raw.FPDFDOC_InitFormFillEnvironment(self._document, self._told)
-        return self._fields
+        if self._form_handle is None and raw.FPDF_GetFormType(self._document) != raw.FORMTYPE_NONE:
+            self._form_handle = raw.FPDFDOC_InitFormFillEnvironment(self._document, self._form_info)
+        return self._form_handle
 
     def close(self) -> None:
-        """Before the document is."""
-        if self._fields:
-            raw.FPDFDOC_ExitFormFillEnvironment(self._fields)
+        if self._form_handle:
+            raw.FPDFDOC_ExitFormFillEnvironment(self._form_handle)
 
 
-def pictures_of(document: PdfDocument, index: int) -> PdfDocument:
-    """A document with this page alone, and what is written on it made a part of it; to be closed."""
+def flattened(document: PdfDocument, index: int) -> PdfDocument:
+    """A document with only this page, in which the annotations are made a part of the page. The caller closes it."""
     copy = PdfDocument.new()
     copy.import_pages(document, [index])
     with closing(copy[0]) as page:
@@ -114,10 +118,11 @@ def _annotation(page: PdfPage, index: int) -> Iterator[Any]:
 
 
 def _chosen(form: Any, annotation: Any) -> str:
-    """As they are shown, which may be other than what they stand for; not looked for where choices are very many."""
+    """The choices that are selected, as they are shown, which may be other words than their values. A field with very
+    many choices is not looked at."""
     count = raw.FPDFAnnot_GetOptionCount(form, annotation)
     labels = [
-        _string(lambda *into, index=index: raw.FPDFAnnot_GetOptionLabel(form, annotation, index, *into))
+        _string_of(lambda *into, index=index: raw.FPDFAnnot_GetOptionLabel(form, annotation, index, *into))
         for index in range(count if count <= _MOST else 0)
         if raw.FPDFAnnot_IsOptionSelected(form, annotation, index)
     ]
@@ -125,11 +130,11 @@ def _chosen(form: Any, annotation: Any) -> str:
 
 
 def _entry(annotation: Any, name: bytes) -> str:
-    return _string(lambda *into: raw.FPDFAnnot_GetStringValue(annotation, name, *into))
+    return _string_of(lambda *into: raw.FPDFAnnot_GetStringValue(annotation, name, *into))
 
 
-def _string(ask: Callable[[Any, int], int]) -> str:
-    """What pdfium answers to this: first how long it is, then the text."""
+def _string_of(ask: Callable[[Any, int], int]) -> str:
+    """A string of pdfium, which returns the length when it is called without a buffer, and the text when it has one."""
     length = ask(None, 0)
     if length <= _UTF_16:
         return ""

@@ -1,4 +1,4 @@
-"""Bookmarks: the outline of a PDF, and the sections of its pages that come of it."""
+"""Bookmarks: the outline of a PDF, from which the sections of its pages are made."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from penstock.reading.text.characters import label
 
 
 class Bookmarks:
-    """The outline that a reader shows beside the pages: its titles are what sections are called."""
+    """The outline that a viewer shows beside the pages. Its titles are those of the sections."""
 
     def __init__(self, entries: Iterable[tuple[int, int, str]] = ()) -> None:
-        """`entries`: page number, level and title of each, in their order."""
+        """
+        Args:
+            entries: the page number, level and title of each bookmark, in their order.
+        """
         self._by_page: dict[int, list[tuple[int, str]]] = {}
         for page, level, title in entries:
             if title := label(title):
                 self._by_page.setdefault(page, []).append((level, title))
         self._pages = sorted(self._by_page)
         self._paths: dict[int, list[tuple[int, str]]] = {}
-        """What is open at the end of each page that opens something."""
+        """The path of bookmarks that are open at the end of each page on which a bookmark starts."""
         path: list[tuple[int, str]] = []
         for page in self._pages:
             for entry in self._by_page[page]:
@@ -30,7 +33,8 @@ class Bookmarks:
             self._paths[page] = path
 
     def on(self, frame: Read) -> Read:
-        """The same page with its sections: one begins where its title stands, else where the page does."""
+        """The same page with its sections. A section starts where its title stands on the page, or at the start of the
+        page if the title is not found there."""
         if not isinstance(frame, Text) or not frame.text or not self._pages:
             return frame
         before = bisect_left(self._pages, frame.number)

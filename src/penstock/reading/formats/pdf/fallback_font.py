@@ -1,10 +1,10 @@
-"""Typeface: what stands in for Chinese, Japanese and Korean fonts that a PDF names and does not hold.
+"""Fallback font: replaces Chinese, Japanese and Korean fonts that a PDF names but does not contain.
 
-pdfium leaves out a piece of text whose characters have no outline, as all have none where such a font is not installed:
-of pages whose characters are placed one by one, as vertical writing and recognized text often are, nothing comes out.
-So it is given a font in which every character is a box. Other fonts it has a substitute for, and those that are
-installed are not looked for: what comes out of a file does not depend on the machine, and no further file is opened.
-"""
+pdfium leaves out a piece of text whose characters have no outline. Where such a font is not installed, no character has
+one, so that nothing comes out of pages whose characters are placed one by one, as in vertical writing and recognized
+text. So pdfium is given a font in which every character is a box. pdfium has substitutes of its own for other fonts.
+Installed fonts are not looked for: what comes out of a file does not depend on the machine, and no further file is
+opened."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from functools import cache
 from typing import Any
 
 _CHARSETS = frozenset({128, 129, 130, 134, 136})
-"""Japanese, Korean (two), simplified and traditional Chinese; pdfium, public/fpdf_sysfontinfo.h."""
+"""The character sets that get this font: Japanese, Korean (two), simplified and traditional Chinese. The numbers are
+those of pdfium (public/fpdf_sysfontinfo.h)."""
 _HANDLE = 1
-"""By which pdfium asks for the one font there is."""
+"""The handle by which pdfium asks for the data of the font. There is only one font."""
 _EM, _ASCENT, _DESCENT = 1000, 880, -120
 
 
 @cache
-def stand_in() -> Any:
-    """Tell pdfium of it. What is returned has to live as long as pdfium; the cache sees to it."""
+def install() -> Any:
+    """Make pdfium use the font. The result has to live as long as pdfium does, which the cache ensures."""
     from pypdfium2 import raw  # noqa: PLC0415 - other formats do not need it
 
     face = font()
@@ -31,7 +32,8 @@ def stand_in() -> Any:
         return _HANDLE if charset in _CHARSETS else None
 
     def data(_this: object, _handle: object, table: int, buffer: Any, size: int) -> int:
-        """Of the whole font, which is asked for as table 0; without a buffer, how long it is."""
+        """Copy the whole font, which pdfium calls table 0, into the buffer. Without a buffer only its size is
+        wanted."""
         if table:
             return 0
         if buffer and size >= len(face):
@@ -47,7 +49,7 @@ def stand_in() -> Any:
         "GetFontCharset": lambda *_: 1,
         "DeleteFont": lambda *_: None,
     }
-    info = raw.FPDF_SYSFONTINFO(version=2)  # the one that does not list its fonts
+    info = raw.FPDF_SYSFONTINFO(version=2)  # the version in which fonts are not listed
     for name, kind in raw.FPDF_SYSFONTINFO._fields_:
         if name in answers:
             setattr(info, name, kind(answers[name]))
@@ -56,7 +58,7 @@ def stand_in() -> Any:
 
 
 def font() -> bytes:
-    """A TrueType font in which each character is the same box. (OpenType 1.9: its tables, in their order there.)"""
+    """A TrueType font in which each character is the same box. The tables are in the order of OpenType 1.9."""
     box = struct.pack(">5hHH4B8h", 1, 0, _DESCENT, _EM, _ASCENT, 3, 0, 1, 1, 1, 1, 0, 0, _EM, 0, _DESCENT, _EM, 0, -_EM)
     many_to_one = struct.pack(">HHIIIIII", 13, 0, 28, 0, 1, 0x21, 0x10FFFF, 1)
     tables = {

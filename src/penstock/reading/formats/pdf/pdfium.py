@@ -1,4 +1,4 @@
-"""Pdfium: the engine that reads PDFs."""
+"""Pdfium: the engine that reads PDFs, by pypdfium2."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from penstock.domain.errors import PasswordRequired, Unreadable
 from penstock.reading.formats.pdf.bookmarks import Bookmarks
-from penstock.reading.formats.pdf.fallback_font import stand_in
+from penstock.reading.formats.pdf.engine import PageText, reason
+from penstock.reading.formats.pdf.fallback_font import install
 from penstock.reading.kinds import PDF
 from penstock.reading.limits import ReadLimits
 from penstock.reading.protocol import Scan
@@ -21,34 +22,25 @@ if TYPE_CHECKING:
     from pypdfium2 import PdfAttachment, PdfDocument, PdfPage
 
 _DEEPEST = 6
-"""Of bookmarks in each other, and of drawings."""
+"""The maximum depth of bookmarks, and of drawings, in each other."""
 _MOST_BOOKMARKS = 10_000
 _SCALE = 200 / 72
-"""Of pages that are drawn: 200 dots an inch, where one of a PDF's units is a 72nd."""
+"""The scale of pages that are drawn: 200 dots an inch, where one of a PDF's units is a 72nd of an inch."""
 _MOST_PIXELS = 12_000_000
-"""Of a page that is drawn: somewhat more than of an A3 page at that scale."""
+"""The maximum size of a page that is drawn, in pixels: somewhat more than an A3 page has at that scale."""
 
-_FROM_THE_RIGHT = ("\N{ARABIC LETTER ALEF}", "\N{HEBREW LETTER YOD}")
-"""The letters that hardly a line of what is written from the right is without."""
+_RIGHT_TO_LEFT = ("\N{ARABIC LETTER ALEF}", "\N{HEBREW LETTER YOD}")
+"""Letters of which hardly a line that runs from right to left has none."""
 _SETTINGS = ".joboptions"
-"""Of the program that made it, Acrobat Distiller, which attaches them."""
+"""The suffix of the settings that Acrobat Distiller attaches to the files which it makes."""
 _FORMULA = re.compile(rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<math\b", re.DOTALL)
-"""As TeX attaches it, once more than it is on the page."""
-
-
-class Sheet(NamedTuple):
-    """What is on a page."""
-
-    drawn: str
-    """Its own text."""
-    added: tuple[str, ...] = ()
-    """What was written on it: each in a field of a form, as a text beside it, or as a comment."""
+"""A formula as TeX attaches it, in addition to the one on the page."""
 
 
 class Pdfium:
     """
     Raises:
-        PasswordRequired, Unreadable: it does not open.
+        PasswordRequired, Unreadable: the file does not open.
     """
 
     name = "pypdfium2"
@@ -56,45 +48,47 @@ class Pdfium:
     def __init__(self, place: Path | bytes) -> None:
         import pypdfium2  # noqa: PLC0415 - other formats do not need it
 
-        from penstock.reading.formats.pdf.annotations import Annotations  # noqa: PLC0415 - nor this, which needs it
+        from penstock.reading.formats.pdf.annotations import Annotations  # noqa: PLC0415 - it needs pypdfium2 at once
 
-        stand_in()
+        install()
         try:
             self._document = _opened(place)
             self.pages = len(self._document)
         except pypdfium2.PdfiumError as error:
             if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
                 raise PasswordRequired from error
-            told = error.err_code not in {None, pypdfium2.raw.FPDF_ERR_SUCCESS}
-            raise Unreadable(kind=PDF.title, why=reason(error) if told else "it does not open") from error
+            has_reason = error.err_code not in {None, pypdfium2.raw.FPDF_ERR_SUCCESS}
+            raise Unreadable(kind=PDF.title, why=reason(error) if has_reason else "it does not open") from error
         if not self.pages:
             raise Unreadable(kind=PDF.title, why="it has no pages")
         self._annotations = Annotations(self._document)
 
-    def sheet(self, index: int) -> Sheet:
+    def page(self, index: int) -> PageText:
         with closing(self._document[index]) as page:
             text = _text(page)
-            if _runs_from_the_right(text) and _unspelled(page):
-                text = shown if _runs_from_the_right(shown := _text(page)) else text
-            said, pictured = self._annotations.on(page, index)
-        return Sheet(text, (self._pictured(index, text), *said) if pictured else said)
+            if _runs_right_to_left(text) and _remove_spellings(page):
+                reordered = _text(page)
+                text = reordered if _runs_right_to_left(reordered) else text
+            texts, in_looks = self._annotations.on(page, index)
+        return PageText(text, (self._text_in_looks(index, text), *texts) if in_looks else texts)
 
-    def _pictured(self, index: int, text: str) -> str:
-        """What comes behind the page's own text when what was written on it is a part of it."""
+    def _text_in_looks(self, index: int, text: str) -> str:
+        """What the looks of the annotations say: what follows the page's own text once they are made a part of it."""
         from pypdfium2 import PdfiumError  # noqa: PLC0415
 
-        from penstock.reading.formats.pdf.annotations import pictures_of  # noqa: PLC0415
+        from penstock.reading.formats.pdf.annotations import flattened  # noqa: PLC0415
 
-        with suppress(PdfiumError), closing(pictures_of(self._document, index)) as copy, closing(copy[0]) as page:
+        with suppress(PdfiumError), closing(flattened(self._document, index)) as copy, closing(copy[0]) as page:
             more, text = _text(page), text.rstrip()
             return more[len(text) :] if more.startswith(text) else ""
         return ""
 
     def attached(self, first_page: int, /) -> Iterator[tuple[str, bytes]]:
-        """The files that it holds, each by its name; those in annotations come last, in the order of their pages.
+        """The names and bytes of the files in the document. Files in annotations come last, in the order of their
+        pages.
 
         Args:
-            first_page: the one that reading began at; those before it are looked at now.
+            first_page: the page at which reading started. Annotations on the pages before it are looked at now.
         """
         from pypdfium2 import PdfiumError  # noqa: PLC0415
 
@@ -111,10 +105,10 @@ class Pdfium:
                 yield from _content(file)
 
     def form(self, limits: ReadLimits, /) -> str:
-        """What is on a form that no page shows.
+        """The text of a form that no page shows.
 
         Raises:
-            LimitHit: entities unfold to too much.
+            LimitHit: the entities of its XML unfold to too much.
         """
         from penstock.reading.formats.pdf.xfa import texts_of  # noqa: PLC0415
 
@@ -130,20 +124,21 @@ class Pdfium:
                     found.append((page + 1, entry.level, entry.get_title()))
         except MemoryError:
             raise
-        except Exception:  # noqa: BLE001 - those before the one that is damaged are worth having
+        except Exception:  # noqa: BLE001 - the bookmarks before the damaged one are worth having
             return Bookmarks(found)
         return Bookmarks(found)
 
-    def drawn(self, number: int) -> Scan:
+    def picture(self, number: int) -> Scan:
+        """The page with this number, drawn in shades of grey."""
         with closing(self._document[number - 1]) as page:
             width, height = page.get_size()
             most = math.sqrt(_MOST_PIXELS / max(1.0, width * height))
             with closing(page.render(scale=min(_SCALE, most), grayscale=True, no_smoothtext=False)) as bitmap:
                 stride, lines = bitmap.stride, memoryview(bitmap.buffer)
-                kept = b"".join(
+                pixels = b"".join(
                     bytes(lines[line * stride : line * stride + bitmap.width]) for line in range(bitmap.height)
                 )
-                return Scan(number, bitmap.width, bitmap.height, kept)
+                return Scan(number, bitmap.width, bitmap.height, pixels)
 
     def close(self) -> None:
         self._annotations.close()
@@ -153,7 +148,7 @@ class Pdfium:
 def _opened(place: Path | bytes) -> PdfDocument:
     """
     Raises:
-        PdfiumError: it does not open; why.
+        PdfiumError: the file does not open, with the reason.
     """
     from pypdfium2 import PdfDocument, PdfiumError, raw  # noqa: PLC0415
 
@@ -162,7 +157,8 @@ def _opened(place: Path | bytes) -> PdfDocument:
     except PdfiumError as error:
         if error.err_code != raw.FPDF_ERR_PASSWORD:
             raise
-    # Where pdfium has no reason to tell, its last one stands, of another file: have another one stand, and ask again.
+    # Where pdfium gives no reason, the error has its last one, which may be that of an earlier file. So let another
+    # error, which has nothing to do with passwords, be the last one, and try again.
     with suppress(PdfiumError):
         PdfDocument(b"no PDF")
     return PdfDocument(place)
@@ -172,13 +168,13 @@ def _text(page: PdfPage) -> str:
     with closing(page.get_textpage()) as characters:
         try:
             text: str = characters.get_text_range()
-        except RecursionError:  # it recurses over each character that has no place in the text
+        except RecursionError:  # it recurses over each character without a place in the text
             text = characters.get_text_bounded()
         return text
 
 
 def _content(file: PdfAttachment) -> Iterator[tuple[str, bytes]]:
-    """Its name and its bytes, none where there are none to be had; nothing of what no reader wants."""
+    """The name and bytes of a file, or nothing for one that no reader wants. The bytes are empty if they are lost."""
     from pypdfium2 import PdfiumError  # noqa: PLC0415
 
     name = file.get_name()
@@ -190,13 +186,16 @@ def _content(file: PdfAttachment) -> Iterator[tuple[str, bytes]]:
         yield name, content
 
 
-def _runs_from_the_right(text: str) -> bool:
-    return any(letter in text for letter in _FROM_THE_RIGHT)
+def _runs_right_to_left(text: str) -> bool:
+    return any(letter in text for letter in _RIGHT_TO_LEFT)
 
 
-def _unspelled(page: PdfPage) -> bool:
-    """Take away what its glyphs are said to spell, one by one, and say whether they were. pdfium brings what runs from
-    the right into the order in which it is read, but not what it is told in this way, as Chrome tells of all Arabic."""
+def _remove_spellings(page: PdfPage) -> bool:
+    """Remove the texts that glyphs are said to spell, and return whether there were any.
+
+    pdfium brings text that runs from right to left into the order in which it is read, except where glyphs are said to
+    spell it one by one, as Chrome does with all Arabic.
+    """
     from pypdfium2 import raw  # noqa: PLC0415
 
     found = False
@@ -206,9 +205,3 @@ def _unspelled(page: PdfPage) -> bool:
             if raw.FPDFPageObjMark_GetParamValueType(mark, b"ActualText") != raw.FPDF_OBJECT_UNKNOWN:
                 found = bool(raw.FPDFPageObj_RemoveMark(shown, mark)) or found
     return found
-
-
-def reason(error: Exception) -> str:
-    """For people: what the library said, else the kind of its error."""
-    said = " ".join(str(error).split())[:200].rstrip(".")
-    return said or type(error).__name__

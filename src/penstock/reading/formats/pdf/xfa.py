@@ -1,4 +1,4 @@
-"""XFA: a form in XML that a PDF holds behind a page which says that the viewer cannot show it. Only Adobe's do."""
+"""XFA: a form in XML, which only Adobe's viewers show. In others the PDF has one page, which says that they cannot."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from penstock.reading.limits import ReadLimits
 from penstock.reading.text.xml_stream import elements
 
 _UNSEEN = frozenset({"hidden", "inactive", "invisible"})
-_SAID = frozenset({"text", "exData"})
+_TEXTS = frozenset({"text", "exData"})
 _MOST = 100
-"""Packets that are looked at. A form has about ten."""
+"""The maximum number of packets that are looked at. A form has about ten."""
 _LINE = frozenset({"p", "br", "li"})
-"""Of the HTML in an exData."""
+"""Elements that end a line in the HTML of an `exData`."""
 
 
 def texts_of(document: PdfDocument, limits: ReadLimits) -> str:
-    """What is printed on the form, then what is filled in; empty where all of it is on pages too.
+    """What is printed on the form, then what is filled in. It is empty if the document has pages that show all of it.
 
     Raises:
-        LimitHit: entities unfold to too much.
+        LimitHit: the entities of the XML unfold to too much.
     """
     if raw.FPDF_GetFormType(document) != raw.FORMTYPE_XFA_FULL:
         return ""
@@ -34,44 +34,44 @@ def texts_of(document: PdfDocument, limits: ReadLimits) -> str:
     for number in range(min(raw.FPDF_GetXFAPacketCount(document), _MOST)):
         read = {b"template": _printed, b"datasets": _filled_in}.get(_name(document, number))
         if read is not None:
-            with suppress(Unreadable):  # what is behind the damage
+            with suppress(Unreadable):  # what stands behind the damage is lost
                 for line in read(_content(document, number), limits):
                     lines[" ".join(line.split())] = None
     return "\n".join(filter(None, lines))
 
 
 def _printed(content: bytes, limits: ReadLimits) -> Iterator[str]:
-    """The values of what is drawn, of captions and of fields; no script, no message, no choice that is not made."""
+    """The values of drawn texts, captions and fields. Scripts, messages and choices that were not made are left out."""
     path: list[str] = []
     unseen = 0
-    said: list[str] = []
-    for event, name, given in elements(BytesIO(content), limits, PDF.title):
+    text: list[str] = []
+    for event, name, attributes in elements(BytesIO(content), limits, PDF.title):
         if event == "text":
-            if not unseen and "value" in path and not _SAID.isdisjoint(path):
-                said.append(name)
+            if not unseen and "value" in path and not _TEXTS.isdisjoint(path):
+                text.append(name)
             continue
-        if name in _SAID or name in _LINE:
-            yield "".join(said)
-            said.clear()
+        if name in _TEXTS or name in _LINE:
+            yield "".join(text)
+            text.clear()
         if event == "start":
             path.append(name)
-            unseen += bool(unseen or given.get("presence") in _UNSEEN)
+            unseen += bool(unseen or attributes.get("presence") in _UNSEEN)
         else:
             path.pop()
             unseen -= bool(unseen)
 
 
 def _filled_in(content: bytes, limits: ReadLimits) -> Iterator[str]:
-    """The data, without the lists that a form keeps beside it."""
+    """The data that was filled in, without the lists that a form keeps beside it."""
     path: list[str] = []
-    said: list[str] = []
+    text: list[str] = []
     for event, name, _ in elements(BytesIO(content), limits, PDF.title):
         if event == "text":
-            said.append(name)
+            text.append(name)
             continue
         if path[1:2] == ["data"]:
-            yield "".join(said)
-        said.clear()
+            yield "".join(text)
+        text.clear()
         if event == "start":
             path.append(name)
         else:

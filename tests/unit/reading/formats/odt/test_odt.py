@@ -1,4 +1,4 @@
-"""ODT: known by what it says of itself, wherever it says it."""
+"""ODT: how a file is recognized, and what a reader sees although the file only implies it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_an_opendocument_text_is_known_wherever_in_the_archive_it_says_so() -> N
 
 @pytest.mark.parametrize("members", [{"encrypted-package": b"\x93\x17"}, {"content.xml": b"\x93\x17"}])
 def test_a_text_with_a_password_is_known_as_such(members: dict[str, bytes]) -> None:
-    """Programs encrypt each part, or all of them as one (OpenDocument 1.4, part 2, 3.4)."""
+    """Programs encrypt each part, or all parts together (OpenDocument 1.4, part 2, 3.4)."""
     entry = "<file-entry><encryption-data/></file-entry>"
     manifest = {"META-INF/manifest.xml": f"<manifest>{entry}</manifest>"}
     with pytest.raises(PasswordRequired):
@@ -32,7 +32,8 @@ def test_a_text_without_its_text_is_damaged() -> None:
 
 def list_style(*levels: str) -> str:
     each = "".join(
-        f'<text:list-level-style-number text:level="{place}" {said}/>' for place, said in enumerate(levels, 1)
+        f'<text:list-level-style-number text:level="{place}" {attributes}/>'
+        for place, attributes in enumerate(levels, 1)
     )
     return f'<text:list-style style:name="L">{each}</text:list-style>'
 
@@ -51,8 +52,8 @@ def test_items_of_lists_have_the_numbers_that_a_reader_sees() -> None:
     body = items("one") + f'<text:list text:style-name="L" text:continue-numbering="true">{deep}'
     body += "</text:list-item></text:list></text:list-item></text:list>" + items("anew")
     body += items("three", more='text:continue-numbering="true"')
-    said = text_of(zip_of(odt(styles + body))).split("\n\n")
-    assert said == ["1. one", "2. two", "more", "(2.a) deep", "1. anew", "2. three"]
+    text = text_of(zip_of(odt(styles + body))).split("\n\n")
+    assert text == ["1. one", "2. two", "more", "(2.a) deep", "1. anew", "2. three"]
 
 
 def test_an_item_may_begin_at_another_number_and_bullets_are_left_out() -> None:
@@ -81,11 +82,11 @@ CHART = (
 )
 
 
-@pytest.mark.parametrize(("inside", "said"), [(FORMULA, "E = m"), (CHART, "Rainfall\n\nMay | 17")])
-def test_formulas_and_charts_are_read_after_their_paragraph(inside: str, said: str) -> None:
+@pytest.mark.parametrize(("inside", "text"), [(FORMULA, "E = m"), (CHART, "Rainfall\n\nMay | 17")])
+def test_formulas_and_charts_are_read_after_their_paragraph(inside: str, text: str) -> None:
     body = '<text:p>Before <draw:frame><draw:object xlink:href="./Object 1"/></draw:frame>and after.</text:p>'
     content = zip_of(odt(body) | {"Object 1/content.xml": inside})
-    assert text_of(content) == f"Before and after.\n\n{said}"
+    assert text_of(content) == f"Before and after.\n\n{text}"
 
 
 def test_a_formula_that_is_damaged_costs_only_itself() -> None:
@@ -109,8 +110,8 @@ def test_what_is_said_of_a_drawing_stands_apart_from_its_title() -> None:
     ],
 )
 def test_other_opendocument_files_are_refused_by_their_names(kind: str, found: str) -> None:
-    """And not taken for archives, each part of them for a document."""
+    """They are not taken for archives, whose parts would be read as documents."""
     members = odt("<text:p>Words.</text:p>") | {"mimetype": f"application/{kind}"}
-    with pytest.raises(UnsupportedType) as told:
+    with pytest.raises(UnsupportedType) as raised:
         frames(zip_of(members), "a.odt")
-    assert told.value.facts["found"] == found
+    assert raised.value.facts["found"] == found

@@ -1,4 +1,4 @@
-"""DOCX: what Word shows and the file only implies."""
+"""DOCX: what Word shows although the file only implies it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tests.support.office import docx, frames, p, sections_of, text_of, warnings
 
 
 def level(place: int, text: str, *, form: str = "decimal", start: int = 1, more: str = "") -> str:
-    said = f'<w:start w:val="{start}"/><w:numFmt w:val="{form}"/><w:lvlText w:val="{text}"/>'
-    return f'<w:lvl w:ilvl="{place}">{said}{more}</w:lvl>'
+    properties = f'<w:start w:val="{start}"/><w:numFmt w:val="{form}"/><w:lvlText w:val="{text}"/>'
+    return f'<w:lvl w:ilvl="{place}">{properties}{more}</w:lvl>'
 
 
 def numbering(*levels: str, lists: str = "") -> dict[str, tuple[str, str]]:
-    """Lists 1 and 2 are of one scheme; `lists`: more."""
+    """The part that says how lists are counted. Lists 1 and 2 share one scheme, and `lists` adds more."""
     schemes = f'<w:abstractNum w:abstractNumId="7">{"".join(levels)}</w:abstractNum>'
     known = "".join(f'<w:num w:numId="{each}"><w:abstractNumId w:val="7"/></w:num>' for each in (1, 2))
     return {"word/numbering.xml": ("numbering", f'<w:numbering xmlns:w="w">{schemes}{known}{lists}</w:numbering>')}
@@ -42,7 +42,7 @@ def test_items_of_lists_have_the_numbers_that_word_shows() -> None:
         ("lowerLetter", 999_999_999, "999999999"),
     ],
 )
-def test_numbers_are_told_in_letters_where_word_does(form: str, start: int, shown: str) -> None:
+def test_numbers_are_written_in_letters_where_word_does(form: str, start: int, shown: str) -> None:
     assert text_of(docx(item("item"), numbering(level(0, "(%1)", form=form, start=start)))) == f"({shown}) item"
 
 
@@ -50,10 +50,10 @@ def test_bullets_are_left_out() -> None:
     assert text_of(docx(item("item"), numbering(level(0, "\uf0b7", form="bullet")))) == "item"
 
 
-def test_a_list_may_begin_anew_and_count_in_another_way() -> None:
-    again = '<w:num w:numId="3"><w:abstractNumId w:val="7"/><w:lvlOverride w:ilvl="0"><w:startOverride w:val="5"/>'
-    again += f"{level(0, '%1/', form='upperLetter')}</w:lvlOverride></w:num>"
-    content = docx(item("one") + item("five", 0, 3) + item("six", 0, 3), numbering(level(0, "%1."), lists=again))
+def test_a_list_may_start_at_another_number_and_count_in_another_way() -> None:
+    restarted = '<w:num w:numId="3"><w:abstractNumId w:val="7"/><w:lvlOverride w:ilvl="0"><w:startOverride w:val="5"/>'
+    restarted += f"{level(0, '%1/', form='upperLetter')}</w:lvlOverride></w:num>"
+    content = docx(item("one") + item("five", 0, 3) + item("six", 0, 3), numbering(level(0, "%1."), lists=restarted))
     assert text_of(content).split("\n\n") == ["1. one", "E/ five", "F/ six"]
 
 

@@ -7,21 +7,21 @@ from tests.support.made import zip_of
 from tests.support.office import frames, pptx, shape, text_of
 
 
-def test_footers_and_dates_are_told_once_and_the_numbers_of_slides_never() -> None:
+def test_footers_and_dates_are_read_once_and_the_numbers_of_slides_never() -> None:
     slide = shape("Body") + shape("Confidential", "ftr") + shape("1 May 2024", "dt")
     found = frames(pptx(slide + shape("1", "sldNum") + shape("1", "ftr"), slide + shape("2", "sldNum")))
     texts = [frame.text.split("\n") for frame in found if isinstance(frame, Text)]
     assert [[line for line in lines if line] for lines in texts] == [["Body", "Confidential", "1 May 2024"], ["Body"]]
 
 
-def test_what_stands_at_the_margins_of_notes_is_told_once() -> None:
+def test_what_stands_at_the_margins_of_notes_is_read_once() -> None:
     notes = f'<p:notes xmlns:p="p" xmlns:a="a">{shape("A note", "body")}{shape("For the speaker", "hdr")}</p:notes>'
     of = {f"ppt/slides/{number}.xml": {f"ppt/notes/{number}.xml": ("notesSlide", notes)} for number in (1, 2)}
-    said = text_of(pptx(shape("One"), shape("Two"), of=of))
-    assert said.split() == ["One", "A", "note", "For", "the", "speaker", "Two", "A", "note"]
+    text = text_of(pptx(shape("One"), shape("Two"), of=of))
+    assert text.split() == ["One", "A", "note", "For", "the", "speaker", "Two", "A", "note"]
 
 
-def test_labels_of_a_chart_are_told_once_and_its_numbers_never() -> None:
+def test_labels_of_a_chart_are_read_once_and_its_numbers_never() -> None:
     label = "<c:cat><c:strRef><c:strCache><c:pt><c:v>May</c:v></c:pt></c:strCache></c:strRef></c:cat>"
     number = "<c:val><c:numRef><c:numCache><c:pt><c:v>17</c:v></c:pt></c:numCache></c:numRef></c:val>"
     series = [f"<c:ser><c:tx><c:v>{name}</c:v></c:tx>{label}{number}</c:ser>" for name in ("Rain", "Snow")]

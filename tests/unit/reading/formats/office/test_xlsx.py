@@ -17,13 +17,13 @@ def cell(value: str, kind: str = "n", style: int = 0) -> str:
 
 
 def shown(value: str, code: str = "General") -> str:
-    """How a number in this format comes out."""
+    """The text of a cell with this number in this format."""
     styles = f'<numFmts><numFmt numFmtId="200" formatCode="{code}"/></numFmts><cellXfs><xf numFmtId="200"/></cellXfs>'
     return text_of(xlsx(f"<row>{cell(value)}</row>", styles=styles)).split("\n")[-1]
 
 
 @pytest.mark.parametrize(
-    ("value", "code", "said"),
+    ("value", "code", "text"),
     [
         ("45000", "dd/mm/yyyy", "2023-03-15"),
         ("45000.5", "dd/mm/yyyy", "2023-03-15"),
@@ -42,8 +42,8 @@ def shown(value: str, code: str = "General") -> str:
         ("3.0", '#,##0 "days"', "3"),
     ],
 )
-def test_numbers_are_shown_as_their_format_says(value: str, code: str, said: str) -> None:
-    assert shown(value, code.replace('"', "&quot;")) == said
+def test_numbers_are_shown_as_their_format_says(value: str, code: str, text: str) -> None:
+    assert shown(value, code.replace('"', "&quot;")) == text
 
 
 def test_a_cell_of_several_lines_stays_in_its_row() -> None:
@@ -56,7 +56,7 @@ def test_an_escaped_character_is_the_character() -> None:
 
 
 def test_a_thread_of_comments_is_told_once() -> None:
-    """Excel repeats it, with advice, for programs that know no threads."""
+    """Excel repeats the thread, with advice, for programs that do not know threads."""
     old = (
         "<comments><authors><author>tc={1}</author><author>Ann</author></authors><commentList>"
         '<comment authorId="0"><text><t>[Threaded comment] Your version of Excel … A question.</t></text></comment>'
@@ -67,8 +67,8 @@ def test_a_thread_of_comments_is_told_once() -> None:
         "<threadedComment><text>An answer.</text></threadedComment></ThreadedComments>"
     )
     related = {"xl/comments1.xml": ("comments", old), "xl/threads1.xml": ("threadedComment", new)}
-    said = text_of(xlsx(f"<row>{cell('1')}</row>", related))
-    assert [line for line in said.split("\n") if line] == ["One", "1", "A note.", "A question.", "An answer."]
+    text = text_of(xlsx(f"<row>{cell('1')}</row>", related))
+    assert [line for line in text.split("\n") if line] == ["One", "1", "A note.", "A question.", "An answer."]
     assert "Your version" in text_of(xlsx("", {"xl/comments1.xml": ("comments", old)}))
 
 

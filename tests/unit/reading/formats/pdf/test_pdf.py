@@ -1,4 +1,4 @@
-"""PDFs: true pages, the second opinion, and damage that costs only what is damaged."""
+"""PDF: true pages, the second opinion, and damage that costs only what is damaged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 from penstock.domain.errors import LimitHit, PasswordRequired, Unreadable
 from penstock.reading.formats.pdf import pdf as module
 from penstock.reading.formats.pdf.bookmarks import Bookmarks
-from penstock.reading.formats.pdf.pdfium import Sheet
+from penstock.reading.formats.pdf.engine import PageText
+from penstock.reading.formats.pdf.pages import best_reading, read_pages
+from penstock.reading.formats.pdf.second_opinion import SecondOpinion
 from penstock.reading.limits import ReadLimits
 from penstock.reading.protocol import Opened, Read, Text, Warned
 from penstock.reading.source import Source
@@ -55,11 +57,11 @@ def test_any_other_password_is_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"%PDF-1.7\n", b"%PDF-1.7\n" + bytes(range(256)) * 20, pdf(["text"])[:700]])
 def test_a_file_that_neither_library_opens_says_what_both_said(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(Unreadable) as told:
+    with pytest.raises(Unreadable) as raised:
         frames(tmp_path, content)
-    assert "pypdfium2 says" in str(told.value)
-    assert "pypdf says" in str(told.value)
-    assert "Traceback" not in str(told.value)
+    assert "pypdfium2 says" in str(raised.value)
+    assert "pypdf says" in str(raised.value)
+    assert "Traceback" not in str(raised.value)
 
 
 def test_a_file_that_is_cut_short_gives_the_pages_that_are_whole_and_says_that_others_may_be_missing(
@@ -95,29 +97,29 @@ def test_where_no_page_can_be_read_the_file_cannot(tmp_path: Path) -> None:
 
 
 def test_text_of_unknown_characters_is_shown_as_such(tmp_path: Path) -> None:
-    """Better than to pass for a page without text, but never in the midst of text that is known."""
+    """This is better than to pass for a page without text. In the midst of known text such characters are left out."""
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf([""]))
-    with module.SecondOpinion(Source(path)) as second:
-        found = list(module.leaves(_Engine(["\x04\x05\x00", "a" * 10 + "\x04b\ufffec", " \r\n"]), second))
-    assert [leaf.text for leaf in found] == ["\ufffd\ufffd\ufffd", "a" * 10 + "bc", ""]
-    assert [leaf.dim for leaf in found] == [True, False, False]
+    with SecondOpinion(Source(path)) as second:
+        found = list(read_pages(_Engine(["\x04\x05\x00", "a" * 10 + "\x04b\ufffec", " \r\n"]), second))
+    assert [page.text for page in found] == ["\ufffd\ufffd\ufffd", "a" * 10 + "bc", ""]
+    assert [page.unclear for page in found] == [True, False, False]
     assert found[0].warning == "Page 1 has text in a font that does not tell which characters it shows."
 
 
 class _Engine:
-    """pdfium, as it is to a document of which it makes just this. An error is raised."""
+    """An engine that reads these texts, page by page. An error among them is raised."""
 
     name = "pypdfium2"
 
     def __init__(self, texts: Sequence[str | Exception]) -> None:
         self._texts, self.pages = texts, len(texts)
 
-    def sheet(self, index: int) -> Sheet:
+    def page(self, index: int) -> PageText:
         found = self._texts[index]
         if isinstance(found, Exception):
             raise found
-        return Sheet(found)
+        return PageText(found)
 
     def bookmarks(self) -> Bookmarks:
         return Bookmarks()
@@ -129,46 +131,46 @@ class _Engine:
 def test_a_page_that_pdfium_cannot_read_is_read_by_pypdf(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf(["One.", "Two."]))
-    with module.SecondOpinion(Source(path)) as second:
-        found = list(module.leaves(_Engine([ValueError("broken")] * 2), second))
-    assert [(leaf.number, leaf.text) for leaf in found] == [(1, "One."), (2, "Two.")]
+    with SecondOpinion(Source(path)) as second:
+        found = list(read_pages(_Engine([ValueError("broken")] * 2), second))
+    assert [(page.number, page.text) for page in found] == [(1, "One."), (2, "Two.")]
     assert found[0].warning == "Page 1 was read by pypdf, as pypdfium2 could not (broken)."
 
 
 def test_a_page_of_unknown_characters_is_read_by_pypdf_where_that_knows_them(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf(["One.", "Two."]))
-    with module.SecondOpinion(Source(path)) as second:
-        found = list(module.leaves(_Engine(["\x01ne\x02\x03", "Two, in part \x04"]), second))
-    assert [(leaf.text, leaf.dim) for leaf in found] == [("One.", False), ("Two, in part", False)]
+    with SecondOpinion(Source(path)) as second:
+        found = list(read_pages(_Engine(["\x01ne\x02\x03", "Two, in part \x04"]), second))
+    assert [(page.text, page.unclear) for page in found] == [("One.", False), ("Two, in part", False)]
 
 
 def test_pypdf_is_not_asked_again_and_again_about_characters_that_it_does_not_know_either(tmp_path: Path) -> None:
     pages = 9
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf(["/g12/g7/g140"] * pages))
-    with module.SecondOpinion(Source(path)) as second:
+    with SecondOpinion(Source(path)) as second:
         asked: list[int] = []
         read = second.text
         second.text = lambda index, *, of: asked.append(index) or read(index, of=of)  # type: ignore[method-assign,func-returns-value]
-        found = list(module.leaves(_Engine(["\x01\x02 9"] * pages), second))
-    assert [leaf.text for leaf in found] == ["9"] * pages
+        found = list(read_pages(_Engine(["\x01\x02 9"] * pages), second))
+    assert [page.text for page in found] == ["9"] * pages
     assert asked == [0, 1, 2]
 
 
 def test_fonts_without_text_call_for_the_second_opinion(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf(["One.", "Two."]))
-    with module.SecondOpinion(Source(path)) as second:
-        engine, found = module.best_reading(_Engine(["", ""]), second)
+    with SecondOpinion(Source(path)) as second:
+        engine, found = best_reading(_Engine(["", ""]), second)
         assert engine.name == "pypdf"
-        assert [(leaf.number, leaf.text) for leaf in found] == [(1, "One."), (2, "Two.")]
+        assert [(page.number, page.text) for page in found] == [(1, "One."), (2, "Two.")]
 
 
 def test_a_scan_needs_no_second_opinion(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(scanned_pdf(2))
-    with module.SecondOpinion(Source(path)) as second:
+    with SecondOpinion(Source(path)) as second:
         assert not second.may_find_text()
 
 
@@ -189,17 +191,18 @@ _TEXT = b"BT /F1 12 Tf 9 9 Td (Text.) Tj ET"
     ids=["a drawing", "with a form", "'", "TJ", '"', "text in a form", "a form in a form"],
 )
 def test_a_second_opinion_is_asked_for_where_an_operator_shows_text(page: bytes, form: bytes, asked: bool) -> None:
-    """All four that do, on the page or in a form that is drawn on it; where fonts are named, as they are here."""
+    """There are four such operators, on the page or in a form that is drawn on it. Fonts are named in all of these
+    files."""
     drawn = b"<< /Type /XObject /Subtype /Form /BBox [0 0 99 99] /Length %d >>\nstream\n%s\nendstream"
     resources = "<< /Font << /F1 3 0 R >> /XObject << /Form 7 0 R >> >>"
     content = raw_pdf(page, resources=resources, more=[drawn % (len(form), form)])
-    with module.SecondOpinion(Source(content)) as second:
+    with SecondOpinion(Source(content)) as second:
         assert second.may_find_text() is asked
 
 
 def test_what_cannot_be_looked_into_may_hold_text() -> None:
     content = raw_pdf(b"packed in some way", filters="/Filter /NoSuchFilter")
-    with module.SecondOpinion(Source(content)) as second:
+    with SecondOpinion(Source(content)) as second:
         assert second.may_find_text()
 
 
@@ -233,7 +236,7 @@ def test_bookmarks_are_sections_from_where_their_titles_stand(tmp_path: Path) ->
 
 
 def test_a_file_whose_page_tree_is_gone_gives_the_pages_that_are_there(tmp_path: Path) -> None:
-    """Damage in the midst of a file; its catalog and its pages are whole."""
+    """The damage is in the midst of the file. Its catalog and its pages are whole."""
     content = raw_pdf(b"BT /F1 12 Tf 72 700 Td (Still here) Tj ET").replace(b"2 0 obj", b"2 0 gone")
     found = [frame for frame in frames(tmp_path, content[: content.index(b"xref")]) if isinstance(frame, Text)]
     assert [(frame.number, frame.text) for frame in found] == [(1, "Still here"), (2, "")]
@@ -247,7 +250,7 @@ def test_a_file_that_is_cut_short_in_its_trailer_is_read(tmp_path: Path) -> None
 
 
 def test_a_damaged_file_does_not_ask_for_a_password_because_the_one_before_it_did(tmp_path: Path) -> None:
-    """pdfium keeps its last reason, and tells it again where it has none."""
+    """pdfium keeps the reason of its last failure, and gives it again where it has none."""
     with pytest.raises(PasswordRequired):
         frames(tmp_path, pdf(["For some."], password="secret"))
     content = raw_pdf(b"BT /F1 12 Tf 72 700 Td (Still here) Tj ET").replace(b"/Pages 2 0 R", b"/Peges 2 0 R")
@@ -274,7 +277,7 @@ _FAR_EAST_FONT = (
 def test_characters_of_a_font_that_is_not_in_the_file_are_read_where_they_are_placed_one_by_one(
     tmp_path: Path, encoding: bytes, ordering: bytes, codes: list[bytes], text: str
 ) -> None:
-    """As recognized text is, and vertical writing. No such font need be installed."""
+    """Recognized text and vertical writing are placed so. No such font need be installed."""
     shown = b"BT /F1 12 Tf 72 700 Td " + b" 12 0 Td ".join(b"<%s> Tj" % code for code in codes) + b" ET"
     more = [_FAR_EAST % encoding, _FAR_EAST_FONT % ordering]
     content = raw_pdf(shown, resources="<< /Font << /F1 7 0 R >> >>", more=more)
@@ -284,7 +287,8 @@ def test_characters_of_a_font_that_is_not_in_the_file_are_read_where_they_are_pl
 
 
 def test_columns_of_vertical_writing_are_lines_of_text(tmp_path: Path) -> None:
-    """Else no word of them could be found. (What runs across the page has pdfium take all of it for horizontal.)"""
+    """Otherwise no word of them could be found. Because of the line across the page, pdfium takes all of it for
+    horizontal."""
     columns = ["水門を開く時は、警報を鳴らす。", "記録は毎日残す。"]
     placed = b"BT /F1 12 Tf 72 780 Td <%s> Tj ET " % ("水門の管理" * 9).encode("utf-16-be").hex().encode()
     for place, column in enumerate(columns):
@@ -308,7 +312,7 @@ _FIELD = "/Subtype /Widget /T (a) /FT"
 
 
 @pytest.mark.parametrize(
-    ("annotation", "said"),
+    ("annotation", "text"),
     [
         (f"{_FIELD} /Tx /V (Anna Weir)", "Anna Weir"),
         (f"{_FIELD} /Ch /V (b) /Opt [[(a) (Opened)] [(b) (Shut)]]", "Shut"),
@@ -326,10 +330,11 @@ _FIELD = "/Subtype /Widget /T (a) /FT"
     ],
     ids=lambda each: str(each)[:40],
 )
-def test_what_was_written_on_a_page_is_read_once_behind_its_text(tmp_path: Path, annotation: str, said: str) -> None:
-    """Fields of a form that are filled in, texts that were typed on the page, comments: as a reader sees them."""
+def test_what_was_written_on_a_page_is_read_once_behind_its_text(tmp_path: Path, annotation: str, text: str) -> None:
+    """These are form fields that are filled in, texts that were typed on the page, and comments, as a reader sees
+    them."""
     found = frames(tmp_path, _annotated(annotation, annotation))
-    assert texts(found) == [(1, "\n".join(filter(None, ("Inspection of gate 4", said))))]
+    assert texts(found) == [(1, "\n".join(filter(None, ("Inspection of gate 4", text))))]
     assert not [frame for frame in found if isinstance(frame, Warned)]
 
 
@@ -352,7 +357,7 @@ def test_a_value_that_stands_above_its_field_is_read(tmp_path: Path) -> None:
 
 
 def test_a_page_with_nothing_but_comments_says_so(tmp_path: Path) -> None:
-    """Its own text may be in a picture."""
+    """The text of the page itself may be in a picture."""
     found = frames(tmp_path, _annotated("/Subtype /Text /Contents (The seal leaks.)", shown=b"1 1 9 9 re f"))
     assert texts(found) == [(1, "The seal leaks.")]
     assert Warned("Page 1 has no text of its own; what is read is in form fields and comments.") in found
@@ -372,7 +377,7 @@ def _with_files(**files: bytes) -> bytes:
 
 
 def test_files_in_a_file_are_parts_behind_its_last_page(tmp_path: Path) -> None:
-    """A portfolio has nothing but these, behind a page that says what program to open it with."""
+    """A portfolio consists of such files, behind a page that says with which program to open it."""
     path = tmp_path / "a.pdf"
     path.write_bytes(_with_files(minutes_pdf=pdf(["First.", "Second."]), notes_txt=b"Notes.", empty_txt=b""))
     source = Source(path)
@@ -412,7 +417,7 @@ def test_a_file_in_an_annotation_is_a_part_too(tmp_path: Path) -> None:
 
 
 def test_what_a_program_attached_for_itself_is_none_of_its_text() -> None:
-    """Settings of what made it, and formulas once more."""
+    """Some programs attach their settings, or repeat the formulas of the text."""
     settings = {"Press Quality.joboptions": b"<< /ASCII85EncodePages false >>"}
     content = _with_files(formula_xml=b"<?xml version='1.0'?>\n<math><mi>x</mi></math>", **settings)
     assert texts(list(module.read(Source(content)))) == [(1, "The cover.")]
@@ -433,7 +438,7 @@ _LETTERS = (
 
 @pytest.mark.parametrize("spelled", [True, False])
 def test_what_is_written_from_the_right_is_read_from_there(tmp_path: Path, *, spelled: bool) -> None:
-    """Though its glyphs are placed from the left, and whether or not each is said to spell its letter."""
+    """The glyphs are placed from left to right. It makes no difference whether each is said to spell its letter."""
     word = "مرحبا"
     shown = b"BT /F1 12 Tf 72 700 Td "
     for code, letter in zip(b"edcba", reversed(word), strict=True):
@@ -489,7 +494,7 @@ def test_a_form_that_only_adobe_shows_is_a_page_behind_the_one_that_says_so(tmp_
 
 
 def test_a_hyphen_stays_within_a_line_and_joins_two() -> None:
-    """By the code that other formats have for one that is not shown."""
+    """Its code is that of the soft hyphen, which other formats do not show."""
     font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"
     shown = b"BT /F1 12 Tf 72 700 Td (long\\255term care of the pen\\255) Tj 0 -14 Td (stock) Tj ET"
     content = raw_pdf(shown, resources="<< /Font << /F1 7 0 R >> >>", more=[font])
@@ -506,7 +511,7 @@ def test_a_hyphen_stays_within_a_line_and_joins_two() -> None:
     ],
 )
 def test_what_a_signature_or_stamp_shows_is_read(annotation: str) -> None:
-    """It is in how they look alone, and twice in the file where they say it too."""
+    """The text may be only in how they look. Some also hold it as text, so that it is in the file twice."""
     look = b"BT /F1 12 Tf 2 2 Td (Approved) Tj 0 -12 Td (by A. Weir) Tj ET"
     content = raw_pdf(
         b"BT /F1 12 Tf 72 700 Td (Inspection of gate 4) Tj ET",
