@@ -63,7 +63,7 @@ def names() -> frozenset[str]:
 
 
 def is_there(path: str, page: Path) -> bool:
-    """A path begins at the root, in src/penstock, or at the page's folder. A name alone is that of any file or folder."""
+    """A path begins at the root, in src/penstock, or at the page's folder. A name alone is of any file or folder."""
     return any((folder / path).exists() for folder in (ROOT, SOURCE, page.parent)) or path in names()
 
 
