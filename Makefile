@@ -29,7 +29,8 @@ test: $(VENV)/.installed-dev $(EMULATOR)/.installed $(INVOKE)/.installed ## run 
 
 # Files of unit tests that take longest, most of the time in processes of their own.
 SLOW := tests/unit/lambdas/test_cold_start.py tests/unit/pipeline/test_split.py tests/unit/pipeline/test_checkpoint.py \
-  tests/unit/test_wiring.py tests/unit/reading/sandbox/test_child.py tests/unit/worker/test_pool_acks.py
+  tests/unit/pipeline/test_interleavings.py tests/unit/test_wiring.py tests/unit/reading/sandbox/test_child.py \
+  tests/unit/cli/test_api_commands.py tests/unit/worker/test_pool_acks.py
 
 check: lint ## lint, types and the fast unit tests, in less than a minute
 	$(VENV)/bin/python -m pytest -q --numprocesses $(JOBS) --dist loadfile tests/unit $(addprefix --ignore=,$(SLOW))
