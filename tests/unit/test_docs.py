@@ -13,6 +13,7 @@ import typer
 
 from penstock.cli.main import app
 from penstock.domain.status import TRANSITIONS, Status
+from penstock.reading.limits import ReadLimits
 from penstock.settings import Settings
 from tests.support.paths import ROOT
 
@@ -94,7 +95,8 @@ def test_each_command_that_a_page_names_is_there(page: Path) -> None:
 
 @pages
 def test_each_setting_that_a_page_names_is_there(page: Path) -> None:
-    known = {each.name.upper() for each in fields(Settings)} | BESIDE_SETTINGS
+    limits = {f"EXTRACT_{each.name.upper()}" for each in fields(ReadLimits)}
+    known = {each.name.upper() for each in fields(Settings)} | limits | BESIDE_SETTINGS
     named = set(re.findall(r"\bPENSTOCK_([A-Z][A-Z_]*[A-Z])\b", page.read_text()))
     assert sorted(named - known) == []
 
