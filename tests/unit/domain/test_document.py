@@ -1,8 +1,7 @@
-"""The record: its states, its leases, and what its documentation says of them."""
+"""The record: its states and its leases."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -18,19 +17,11 @@ from penstock.domain.page_ranges import ranges, shortened
 from penstock.domain.receipt import Receipt
 from penstock.domain.status import FINAL, TRANSITIONS, Status
 from penstock.ports import Change
-from tests.support.paths import ROOT
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RECORD = Document(
     TenantId("acme"), DocumentId("one"), 1, Status.QUEUED, NOW, Original("k", "v", "n", 1, "e"), source="api"
 )
-
-
-def test_the_documentation_shows_the_transition_table() -> None:
-    text = (ROOT / "ARCHITECTURE.md").read_text()
-    rows = dict(re.findall(r"^\| (\w+) \| [^|]* \| ([\w, ]+) \|$", text, re.MULTILINE))
-    shown = {name: set(after.split(", ")) for name, after in rows.items() if name in set(Status)}
-    assert shown == {before: set(after) for before, after in TRANSITIONS.items()}
 
 
 @pytest.mark.parametrize("before", Status)
