@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from datetime import timedelta
+from functools import partial
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -165,10 +166,8 @@ def test_of_many_writers_of_the_same_reading_exactly_one_wins(documents: Documen
 @ATOMIC
 def test_of_many_writers_of_a_new_item_exactly_one_wins(documents: DocumentTable, tenant: TenantId) -> None:
     for number in range(5):
-        id_ = f"document-{number}"
-        assert (
-            _winners(lambda each, id_=id_: documents.write(tenant, Change(None, document(tenant, id_, resend_wait=each)))) == 1
-        )
+        new = partial(document, tenant, f"document-{number}")
+        assert _winners(lambda each, new=new: documents.write(tenant, Change(None, new(resend_wait=each)))) == 1
 
 
 @ATOMIC

@@ -9,14 +9,8 @@ import pytest
 from penstock.api.auth import REMEMBERED
 from penstock.documents.api_keys import create_key
 from penstock.domain.ids import TenantId
-from tests.support.door import Door, is_problem
+from tests.support.door import is_problem
 from tests.support.world import TENANT
-
-
-@pytest.fixture
-def door() -> Door:
-    return Door()
-
 
 PROTECTED = [
     ("POST", "/v1/documents"),

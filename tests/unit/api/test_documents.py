@@ -13,11 +13,6 @@ from tests.support.door import Door, is_problem
 from tests.support.world import prose
 
 
-@pytest.fixture
-def door() -> Door:
-    return Door()
-
-
 def test_a_document_shows_status_progress_chunks_receipt_and_what_readers_find(door):
     id_ = door.indexed("The valve is opened by turning the wheel.", document_id="valve", metadata={"team": "a"})
     found = door.client().get(f"/v1/documents/{id_}").json()

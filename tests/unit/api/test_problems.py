@@ -17,11 +17,6 @@ from tests.support.door import Door, is_problem
 ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, PenstockError)]
 
 
-@pytest.fixture
-def door() -> Door:
-    return Door()
-
-
 @pytest.mark.parametrize("kind", ALL)
 def test_every_error_has_a_status_and_a_code_of_its_own_words(kind):
     assert 400 <= status_of(kind) <= 504

@@ -15,11 +15,6 @@ from tests.support.world import TENANT
 BODY = b"The sluice at Thornby is opened in spring."
 
 
-@pytest.fixture
-def door() -> Door:
-    return Door()
-
-
 def announcement(**changes: Any) -> dict[str, Any]:
     return {"name": "sluice.txt", "size": len(BODY), "sha256": hashlib.sha256(BODY).hexdigest(), **changes}
 

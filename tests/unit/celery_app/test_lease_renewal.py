@@ -38,8 +38,8 @@ def renewals() -> list[Thread]:
 
 
 @pytest.fixture
-def world() -> World:
-    return World().with_limits(lease=timedelta(milliseconds=60))
+def world(world: World) -> World:
+    return world.with_limits(lease=timedelta(milliseconds=60))
 
 
 @pytest.fixture

@@ -23,11 +23,6 @@ from tests.support.world import TENANT, World
 TEXT = "The sluice at Thornby is opened in spring."
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def announce(
     world: World, text: str = TEXT, *, document: str | None = None, hashed: bool = True
 ) -> tuple[AwaitedUpload, PostPolicy]:

@@ -20,11 +20,6 @@ from tests.support.stepper import SteppedWorker
 from tests.support.world import TENANT, World, prose
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def nothing_is_left_of_the_attempt(world: World, received: Received) -> None:
     record = world.record(received)
     assert (record.status, record.cancel, record.lease.until) == (Status.CANCELLED, False, None)

@@ -5,17 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-import pytest
-
 from penstock.documents.listing import list_documents
 from penstock.domain.ids import TenantId
 from penstock.domain.status import Status
 from tests.support.world import TENANT, World
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
 
 
 def add(world: World, *names: str) -> None:

@@ -19,11 +19,6 @@ from penstock.ports import Change
 from tests.support.world import TENANT, World, prose
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def view(world: World, id: TaskId, tenant: TenantId = TENANT):  # noqa: A002
     return task(world.services, tenant, id)
 

@@ -13,11 +13,6 @@ from penstock.domain.task import Lane, Message, Stage
 from tests.support.world import TENANT, World, prose
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def test_an_upload_is_recorded_before_its_message_is_sent(world: World) -> None:
     """I6: and the message carries ids only (I1)."""
     received = world.upload("some text")

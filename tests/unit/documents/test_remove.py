@@ -19,11 +19,6 @@ from tests.support.stepper import SteppedWorker
 from tests.support.world import TENANT, World, prose
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def test_a_deleted_document_is_gone_from_search_at_once(world: World) -> None:
     """I8: the record hides it, whenever its chunks go."""
     received = world.upload("The weir was opened in spring.")

@@ -16,11 +16,6 @@ from penstock.operations.dead_letters import Settled, settle
 from tests.support.world import TENANT, World, prose
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def failed(world: World, text: str = "some text") -> Received:
     received = world.upload(text, id="one")
     world.reader.fail = PasswordRequired()

@@ -27,11 +27,6 @@ READERS = {f"penstock.extract.{name}" for name in ("child", "registry", "pdf", "
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
 def gateway(world: World) -> Mangum:
     key = sample("api-upload")["headers"]["authorization"].removeprefix("Bearer ")
     _, tenant, ident, secret = key.split(".")

@@ -7,8 +7,6 @@ from datetime import timedelta
 from io import BytesIO
 from typing import Any
 
-import pytest
-
 from penstock.domain.errors import Transient
 from penstock.domain.ids import derived_id
 from penstock.domain.status import Status
@@ -17,11 +15,6 @@ from penstock.operations.dead_letters import Settled, settle
 from penstock.records.leases import take_embed, take_extract
 from tests.support.lambdas import Invocation, sample
 from tests.support.world import TENANT, World, prose
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
 
 
 def test_a_stage_that_nobody_works_on_is_failed_and_told_why(world: World) -> None:

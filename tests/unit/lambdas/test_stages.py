@@ -18,7 +18,6 @@ from penstock.pipeline.run import Done, KeepLease, Outcome, Redeliver, run
 from penstock.records.leases import Claim
 from penstock.services import Limits, Services
 from penstock.settings import Settings
-from tests.support.fakes.reader import FakeReader
 from tests.support.lambdas import Invocation, sample
 from tests.support.world import TENANT, World, prose
 
@@ -70,8 +69,9 @@ def sqs() -> FakeSqs:
 
 
 @pytest.fixture
-def world() -> World:
-    return World(reader=FakeReader(paged=True, seeks=True))
+def world(world: World) -> World:
+    world.reader.seeks = True
+    return world
 
 
 def consumer(world: World, sqs: FakeSqs, run: Callable[..., Outcome]) -> Consumer:

@@ -12,9 +12,8 @@ from tests.support.world import World
 
 
 @pytest.fixture
-def world() -> World:
+def world(world: World) -> World:
     """Five documents whose messages were lost."""
-    world = World()
     for number in range(5):
         world.upload(f"Document {number}")
     world.queue.sent.clear()

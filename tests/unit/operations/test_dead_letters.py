@@ -23,11 +23,6 @@ from tests.support.lambdas import Invocation, sample
 from tests.support.world import World, prose
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def dead_letter(world: World, message: Message | str, reason: str = "tried 10 times", queue: str = "extract") -> str:
     """Have the dead-letter handler see to a letter; its id."""
     if isinstance(message, Message):

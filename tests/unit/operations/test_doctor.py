@@ -37,9 +37,8 @@ KEY = "drop/acme/wiki/a.txt"
 
 
 @pytest.fixture
-def world() -> World:
+def world(world: World) -> World:
     """With a document that is as it should be."""
-    world = World()
     world.upload(prose("sound", 5), id="sound")
     world.drain()
     return world

@@ -19,11 +19,6 @@ from penstock.records.leases import take_extract
 from tests.support.world import TENANT, World, prose
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def test_a_lost_extract_message_is_sent_again(world: World) -> None:
     received = world.upload("some text")
     world.queue.sent.clear()

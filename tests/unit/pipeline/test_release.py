@@ -23,8 +23,9 @@ ENDS = Redeliver(timedelta(0), "the worker ends")
 
 
 @pytest.fixture
-def world() -> World:
-    return World(embedder=FakeEmbedder(batch=1))
+def world(world: World) -> World:
+    world.embedder = FakeEmbedder(batch=1)
+    return world
 
 
 def interrupt(world: World, *, after: int) -> None:

@@ -14,11 +14,6 @@ from penstock.pipeline.run import Done, Redeliver
 from tests.support.world import TENANT, World, prose
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def test_a_document_of_one_shard_is_finished_in_one_invocation(world: World) -> None:
     """No S3 hand-off and no second message."""
     received = world.upload("The weir was opened in spring.")
