@@ -48,7 +48,20 @@ def open_on_server(opensearch_url: str) -> Iterator[Callable[[Space], SearchInde
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--deployed", action="store_true", help="tests/e2e: on the template, deployed to the emulator")
+    parser.addoption(
+        "--deployed", action="store_true", help="tests/e2e: run against the template as it is deployed to the emulator"
+    )
+    parser.addoption("--invariant", metavar="NAME", help="run only the tests of this invariant, for example I7")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep only the tests of the invariant that `--invariant` names."""
+    name = config.getoption("--invariant")
+    if name is None:
+        return
+    kept = [item for item in items if any(name in mark.args for mark in item.iter_markers("invariant"))]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
 
 
 class OneServer(LoadFileScheduling):  # type: ignore[misc]  # it has no types

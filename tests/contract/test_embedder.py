@@ -171,6 +171,7 @@ def test_wordllama_cuts_nothing_off(wordllama: WordllamaEmbedder) -> None:
     assert float(one @ other) < 0.99
 
 
+@pytest.mark.invariant("I9")
 def test_neither_embedder_is_imported_or_logs_before_it_is_used() -> None:
     """I9: and wordllama's import, which would set the root logger to INFO, leaves it as it was."""
     program = (
@@ -257,6 +258,7 @@ def test_a_call_that_openai_refuses_whatever_the_text_is_told_at_once(
     assert server.requests == 2
 
 
+@pytest.mark.invariant("I5")
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_what_the_user_must_mend_is_permanent_and_says_what(
     openai: OpenAIEmbedder, server: OpenAIServer, status: int
@@ -282,6 +284,7 @@ def test_no_key_at_all_is_told_when_it_is_needed(monkeypatch: pytest.MonkeyPatch
         embedder.embed(ACME, ["x"])
 
 
+@pytest.mark.invariant("I4", "I9")
 @pytest.mark.parametrize("status", [408, 409, 500, 502, 503, 529])
 def test_what_may_pass_is_transient_and_tried_once(openai: OpenAIEmbedder, server: OpenAIServer, status: int) -> None:
     """I4: the queue alone tries again. I9: no error of the SDK leaves."""
@@ -294,6 +297,7 @@ def test_what_may_pass_is_transient_and_tried_once(openai: OpenAIEmbedder, serve
     assert is_unit(vector, openai)
 
 
+@pytest.mark.invariant("I4")
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [

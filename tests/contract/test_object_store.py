@@ -225,6 +225,7 @@ def test_a_folder_must_be_one(objects: ObjectStore, tenant: TenantId) -> None:
         objects.remove_all(tenant, f"work/{tenant}/document")
 
 
+@pytest.mark.invariant("I10")
 def test_no_call_reaches_an_object_of_another_tenant(
     objects: ObjectStore, tenant: TenantId, stranger: TenantId
 ) -> None:
@@ -417,6 +418,7 @@ def test_a_file_of_several_parts_is_one_version(stack: Stack, tenant: TenantId) 
     assert digest.digest() == hashlib.sha256(b"\x01" * size).digest()
 
 
+@pytest.mark.invariant("I12")
 @pytest.mark.parametrize("stack", ["ministack"], indirect=True)  # moto runs in this process, and its memory would count
 def test_the_memory_of_a_put_does_not_grow_with_the_file(stack: Stack, tenant: TenantId) -> None:
     """I12."""
@@ -479,6 +481,7 @@ def test_a_bucket_without_versions_is_refused(stack: Stack, tenant: TenantId) ->
         S3ObjectStore(stack.clients.s3, bucket).put(tenant, f"files/{tenant}/a", BytesIO(b"a"))
 
 
+@pytest.mark.invariant("I9")
 @pytest.mark.usefixtures("credentials")
 def test_an_address_that_does_not_answer_is_a_transient_failure(tenant: TenantId) -> None:
     """I9: no exception of the SDK leaves the adapter."""

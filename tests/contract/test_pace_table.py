@@ -43,6 +43,7 @@ def test_a_pace_is_read_as_it_was_written(paces: ProviderBudgetTable, model: str
     assert paces.read(model) == emptied == ProviderBudget(revision=2)
 
 
+@pytest.mark.invariant("I2")
 def test_of_two_that_believe_in_the_same_pace_one_writes(paces: ProviderBudgetTable, model: str) -> None:
     """I2: one conditional write, and the loser reads again."""
     paces.write(model, None, FULL)

@@ -131,6 +131,7 @@ def test_all_that_the_api_depends_on_answers(stack: Deployment) -> None:
     assert answer.is_success, answer.text
 
 
+@pytest.mark.invariant("I6", "I7")
 def test_in_each_lane_a_lost_message_is_sent_again_and_one_that_another_works_on_is_kept(stack: Deployment) -> None:
     """I6, I7."""
     claims: list[Claim] = []
@@ -189,6 +190,7 @@ def unpublished(stack: Deployment, document: str, content: bytes) -> Message:
     return last
 
 
+@pytest.mark.invariant("I6")
 def test_whoever_comes_by_publishes_what_a_lost_worker_finished(stack: Deployment) -> None:
     """I6; and a receipt with long lists is stored whole, by whoever publishes."""
     content, services = gaps(), stack.services
@@ -240,6 +242,7 @@ def test_a_lost_deletion_is_asked_for_again_and_takes_all_generations_along(stac
     assert stack.services.documents.read(TENANT, DocumentId(document)) is None
 
 
+@pytest.mark.invariant("I4")
 def test_what_its_queue_gave_up_fails_its_document_or_is_asked_for_again(stack: Deployment) -> None:
     """I4."""
     with stack.paused("extract-standard"):
@@ -260,6 +263,7 @@ def test_what_its_queue_gave_up_fails_its_document_or_is_asked_for_again(stack: 
     assert stack.final(unknown)["status"] == "indexed"
 
 
+@pytest.mark.invariant("I4")
 def test_a_dead_letter_of_what_only_waited_for_the_provider_is_asked_for_again(stack: Deployment) -> None:
     """I4: waiting is never judged dead, in any lane."""
     with stack.paused(*EMBEDS):

@@ -204,6 +204,7 @@ def test_a_locked_pdf_fails_with_what_to_do(stack: Stack) -> None:
     assert task["next_steps"]
 
 
+@pytest.mark.invariant("I10")
 def test_another_tenants_document_is_not_there(stack: Stack) -> None:
     """I10: 404, never 403."""
     entered = stack.upload("mine.txt", (WEIR.format(9) + uuid.uuid4().hex).encode())

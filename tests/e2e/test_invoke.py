@@ -33,6 +33,7 @@ def made() -> Package:
     return packaged(PLACE)
 
 
+@pytest.mark.invariant("I4")
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.event)
 def test_a_sample_event_is_answered_and_leaves_what_it_is_to(made: Package, sample: Sample) -> None:
     """Cold and warm: the second time it is a redelivery, which changes nothing (I4)."""

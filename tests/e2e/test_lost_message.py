@@ -18,6 +18,7 @@ from tests.e2e.stack import running_stack
 from tests.support.fakes.queue import FakeTaskQueue
 
 
+@pytest.mark.invariant("I6")
 def test_a_document_whose_message_was_lost_is_found_all_the_same(
     on_index: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,7 @@ def received(url: str) -> list[Envelope]:
     return [read(each["Body"]) for each in sqs.receive_message(QueueUrl=queue).get("Messages", [])]
 
 
+@pytest.mark.invariant("I6")
 def test_it_asks_any_worker_for_a_sweep_and_goes_on_where_sqs_was_away(tmp_path: Path) -> None:
     """I6."""
     port = free_port()

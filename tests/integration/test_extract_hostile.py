@@ -10,6 +10,8 @@ import pytest
 from penstock.reading.sandbox.reader import ChildReader
 from tests.support.hostile import LIMITS, SECRET, Case, cases, read
 
+pytestmark = pytest.mark.invariant("I11")
+
 CASES = {case.name: case for case in cases()}
 
 

@@ -82,6 +82,7 @@ def entry(ordinal: int, text: str = "water gauge", document: str = DOC, vector: 
 # Tenants
 
 
+@pytest.mark.invariant("I10")
 def test_no_request_can_reach_chunks_without_its_tenant(index: OpenSearchIndex, server: RecordingServer) -> None:
     """I10: each goes to the tenant's shard with the tenant's filter, whichever call made it. What is asked without
     a tenant has no chunk in it."""
@@ -119,6 +120,7 @@ def test_no_request_can_reach_chunks_without_its_tenant(index: OpenSearchIndex, 
     )
 
 
+@pytest.mark.invariant("I3", "I10")
 def test_the_same_document_of_two_tenants_is_two(index: OpenSearchIndex) -> None:
     """I3, I10: its name is the same."""
     for tenant in (ACME, GLOBEX):
@@ -128,6 +130,7 @@ def test_the_same_document_of_two_tenants_is_two(index: OpenSearchIndex) -> None
     assert index.count(GLOBEX, DOC, PAIR) == Count(1, 1)
 
 
+@pytest.mark.invariant("I10")
 def test_the_nearest_of_many_are_found_by_the_graph_within_the_tenant(
     index: OpenSearchIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,6 +177,7 @@ def test_an_index_of_another_format_is_refused_with_what_to_do(server: Server, a
         OpenSearchIndex(server, SPACE, alias=alias).check()
 
 
+@pytest.mark.invariant("I5")
 def test_a_chunk_that_the_mapping_refuses_is_named_and_the_others_are_stored(index: OpenSearchIndex) -> None:
     """I5: as a vector that the embedder made wrong."""
     with pytest.raises(Refused, match="doc:1:1:1"):
@@ -247,6 +251,7 @@ def test_what_the_index_lost_is_found_and_indexed_again(server: RecordingServer,
 # A server that is killed
 
 
+@pytest.mark.invariant("I3")
 def test_a_server_killed_in_mid_bulk_loses_and_doubles_nothing(
     own_server: OwnServer, alias: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

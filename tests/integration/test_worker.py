@@ -262,6 +262,7 @@ POISON = {
 }
 
 
+@pytest.mark.invariant("I1")
 @pytest.mark.parametrize("kind", POISON)
 def test_poison_goes_to_the_dead_letter_queue_with_its_reason_and_the_worker_lives_on(
     kind: str, steady: tuple[Stack, Process]
@@ -282,6 +283,7 @@ def test_poison_goes_to_the_dead_letter_queue_with_its_reason_and_the_worker_liv
     assert worker.popen.poll() is None
 
 
+@pytest.mark.invariant("I4")
 def test_headers_of_a_stranger_have_no_effect(steady: tuple[Stack, Process]) -> None:
     """A message can neither be put off, nor expire, nor make the worker send others: SQS alone times (I4)."""
     stack, _ = steady
@@ -306,6 +308,7 @@ def test_a_task_longer_than_the_visibility_runs_once(steady: tuple[Stack, Proces
     assert stack.runs("sleep-8-long") == 1
 
 
+@pytest.mark.invariant("I5")
 def test_a_task_that_raises_is_run_again_from_the_same_message(stack: Stack) -> None:
     """I5: what is neither Permanent nor Transient is a bug, and is treated as transient."""
     stack.visibility = 600
@@ -326,6 +329,7 @@ def test_a_pool_process_that_is_killed_costs_one_try(stack: Stack) -> None:
     assert worker.popen.poll() is None
 
 
+@pytest.mark.invariant("I4")
 @pytest.mark.parametrize(("visibility", "delay"), [(600, 3), (5, 8)])
 def test_a_message_handed_back_comes_after_its_delay_as_the_same_message(
     visibility: int, delay: int, stack: Stack
@@ -417,6 +421,7 @@ def test_stopping_hands_back_at_once_what_no_process_has_begun(stack: Stack) -> 
     eventually("all are deleted", lambda: stack.left() == 0)
 
 
+@pytest.mark.invariant("I4")
 def test_a_stop_asks_running_tasks_to_hand_back_at_their_next_checkpoint(stack: Stack) -> None:
     """I4: on purpose, and so at once, and no attempt."""
     stack.visibility = 600

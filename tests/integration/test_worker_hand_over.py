@@ -83,6 +83,7 @@ def is_whole(stack: Stack, record: Document) -> Receipt:
     return receipt
 
 
+@pytest.mark.invariant("I4")
 def test_a_worker_that_is_stopped_hands_its_document_on_and_no_attempt_is_counted(
     emulated: str, tmp_path: Path, book: bytes
 ) -> None:
@@ -108,6 +109,7 @@ def test_a_worker_that_is_stopped_hands_its_document_on_and_no_attempt_is_counte
     assert receipt.embedded == receipt.chunks
 
 
+@pytest.mark.invariant("I2")
 def test_a_worker_that_is_killed_costs_one_attempt_and_a_build_of_its_own(
     emulated: str, tmp_path: Path, book: bytes
 ) -> None:

@@ -37,6 +37,7 @@ def test_each_stage_and_lane_has_its_queue_and_nothing_else_has_one() -> None:
     assert names == {f"stack-{name}" for name in QUEUES} | letters | {"stack-arrivals"}
 
 
+@pytest.mark.invariant("I4")
 @pytest.mark.parametrize("stage", Stage)
 @pytest.mark.parametrize("lane", Lane)
 def test_what_a_stage_gives_up_goes_to_its_dead_letter_queue(stage: Stage, lane: Lane) -> None:

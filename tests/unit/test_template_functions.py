@@ -207,6 +207,7 @@ def test_only_what_consumes_a_queue_may_receive_from_it() -> None:
     assert _may(LAMBDA, "sqs:DeleteMessage") == consumed
 
 
+@pytest.mark.invariant("I4")
 def test_dead_letters_may_be_asked_for_again_and_dead_arrivals_taken_in(stack: Plan) -> None:
     """I4: a removal and what only waited are sent again; an arrival needs all that it needs the first time."""
     assert _may(stack, "sqs:SendMessage")["DeadLettersRole"] >= {f"{name}.Arn" for name in _queues(stack)}

@@ -76,6 +76,7 @@ def test_a_key_with_the_right_id_and_another_secret_is_refused_while_the_right_o
     is_problem(door.client(forged).get("/v1/documents"), 401, "unauthorized")
 
 
+@pytest.mark.invariant("I10")
 def test_a_key_does_not_open_another_tenant_by_its_name(door):
     """I10: the tenant stands in the key, and its hash is looked up under that tenant alone."""
     create_key(door.services, TenantId("other"), "theirs")

@@ -191,6 +191,7 @@ def test_a_cursor_that_is_not_ours_is_400(door, cursor):
     is_problem(door.client().get("/v1/documents", params={"cursor": cursor}), 400, "bad_request")
 
 
+@pytest.mark.invariant("I10")
 @pytest.mark.parametrize("method_and_path", [
     ("GET", "/v1/documents/doc"), ("GET", "/v1/documents/doc/file"), ("DELETE", "/v1/documents/doc"),
     ("POST", "/v1/documents/doc/retry"), ("POST", "/v1/documents/doc/cancel"), ("GET", "/v1/tasks/{task}"),

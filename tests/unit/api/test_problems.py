@@ -217,6 +217,7 @@ def test_the_documentation_page_and_the_description_need_no_key(door):
     assert client.get("/openapi.json").json()["info"]["title"] == "Penstock"
 
 
+@pytest.mark.invariant("I9")
 def test_nothing_is_connected_before_the_first_request():
     """I9: nothing connects at import, nor when the app is made."""
     from penstock.api.app import create_app
@@ -232,6 +233,7 @@ def test_a_405_names_all_methods_that_the_path_takes(door):
     assert door.client().put("/v1/documents/x").headers["allow"] == "DELETE, GET"
 
 
+@pytest.mark.invariant("I12")
 def test_beyond_so_many_open_requests_the_next_is_503_at_once():
     """I12: what is open at once is bounded by a constant."""
     inside, seen = [], []

@@ -74,6 +74,7 @@ def test_the_files_of_one_request_have_a_limit_together():
         asyncio.run(spool(many(), largest=2 * MIB))
 
 
+@pytest.mark.invariant("I12")
 def test_memory_does_not_grow_with_the_size_of_an_upload():
     """I12: memory is bounded by constants."""
     tracemalloc.start()

@@ -62,6 +62,7 @@ def test_a_renewal_that_fails_is_tried_again(world: World, claim: Claim, failure
         assert renew.done.wait(10)
 
 
+@pytest.mark.invariant("I2")
 def test_a_lost_lease_is_not_renewed_and_does_not_disturb_the_work(world: World, claim: Claim) -> None:
     """I2: the next write of its former holder finds out."""
     renew = Recorder(Fenced(), enough=2)
@@ -72,6 +73,7 @@ def test_a_lost_lease_is_not_renewed_and_does_not_disturb_the_work(world: World,
     assert renew.asked == 1
 
 
+@pytest.mark.invariant("I7")
 def test_the_lease_in_the_record_is_the_one_that_is_lengthened(world: World, claim: Claim) -> None:
     """I7."""
     world.clock.pass_time(timedelta(milliseconds=30))

@@ -54,6 +54,7 @@ def test_a_task_that_hands_back_says_for_how_long() -> None:
     assert (crossed.delay, crossed.why, crossed.requeue) == (12.5, "leased", False)
 
 
+@pytest.mark.invariant("I1")
 def test_a_task_takes_ids_only() -> None:
     """I1."""
     app = make_app(SETTINGS, lambda: World().services, run=Pipeline(Done()))
@@ -67,6 +68,7 @@ def test_a_ping_is_answered_in_its_tenants_name() -> None:
     assert services.pings.answered(TenantId("acme"), "one")
 
 
+@pytest.mark.invariant("I6")
 def test_the_sweep_sees_to_what_is_due() -> None:
     """I6."""
     world = World()
@@ -88,6 +90,7 @@ def test_a_sweep_that_fails_for_now_leaves_it_to_the_next_turn(caplog: pytest.Lo
     assert "the table is down" in caplog.text
 
 
+@pytest.mark.invariant("I9")
 def test_making_an_app_connects_to_nothing_and_makes_no_services() -> None:
     """I9."""
 

@@ -99,6 +99,7 @@ def died_at(world: World, message: Message, *, file: int) -> Redeliver:
     return outcome
 
 
+@pytest.mark.invariant("I3")
 def test_an_archive_read_again_changes_none_of_the_members_it_has(world: World) -> None:
     """I3: a run that died after it had taken some comes to the same."""
     added(world, {**FILES, "c.txt": "The third."})
@@ -140,6 +141,7 @@ def test_a_file_that_comes_back_with_the_archive_is_there_again(world: World) ->
     assert names_found(world, "sluice")[0] == "box.zip/sub/b.txt"
 
 
+@pytest.mark.invariant("I8")
 def test_what_came_in_a_deleted_archive_is_gone_from_search_at_once(world: World) -> None:
     """I8: the archive's record hides it, whenever its own is told."""
     archive = added(world, FILES)
@@ -191,6 +193,7 @@ def test_an_archive_is_not_told_as_deleted_before_its_files_are(world: World) ->
     assert member(world, "a.txt").status is Status.DELETING
 
 
+@pytest.mark.invariant("I6")
 def test_files_of_an_extract_that_died_are_removed_with_the_archive(world: World) -> None:
     """I6: their objects tell of them, though no receipt does; one even lies there without a record."""
     archive = added(world, FILES)
@@ -203,6 +206,7 @@ def test_files_of_an_extract_that_died_are_removed_with_the_archive(world: World
     assert world.objects.objects == {}
 
 
+@pytest.mark.invariant("I2")
 def test_an_older_extract_that_goes_on_brings_back_nothing(world: World) -> None:
     """I2: what a stalled worker still takes of an older archive is known as old."""
     added(world, {"a.txt": "The old weir."})
@@ -218,6 +222,7 @@ def test_an_older_extract_that_goes_on_brings_back_nothing(world: World) -> None
     assert len(world.objects.objects[f"files/{TENANT}/{member(world, 'a.txt').id}"]) <= 2
 
 
+@pytest.mark.invariant("I2")
 def test_what_an_older_extract_puts_while_a_newer_one_ends_is_known_as_old(world: World) -> None:
     """I2: no lease is asked between a put and its record; the archive's generation decides."""
     added(world, {"a.txt": "The old weir.", "b.txt": "The old lock."})
@@ -326,6 +331,7 @@ def test_an_archive_of_which_a_run_takes_nothing_says_so(world: Halting) -> None
     assert failure.code == "out_of_time"
 
 
+@pytest.mark.invariant("I3")
 def test_an_id_comes_from_tenant_archive_and_path_alone() -> None:
     """I3; and a file in an archive within is another than one of a folder of that name."""
     box = DocumentId("x" * 128)

@@ -124,6 +124,7 @@ def test_what_a_lost_worker_left_is_cancelled_at_once_and_cleared_by_the_sweep(w
     nothing_is_left_of_the_attempt(world, received)
 
 
+@pytest.mark.invariant("I3")
 def test_what_a_stalled_writer_wrote_after_the_end_is_cleared_once_more(world: World) -> None:
     """I3: it belongs to a pair that no reader sees."""
     received = world.upload(prose("a", 1))
@@ -252,6 +253,7 @@ def test_what_is_not_there_cannot_be_cancelled(world: World) -> None:
         world.cancel(received)
 
 
+@pytest.mark.invariant("I2", "I3")
 def test_whoever_ends_a_cancel_late_leaves_the_next_attempt_alone(world: World) -> None:
     """I2, I3: what it clears is bounded by the attempt that was cancelled."""
     received = world.upload(prose("a", 9))

@@ -146,6 +146,7 @@ def test_a_task_that_was_never_given_out_is_not_found(world, other):
         view(world, id_)
 
 
+@pytest.mark.invariant("I10")
 def test_a_task_of_another_tenant_is_not_found(world):
     """I10: the tenant is the first part of every key."""
     received = world.upload("Some words.")

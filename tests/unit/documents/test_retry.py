@@ -35,6 +35,7 @@ def test_a_failed_document_begins_anew_and_its_task_can_be_polled_again(world: W
     assert task(world.services, TENANT, received.task).state is TaskState.SUCCESS
 
 
+@pytest.mark.invariant("I4")
 def test_attempts_are_counted_from_zero(world: World) -> None:
     """I4."""
     received = world.upload(prose("a", 1))
@@ -134,6 +135,7 @@ def test_asked_twice_it_is_one_attempt(world: World) -> None:
     assert not world.queue.sent
 
 
+@pytest.mark.invariant("I6")
 def test_a_lost_message_of_a_retry_is_sent_again(world: World) -> None:
     """I6: record first, message second."""
     received = failed(world)
@@ -145,6 +147,7 @@ def test_a_lost_message_of_a_retry_is_sent_again(world: World) -> None:
     assert world.record(received).status is Status.INDEXED
 
 
+@pytest.mark.invariant("I4")
 def test_the_letter_of_an_earlier_attempt_does_not_fail_the_retry(world: World) -> None:
     """I4."""
     received = world.upload("some text")

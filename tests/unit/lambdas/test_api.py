@@ -69,6 +69,7 @@ def test_a_problem_is_told_as_text(gateway: Mangum) -> None:
     assert json.loads(answer["body"])["code"] == "unauthorized"
 
 
+@pytest.mark.invariant("I9")
 @pytest.mark.parametrize("name", ["api", "arrivals", "dead_letters", "sweep"])
 def test_a_handler_that_runs_no_stage_imports_neither_celery_nor_a_library_that_reads_files(name: str) -> None:
     """Nor does any handler make, connect or ask for anything when it is imported (I9)."""

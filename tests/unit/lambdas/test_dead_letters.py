@@ -7,6 +7,8 @@ from datetime import timedelta
 from io import BytesIO
 from typing import Any
 
+import pytest
+
 from penstock.domain.errors import Transient
 from penstock.domain.ids import derived_id
 from penstock.domain.status import Status
@@ -17,6 +19,7 @@ from tests.support.lambdas import Invocation, sample
 from tests.support.world import TENANT, World, prose
 
 
+@pytest.mark.invariant("I4")
 def test_a_stage_that_nobody_works_on_is_failed_and_told_why(world: World) -> None:
     """I4."""
     received = world.upload("The weir was opened.")
@@ -36,6 +39,7 @@ def test_a_shard_that_nobody_works_on_fails_its_document(world: World) -> None:
     assert world.record(received).status is Status.FAILED
 
 
+@pytest.mark.invariant("I4")
 def test_a_letter_is_stale_while_a_lease_lives(world: World) -> None:
     """I4: somebody works on it, by another copy of the message."""
     received = world.upload(prose("a", 9))

@@ -95,6 +95,7 @@ def test_one_message_of_a_batch_fails_alone_and_poison_is_not_retried(world: Wor
     assert "no JSON" in reason
 
 
+@pytest.mark.invariant("I6")
 def test_a_sweep_runs_here_as_in_a_worker(world: World, sqs: FakeSqs) -> None:
     """I6."""
     world.upload("The weir was opened.")
@@ -128,6 +129,7 @@ def test_a_lease_lasts_as_long_as_the_invocation_and_the_work_knows_when_to_hand
     assert "Workers=ecs" in stop_request.way_out
 
 
+@pytest.mark.invariant("I9")
 def test_services_are_made_once_and_not_before_the_first_message(world: World, sqs: FakeSqs) -> None:
     """I9."""
     made: list[Services] = []
@@ -143,6 +145,7 @@ def test_services_are_made_once_and_not_before_the_first_message(world: World, s
     assert len(made) == 1
 
 
+@pytest.mark.invariant("I4")
 def test_a_bug_outside_the_pipeline_leaves_the_message_to_come_again(world: World, sqs: FakeSqs) -> None:
     """I4: its visibility is the back-off."""
 

@@ -302,6 +302,7 @@ def test_work_that_no_sweep_would_ever_see_is_seen_to(world: World) -> None:
     assert world.record(received).status is Status.INDEXED
 
 
+@pytest.mark.invariant("I10")
 def test_another_tenants_documents_are_not_looked_at(world: World) -> None:
     """I10."""
     other = TenantId("other")
@@ -373,6 +374,7 @@ class Many:
                 yield DocumentId(f"d{number:08}"), BuildId(1, 1), Count(2, 2)
 
 
+@pytest.mark.invariant("I12")
 def test_memory_does_not_grow_with_the_number_of_documents() -> None:
     """I12."""
 

@@ -18,6 +18,8 @@ from penstock.ports import Change
 from penstock.records.leases import take_extract
 from tests.support.world import TENANT, World, prose
 
+pytestmark = pytest.mark.invariant("I6")
+
 
 def test_a_lost_extract_message_is_sent_again(world: World) -> None:
     received = world.upload("some text")
@@ -49,6 +51,7 @@ def test_a_lost_delete_message_is_sent_again(world: World) -> None:
     assert world.record(received).status is Status.DELETED
 
 
+@pytest.mark.invariant("I2")
 def test_what_two_sweeps_find_at_once_is_sent_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """I2: the one whose write comes second stops quietly."""
     received = world.upload("some text")
@@ -77,6 +80,7 @@ def test_work_whose_lease_ended_without_a_word_is_asked_for_again(world: World) 
     assert world.record(received).status is Status.INDEXED
 
 
+@pytest.mark.invariant("I3")
 def test_older_pairs_that_could_not_be_cleared_are_cleared_later(world: World) -> None:
     """I3: and with them what a stalled writer wrote, in index and bucket."""
     world.upload(prose("a", 5), id="one")
@@ -148,6 +152,7 @@ def broken(*_: object, **__: object) -> int:
     raise Transient(why="told to fail")
 
 
+@pytest.mark.invariant("I6")
 def test_a_long_queue_is_not_flooded_and_waiting_is_never_judged_dead(world: World) -> None:
     """I6: a day of backlog is a few copies, each dropped by its claim."""
     received = world.upload("some text")
@@ -183,6 +188,7 @@ def test_a_final_document_is_not_due(world: World) -> None:
     assert world.sweep() == 0
 
 
+@pytest.mark.invariant("I5")
 def test_a_record_that_fails_does_not_keep_the_others_from_their_turn(world: World) -> None:
     """I5: not even by a bug."""
     for name in ("one", "two"):

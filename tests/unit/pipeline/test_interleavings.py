@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -24,6 +25,8 @@ from penstock.pipeline.run import Done
 from penstock.search.query import Question, search
 from tests.support.stepper import SteppedWorker
 from tests.support.world import TENANT, World, prose
+
+pytestmark = pytest.mark.invariant("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8")
 
 UPLOADS = ("one",)
 DROPS = ("drop/acme/wiki/a.txt",)

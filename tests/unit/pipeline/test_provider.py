@@ -89,6 +89,7 @@ def attended(server: OpenAIServer, workers: int = 3, limit: Amount = UNLIMITED, 
     return Attended(world, [OpenAIEmbedder("m", 32, batch, texts=each) for each in turnstiles])
 
 
+@pytest.mark.invariant("I4")
 def test_two_minutes_without_a_provider_fail_no_document_and_cost_none_more_than_an_attempt(
     server: OpenAIServer,
 ) -> None:
@@ -110,6 +111,7 @@ def test_two_minutes_without_a_provider_fail_no_document_and_cost_none_more_than
     assert len(there.world.reader.read_files) == 10, "no file was read twice"
 
 
+@pytest.mark.invariant("I4")
 def test_a_night_without_a_provider_fails_no_document_either(server: OpenAIServer) -> None:
     """I4: and no message comes so often that its queue would give it up."""
     there = attended(server)
@@ -123,6 +125,7 @@ def test_a_night_without_a_provider_fails_no_document_either(server: OpenAIServe
     assert server.requests < 150
 
 
+@pytest.mark.invariant("I4")
 def test_a_storm_of_refusals_fails_no_document_and_is_not_answered_with_more(server: OpenAIServer) -> None:
     """I4: the provider takes twelve requests a minute, and for five minutes none at all."""
     there = attended(server)
@@ -195,6 +198,7 @@ def test_why_a_document_waits_is_told(server: OpenAIServer) -> None:
     assert any(each is not None and "budget of this minute" in each.message for each in failures)
 
 
+@pytest.mark.invariant("I4")
 def test_a_dead_letter_of_what_only_waited_is_asked_for_again(server: OpenAIServer) -> None:
     """I4: waiting is never judged dead, however often it came."""
     there = attended(server)
@@ -212,6 +216,7 @@ def test_a_dead_letter_of_what_only_waited_is_asked_for_again(server: OpenAIServ
     assert world.record(received).status is Status.INDEXED
 
 
+@pytest.mark.invariant("I6", "I7")
 def test_a_copy_of_a_message_that_waits_has_to_wait_too(server: OpenAIServer) -> None:
     """I6, I7: what the sweep sends again neither hurries it nor counts."""
     there = attended(server)

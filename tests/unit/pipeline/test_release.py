@@ -19,6 +19,8 @@ from tests.support.fakes.embedder import FakeEmbedder
 from tests.support.fakes.reader import FakeReader
 from tests.support.world import TENANT, World, prose
 
+pytestmark = pytest.mark.invariant("I4")
+
 ENDS = Redeliver(timedelta(0), "the worker ends")
 
 

@@ -50,6 +50,7 @@ def test_a_document_of_several_shards_is_published_once_all_are_done(world: Worl
     assert [key for key in world.objects.objects if key.startswith("work/")] == []
 
 
+@pytest.mark.invariant("I4")
 def test_work_files_that_cannot_be_removed_are_by_the_message_that_comes_again(world: World) -> None:
     """I4: whoever is killed there leaves them to it too."""
     received = world.upload(prose("a", 9))
@@ -84,6 +85,7 @@ def test_shards_that_are_done_before_the_total_is_declared_are_published_by_extr
     assert not world.queue.sent
 
 
+@pytest.mark.invariant("I3")
 def test_every_shard_done_twice_changes_nothing(world: World) -> None:
     """I3: a redelivery overwrites itself; the finished shards are a set."""
     received = world.upload(prose("a", 9))
@@ -121,6 +123,7 @@ def test_a_redelivered_extract_whose_shards_messages_were_lost_sends_them_again(
     assert world.record(received).status is Status.INDEXED
 
 
+@pytest.mark.invariant("I7")
 def test_a_message_finds_a_live_lease_and_comes_back_when_it_ends(world: World) -> None:
     """I7: no error, no attempt, and not dropped."""
     received = world.upload("some text")
@@ -134,6 +137,7 @@ def test_a_message_finds_a_live_lease_and_comes_back_when_it_ends(world: World) 
     assert world.record(received).lease.attempts == 0
 
 
+@pytest.mark.invariant("I7")
 def test_a_lease_of_a_clock_an_hour_ahead_does_not_keep_a_message_away_for_an_hour(world: World) -> None:
     """I7."""
     world.upload("some text")
@@ -151,6 +155,7 @@ def test_a_lease_of_a_clock_an_hour_ahead_does_not_keep_a_message_away_for_an_ho
     assert outcome.delay == world.limits.lease
 
 
+@pytest.mark.invariant("I2")
 def test_a_worker_that_lost_its_lease_changes_nothing(world: World) -> None:
     """I2: the write of an old epoch is refused, and the new holder's work stands."""
     received = world.upload(prose("a", 1))
@@ -170,6 +175,7 @@ def test_a_worker_that_lost_its_lease_changes_nothing(world: World) -> None:
     assert set(world.builds(record.id)) == {record.visible}
 
 
+@pytest.mark.invariant("I4")
 def test_an_expired_lease_counts_as_an_attempt_and_waiting_does_not(world: World) -> None:
     """I4."""
     received = world.upload("some text")
@@ -197,6 +203,7 @@ def test_an_expired_lease_counts_as_an_attempt_and_waiting_does_not(world: World
     assert "tried 3 times" in reason
 
 
+@pytest.mark.invariant("I5")
 def test_a_permanent_error_fails_the_document_and_tells_why(world: World) -> None:
     """I5: no attempt is wasted on it, and nothing goes to the dead-letter queue."""
     world.reader.fail = PasswordRequired()
@@ -211,6 +218,7 @@ def test_a_permanent_error_fails_the_document_and_tells_why(world: World) -> Non
     assert not world.queue.letters
 
 
+@pytest.mark.invariant("I5")
 def test_a_bug_is_treated_as_transient(world: World) -> None:
     """I5: and what it says inside is for the log, not for the user."""
     world.reader.fail = ZeroDivisionError("secret")
@@ -297,6 +305,7 @@ def test_a_replacement_shows_the_old_until_the_flip_and_then_only_the_new(world:
     assert set(world.builds(record.id)) == {record.visible}
 
 
+@pytest.mark.invariant("I1")
 def test_an_embed_message_of_another_build_is_dropped(world: World) -> None:
     """I1: the message names its build."""
     received = world.upload(prose("a", 9))
@@ -374,6 +383,7 @@ def test_a_failure_at_publish_brings_the_message_back_to_publish(world: World) -
     assert world.record(received).status is Status.INDEXED
 
 
+@pytest.mark.invariant("I4", "I6")
 def test_copies_of_finished_shards_messages_neither_multiply_nor_hurry_the_others(world: World) -> None:
     """I4, I6: a shard in back-off rests, whoever asks for it."""
     received = world.upload(prose("a", 9))

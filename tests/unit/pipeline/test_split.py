@@ -168,6 +168,7 @@ def test_an_embedder_that_takes_nothing_is_a_mistake_in_the_configuration() -> N
         chunks_of("text", fits=lambda _: False)
 
 
+@pytest.mark.invariant("I12")
 def test_memory_is_bounded_by_the_window_not_by_the_document() -> None:
     """I12: a page is asked for when the chunks before it are out, give or take some blocks."""
     handed_out = 0
@@ -185,6 +186,7 @@ def test_memory_is_bounded_by_the_window_not_by_the_document() -> None:
     assert farthest * 3000 < 200_000
 
 
+@pytest.mark.invariant("I12")
 def test_a_text_without_landmarks_is_not_held_in_memory_either() -> None:
     """I12: equal lines have no best one among them, so every cut is made for want of one."""
     handed_out = 0

@@ -214,6 +214,7 @@ def test_an_outage_is_told_not_answered_with_less(library: Library) -> None:
         library.search("gauge")
 
 
+@pytest.mark.invariant("I10")
 def test_another_tenants_documents_are_never_found(library: Library) -> None:
     """I10."""
     library.add("a", "gauge")
@@ -224,6 +225,7 @@ def test_another_tenants_documents_are_never_found(library: Library) -> None:
 # Truth at read time
 
 
+@pytest.mark.invariant("I8")
 def test_only_the_pair_that_readers_see_is_answered(library: Library) -> None:
     """I8: a pair that is written but not published, or replaced but not cleared, is in the index and not in answers."""
     library.add("a", "gauge old one", "gauge old two")
@@ -236,6 +238,7 @@ def test_only_the_pair_that_readers_see_is_answered(library: Library) -> None:
     assert not answer.incomplete
 
 
+@pytest.mark.invariant("I8")
 def test_builds_of_one_generation_are_different_pairs(library: Library) -> None:
     """I8."""
     library.add("a", "gauge old", build_id=BuildId(5, 1))
@@ -244,6 +247,7 @@ def test_builds_of_one_generation_are_different_pairs(library: Library) -> None:
     assert builds(library.search("gauge")) == {("a", BuildId(5, 3))}
 
 
+@pytest.mark.invariant("I8")
 @pytest.mark.parametrize("status", [Status.DELETING, Status.DELETED])
 def test_a_deleted_document_is_gone_at_once(library: Library, status: Status) -> None:
     """I8: whatever the index still holds."""
@@ -253,6 +257,7 @@ def test_a_deleted_document_is_gone_at_once(library: Library, status: Status) ->
     assert builds(library.search("gauge")) == {("b", OLD)}
 
 
+@pytest.mark.invariant("I8")
 def test_an_absent_record_hides_its_chunks(library: Library) -> None:
     """I8."""
     library.add("a", "gauge")
@@ -261,6 +266,7 @@ def test_an_absent_record_hides_its_chunks(library: Library) -> None:
     assert (answer.hits, answer.incomplete) == ((), False)
 
 
+@pytest.mark.invariant("I8")
 def test_a_document_that_was_never_published_is_hidden(library: Library) -> None:
     """I8."""
     library.add("a", "gauge")
@@ -268,6 +274,7 @@ def test_a_document_that_was_never_published_is_hidden(library: Library) -> None
     assert library.search("gauge").hits == ()
 
 
+@pytest.mark.invariant("I8")
 def test_a_failed_replacement_leaves_the_earlier_pair_in_answers(library: Library) -> None:
     """I8."""
     library.add("a", "gauge")
@@ -276,6 +283,7 @@ def test_a_failed_replacement_leaves_the_earlier_pair_in_answers(library: Librar
     assert builds(library.search("gauge")) == {("a", OLD)}
 
 
+@pytest.mark.invariant("I8")
 def test_a_hit_that_is_dropped_makes_room_for_the_next(library: Library) -> None:
     """I8: asked again without the stale pairs until k is full; here they fill all that was checked at first."""
     k = 5
@@ -289,6 +297,7 @@ def test_a_hit_that_is_dropped_makes_room_for_the_next(library: Library) -> None
     assert library.index.queries[-1].excluded == {("stale", OLD)}
 
 
+@pytest.mark.invariant("I8")
 def test_stale_hits_beyond_k_cost_no_second_round(library: Library) -> None:
     """I8: what is left fills k."""
     library.add("good", *["gauge"] * 3)
@@ -298,6 +307,7 @@ def test_stale_hits_beyond_k_cost_no_second_round(library: Library) -> None:
     assert (len(answer.hits), answer.rounds, answer.dropped, answer.incomplete) == (3, 1, 1, False)
 
 
+@pytest.mark.invariant("I8")
 def test_each_round_is_judged_by_one_read(library: Library) -> None:
     """I8: one batched read a round, of each document once."""
     for n in range(8):
@@ -308,6 +318,7 @@ def test_each_round_is_judged_by_one_read(library: Library) -> None:
     assert len(library.documents.reads) == len(library.index.queries) == 2
 
 
+@pytest.mark.invariant("I8")
 def test_after_three_rounds_an_answer_says_that_it_is_incomplete(library: Library) -> None:
     """I8."""
     for n in range(4 * DEPTH + 2 * CHECKED_PER_HIT):
@@ -320,6 +331,7 @@ def test_after_three_rounds_an_answer_says_that_it_is_incomplete(library: Librar
     assert len(library.documents.reads) == ROUNDS
 
 
+@pytest.mark.invariant("I8")
 def test_one_good_document_is_found_behind_the_leftovers_of_many_failed_ones(library: Library) -> None:
     """I8: after the first round, all candidates are judged."""
     for n in range(70):
@@ -330,6 +342,7 @@ def test_one_good_document_is_found_behind_the_leftovers_of_many_failed_ones(lib
     assert ([hit.document for hit in answer.hits], answer.incomplete) == (["good"], False)
 
 
+@pytest.mark.invariant("I8")
 def test_a_document_replaced_between_search_and_read_is_answered_with_its_new_pair(library: Library) -> None:
     """I8: wholly new; never both, never none."""
     library.add("a", "gauge old one", "gauge old two")
@@ -340,6 +353,7 @@ def test_a_document_replaced_between_search_and_read_is_answered_with_its_new_pa
     assert len(answer.hits) == 2
 
 
+@pytest.mark.invariant("I8")
 def test_a_pair_excluded_as_stale_that_became_visible_is_found_after_all(library: Library) -> None:
     """I8: in the first round the new pair was not yet visible; once it is, the old one is stale and the exclusion is
     lifted. Never both, never none."""
@@ -351,6 +365,7 @@ def test_a_pair_excluded_as_stale_that_became_visible_is_found_after_all(library
     assert (len(answer.hits), answer.rounds, answer.incomplete) == (2, 3, False)
 
 
+@pytest.mark.invariant("I8")
 def test_a_full_answer_still_waits_for_a_pair_that_became_visible(library: Library) -> None:
     """I8: others filling k must not hide a document whose pair was excluded in vain."""
     k = 3
@@ -367,6 +382,7 @@ def test_a_full_answer_still_waits_for_a_pair_that_became_visible(library: Libra
     assert (len(answer.hits), answer.rounds, answer.incomplete) == (k, 3, False)
 
 
+@pytest.mark.invariant("I8")
 def test_a_pair_that_became_visible_is_found_though_no_other_of_its_document_was(library: Library) -> None:
     """I8: the records of what was excluded are read again too."""
 
@@ -381,6 +397,7 @@ def test_a_pair_that_became_visible_is_found_though_no_other_of_its_document_was
     assert builds(library.search("gauge")) == {("a", NEW)}
 
 
+@pytest.mark.invariant("I8")
 def test_a_pair_that_became_visible_in_the_last_round_makes_the_answer_incomplete(library: Library) -> None:
     """I8: rather said than left out in silence."""
     newest = BuildId(3, 1)
@@ -397,6 +414,7 @@ def test_a_pair_that_became_visible_in_the_last_round_makes_the_answer_incomplet
     assert answer.incomplete
 
 
+@pytest.mark.invariant("I8")
 def test_a_document_deleted_between_the_rounds_is_in_no_answer(library: Library) -> None:
     """I8: the last read decides for all hits, those of earlier rounds too."""
     library.add("a", "gauge")
@@ -407,6 +425,7 @@ def test_a_document_deleted_between_the_rounds_is_in_no_answer(library: Library)
     assert answer.hits == ()
 
 
+@pytest.mark.invariant("I8")
 @pytest.mark.parametrize("flip_at", range(4))
 def test_whenever_a_replacement_falls_an_answer_is_wholly_old_or_wholly_new(library: Library, flip_at: int) -> None:
     """I8, in each place between the reads of a search, with the old pair cleared or not."""

@@ -48,6 +48,7 @@ def test_a_task_that_its_process_has_is_known_to_have_begun(pool: Any, hub: Hub)
     assert job._accepted
 
 
+@pytest.mark.invariant("I1")
 def test_a_task_that_was_begun_is_heard_to_its_end(pool: Any, hub: Hub) -> None:
     """I1: a worker that stops tells of every task that it ran."""
     results: list[bool] = []

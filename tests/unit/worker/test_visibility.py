@@ -91,6 +91,7 @@ def test_what_was_let_go_of_is_extended_no_more(heartbeat: Heartbeat, sqs: FakeS
     assert len(sqs.told("a")) == seen
 
 
+@pytest.mark.invariant("I4")
 @pytest.mark.parametrize(("delay", "seconds"), [(0, 0), (0.2, 1), (7, 7), (-3, 0), (10**9, LONGEST)])
 def test_a_delay_is_the_last_word_on_a_message(delay: float, seconds: int, heartbeat: Heartbeat, sqs: FakeSqs) -> None:
     """I4: set after the heartbeat has let go, in whole seconds and never less than was asked for."""

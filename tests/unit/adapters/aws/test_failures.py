@@ -37,6 +37,7 @@ def address(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         yield meter.url
 
 
+@pytest.mark.invariant("I5", "I9")
 def test_a_message_is_not_taken_for_sent_because_somebody_said_200(address: str) -> None:
     """I5, I9: it passes, and no exception of botocore's leaves the adapter."""
     queue = SqsTaskQueue(aws_clients(address, publish_retries=0).sqs, {"extract-standard": f"{address}/queue"}, {})
@@ -44,6 +45,7 @@ def test_a_message_is_not_taken_for_sent_because_somebody_said_200(address: str)
         queue.send(Message(Stage.EXTRACT, TENANT, "one", 1), Lane.STANDARD)
 
 
+@pytest.mark.invariant("I5")
 def test_a_page_of_somebody_else_is_not_taken_for_the_bytes_of_a_file(address: str) -> None:
     """I5: what would be indexed is not what was uploaded."""
     store = S3ObjectStore(aws_clients(address).s3, "bucket")

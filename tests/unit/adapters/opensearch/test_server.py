@@ -94,6 +94,7 @@ def test_a_request_that_is_too_large_is_divided_until_it_is_one_chunk(stub: Sear
         put(stub, entries(1))
 
 
+@pytest.mark.invariant("I5")
 def test_a_chunk_that_the_index_will_never_take_is_named_and_the_others_are_stored(stub: SearchServer) -> None:
     """I5."""
     wrong = (400, "mapper_parsing_exception", "failed to parse field [vector]")
@@ -114,6 +115,7 @@ def _of(count: int) -> Asked:
     return Asked("POST", "/_bulk", {}, lines)
 
 
+@pytest.mark.invariant("I5", "I9")
 @pytest.mark.parametrize(
     ("told", "error", "says"),
     [

@@ -62,6 +62,7 @@ def test_each_tenant_has_a_file_and_reading_makes_none(index: SqliteIndex, tmp_p
     assert {path.name for path in tmp_path.glob("*.sqlite")} == {"acme.sqlite", "globex.sqlite"}
 
 
+@pytest.mark.invariant("I10")
 def test_a_tenant_cannot_name_a_path(index: SqliteIndex) -> None:
     """I10."""
     with pytest.raises(BadRequest):
@@ -127,6 +128,7 @@ def test_a_file_damaged_in_its_middle_is_told_not_crashed_on(index: SqliteIndex,
         SqliteIndex(tmp_path, SPACE).candidates(ACME, IndexQuery({"water": 1}, NORTH, 10))
 
 
+@pytest.mark.invariant("I5", "I9")
 def test_a_lock_held_too_long_is_told_as_passing(index: SqliteIndex, tmp_path: Path) -> None:
     """I9: sqlite3's errors stay inside; I5: one that may pass is Transient."""
     index.put(ACME, [entry("water")])
