@@ -21,7 +21,7 @@ from penstock.operations.cost import Requests, Way, beside, listed_prices, reque
 from penstock.operations.estimate import Estimate, estimate
 from penstock.reading.sandbox.reader import ChildReader
 from penstock.services import Limits
-from tests.support.documents import long_pdf
+from tests.support.pdf_files import long_pdf
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/cost.md"

@@ -419,8 +419,8 @@ def _rate(found: dict[str, Any], pages: int) -> float:
 
 def made(folder: Path) -> Path:
     """The folder, with long PDFs in it: pages of 3,100 characters, as a full one has."""
-    from tests.support.documents import pdf
-    from tests.support.prose import Prose
+    from tests.support.generated_prose import Prose
+    from tests.support.pdf_files import pdf
 
     for number in range(_MADE):
         prose = Prose(number, headings=0)
@@ -436,7 +436,7 @@ def lengths(counts: Sequence[int]) -> None:
             path = Path(folder) / f"{count}.pdf"
             # In a process of its own, or what it takes to write one would count as what it takes to read it.
             program = (
-                "import sys, pathlib; sys.path.insert(0, '.'); from tests.support.documents import long_pdf; "
+                "import sys, pathlib; sys.path.insert(0, '.'); from tests.support.pdf_files import long_pdf; "
                 f"pathlib.Path({str(path)!r}).write_bytes(long_pdf({count}))"
             )
             subprocess.run([sys.executable, "-c", program], check=True)

@@ -43,8 +43,8 @@ from penstock.pipeline.run import Done, run
 from penstock.services import Services
 from penstock.settings import Settings
 from penstock.wiring import now, services
-from tests.support.documents import long_pdf
-from tests.support.meter import Meter, metered
+from tests.support.counting_proxy import CountingProxy, counting_proxy
+from tests.support.pdf_files import long_pdf
 
 ROOT = Path(__file__).parents[1]
 BUDGET = Path(__file__).with_name("budget.json")
@@ -69,7 +69,7 @@ Counts = Mapping[str, float]
 class Bench:
     """A whole Penstock in this process, over an emulator behind a meter."""
 
-    meter: Meter
+    meter: CountingProxy
     clients: Clients
     aside: Clients
     """Past the meter: what callers do, and what the bench does itself."""
@@ -282,7 +282,7 @@ def bench() -> Iterator[Bench]:
         )
         log = Path(folder) / "emulator.log"
         running = parts.enter_context(emulator(ROOT / ".venv-emulator/bin/python", free_port(), log))
-        meter = parts.enter_context(metered(running.url))
+        meter = parts.enter_context(counting_proxy(running.url))
         aside = aws_clients(running.url)
         os.environ.update(provision(aside, ROOT / "template.yaml", "penstock").environment())
         os.environ["AWS_ENDPOINT_URL"] = meter.url

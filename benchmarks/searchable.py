@@ -23,7 +23,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.e2e.stack import RunningStack, running_stack
-from tests.support.documents import pdf
+from tests.support.pdf_files import pdf
 
 PAGES = 10
 ASK_EVERY = 0.02

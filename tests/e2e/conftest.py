@@ -14,8 +14,8 @@ from tests.e2e.deployment import deployment
 from tests.e2e.limits import ENVIRONMENT
 from tests.e2e.podman import Podman
 from tests.e2e.stack import ROOT, Stack, running_stack
-from tests.support.environment import environment_as_it_was
-from tests.support.search_server import a_name, check_startable
+from tests.support.environment import restored_environment
+from tests.support.opensearch_server import check_startable, unused_index_name
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -58,7 +58,7 @@ def _told(index: str, request: pytest.FixtureRequest) -> Iterator[dict[str, str]
         yield {"PENSTOCK_INDEX": index}
         return
     url = request.getfixturevalue("opensearch_url")
-    with a_name(url) as name:
+    with unused_index_name(url) as name:
         yield {"PENSTOCK_INDEX": index, "PENSTOCK_INDEX_URL": url, "PENSTOCK_INDEX_NAME": name}
 
 
@@ -71,5 +71,5 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Podman:
 def at_the_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """In the repository's folder; what a test takes into the environment there is gone afterwards."""
     monkeypatch.chdir(ROOT)
-    with environment_as_it_was():
+    with restored_environment():
         yield

@@ -28,9 +28,10 @@ from penstock.settings import Settings
 from penstock.wiring import services
 from tests.e2e.limits import ENVIRONMENT
 from tests.e2e.stack import ROOT, Stack, alive, descendants, until
-from tests.support.meter import Request, Sender, Watcher, metered
-from tests.support.plan import PATH, Plan
-from tests.support.rights import Right, rights
+from tests.support.counting_proxy import Request, Sender, Watcher, counting_proxy
+from tests.support.iam_rights import Right, rights
+from tests.support.paths import TEMPLATE
+from tests.support.resolved_template import Template
 from tools.lambda_lab.deploy import TENANT, deployed
 
 PYTHON = ROOT / ".venv-emulator-deploy/bin/python"
@@ -39,7 +40,7 @@ SUMMARY = STATE / "summary"
 """What `make deploy-local-test` says at its end."""
 FEW = {f"{lane.capitalize()}Concurrency": "2" for lane in Lane}
 """Each function that starts takes a core for seconds."""
-PLAN = Plan(Index="sqlite", Embedder="wordllama")
+PLAN = Template(Index="sqlite", Embedder="wordllama")
 
 
 def aws(service: str) -> Any:
@@ -58,13 +59,13 @@ class Recorder(Watcher):
     _held: list[tuple[Callable[[Request], bool], Event, Event]] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
 
-    def came(self, request: Request, sender: Sender) -> None:
+    def before_forwarding(self, request: Request, sender: Sender) -> None:
         for fits, reached, release in list(self._held):
             if fits(request):
                 reached.set()
                 release.wait(60)
 
-    def answered(self, request: Request, status: int) -> None:
+    def before_answering(self, request: Request, status: int) -> None:
         own = "authorization" in request.headers
         if not own and status >= 400:
             return  # it is not the function's doing that somebody else had no leave
@@ -205,10 +206,10 @@ def deployment(state: Path) -> Iterator[Deployment]:
         with ExitStack() as parts:
 
             def told(function: str, emulator: str) -> dict[str, str]:
-                meter = parts.enter_context(metered(emulator, recorders[function]))
+                meter = parts.enter_context(counting_proxy(emulator, recorders[function]))
                 return {**ENVIRONMENT, "AWS_ENDPOINT_URL": meter.url}
 
-            there = parts.enter_context(deployed(PATH, STATE, PYTHON, parameters=FEW, environment=told))
+            there = parts.enter_context(deployed(TEMPLATE, STATE, PYTHON, parameters=FEW, environment=told))
             environment = {
                 **{name: os.environ[name] for name in os.environ if name.startswith("AWS_")},
                 "PENSTOCK_BUCKET": there.outputs["Bucket"],

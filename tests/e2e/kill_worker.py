@@ -26,7 +26,7 @@ from penstock.ports import SearchIndex
 from penstock.settings import Settings
 from penstock.wiring import chosen_index
 from tests.e2e.stack import RunningStack, running_stack, until
-from tests.support.documents import long_pdf
+from tests.support.pdf_files import long_pdf
 from tests.support.stubs.openai_server import OpenAIServer
 
 BATCH, CONCURRENCY = 8, 2

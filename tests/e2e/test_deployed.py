@@ -28,14 +28,14 @@ from penstock.operations.dead_letters import POISON, Letter, letters, redrive
 from penstock.pipeline.embed import embed
 from penstock.pipeline.run import STAGES
 from penstock.ports import SearchIndex
-from penstock.records.leases import Claim, release_failed, take_embed, wait
+from penstock.records.leases import Claim, defer, release_failed, take_embed
 from tests.e2e.deployment import PLAN, PYTHON, STATE, Deployment, aws
 from tests.e2e.stack import ROOT, until
-from tests.support.documents import long_pdf, pdf
-from tests.support.lambdas import sample
-from tests.support.made import zip_of
-from tests.support.plan import listed, statements
-from tests.support.rights import Right
+from tests.support.iam_rights import Right
+from tests.support.lambda_events import sample
+from tests.support.pdf_files import long_pdf, pdf
+from tests.support.resolved_template import listed, statements
+from tests.support.sample_files import zip_of
 from tools.lambda_lab.deploy import TENANT, delete_stack, instead_of
 
 FUNCTIONS = PLAN.of("AWS::Serverless::Function")
@@ -271,7 +271,7 @@ def test_a_dead_letter_of_what_only_waited_for_the_provider_is_asked_for_again(s
             document = stack.upload("waits.pdf", long_pdf(28), document_id=fresh(), lane=lane)["document_id"]
             stack.reaches(document, Status.EMBEDDING)
             body, _ = stack.take(f"embed-{lane}", 2)
-            wait(stack.services, taken(stack, body, Stage.EMBED), timedelta(0))
+            defer(stack.services, taken(stack, body, Stage.EMBED), timedelta(0))
             stack.send("embed-dead", body)
         for lane in Lane:
             asked = partial(stack.waiting, f"embed-{lane}", "Delayed")

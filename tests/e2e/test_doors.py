@@ -11,8 +11,8 @@ import pytest
 
 from tests.e2e.limits import DIRECT_BYTES, SHARD_CHUNKS
 from tests.e2e.stack import Stack, until
-from tests.support.documents import long_pdf, pdf
-from tests.support.made import zip_of
+from tests.support.pdf_files import long_pdf, pdf
+from tests.support.sample_files import zip_of
 
 WEIR = "The weir at Thornby was raised by {} centimetres in the dry summer."
 

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 
 from tests.e2e.stack import RunningStack, until
-from tests.support.documents import long_pdf, pdf
+from tests.support.pdf_files import long_pdf, pdf
 
 PAGES = 2_500
 

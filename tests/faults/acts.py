@@ -26,7 +26,7 @@ from tests.faults.proof import ended
 from tests.faults.proxy import Held, Seen
 from tests.faults.shifted import RIGHT
 from tests.faults.stack import HOUR, PATIENCE, TENANT, until
-from tests.support.meter import Request
+from tests.support.counting_proxy import Request
 
 BUDGET = 20
 """Requests a minute, of the group whose provider has one."""

@@ -25,7 +25,7 @@ from penstock.pipeline.run import run
 from penstock.settings import Settings
 from penstock.telemetry.logs_and_metrics import log_json
 from penstock.wiring import services
-from tests.support.lambdas import Invocation
+from tests.support.lambda_events import Invocation
 
 SECONDS = 60.0
 """Of an invocation: more than a service is waited for. What is left of a function that was killed waits for so long."""

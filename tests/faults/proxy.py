@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Event, Lock
 from urllib.parse import unquote, urlsplit
 
-from tests.support.meter import Answer, Deed, Request, Sender, Watcher
+from tests.support.counting_proxy import Answer, Override, Request, Sender, Watcher
 
 _LONGEST = 100.0
 """Seconds of silence, or of being held: longer than any client waits."""
@@ -42,7 +42,7 @@ class Fault:
     """What is done, and whether the request took effect before. None: it is passed on, and answered, after all."""
 
     name: str
-    do: Callable[[Caught], Deed | None]
+    do: Callable[[Caught], Override | None]
     after: bool = False
 
 
@@ -86,7 +86,7 @@ def _throttled(request: Request) -> Answer:
     return _error(request, status, code, {"Retry-After": "1"})
 
 
-def _garbage(caught: Caught) -> Deed:
+def _garbage(caught: Caught) -> Override:
     """What whoever stands in between says, in UTF-8 or not."""
     page = b"<html>Sign in to the network</html>" + caught.chance.choice([b"", b"\xff\xfe"])
     return lambda sender: Answer(200, {"Content-Type": "text/html"}, page)
@@ -142,7 +142,7 @@ def _kill(pid: int) -> None:
         time.sleep(0.01)
 
 
-def _kills_process(caught: Caught) -> Deed:
+def _kills_process(caught: Caught) -> Override:
     def deed(sender: Sender) -> None:
         _kill(caught.pid())
         reset(sender)
@@ -150,7 +150,7 @@ def _kills_process(caught: Caught) -> Deed:
     return deed
 
 
-def _kills_child(caught: Caught) -> Deed:
+def _kills_child(caught: Caught) -> Override:
     def deed(sender: Sender) -> None:
         _kill(owner(sender))
         reset(sender)
@@ -158,7 +158,7 @@ def _kills_child(caught: Caught) -> Deed:
     return deed
 
 
-def _resets(caught: Caught) -> Deed:
+def _resets(caught: Caught) -> Override:
     return reset
 
 
@@ -168,7 +168,7 @@ def _again(caught: Caught) -> None:
         _send(caught, delay)
 
 
-def _reordered(caught: Caught) -> Deed:
+def _reordered(caught: Caught) -> Override:
     """A message that is sent comes later than those sent after it, by chance."""
     answer = _send(caught, caught.chance.randint(0, 6))
     return lambda sender: answer
@@ -304,7 +304,7 @@ class Gate(Watcher):
         self._traps, self._process, self._upstream, self._pid, self._chance = traps, process, upstream, pid, chance
         self._after: dict[int, Fault] = {}
 
-    def came(self, request: Request, sender: Sender) -> Deed | None:
+    def before_forwarding(self, request: Request, sender: Sender) -> Override | None:
         fault = self._traps.for_request(self._process, request)
         if fault is None:
             return None
@@ -313,7 +313,7 @@ class Gate(Watcher):
             return None
         return fault.do(self._caught(request))
 
-    def answered(self, request: Request, status: int) -> Deed | None:
+    def before_answering(self, request: Request, status: int) -> Override | None:
         fault = self._after.pop(id(request), None)
         return fault.do(self._caught(request)) if fault else None
 

@@ -33,8 +33,8 @@ from penstock.services import Services
 from penstock.settings import Settings
 from penstock.wiring import services
 from tests.faults.proxy import Gate, Traps
-from tests.support.environment import environment_as_it_was
-from tests.support.meter import metered
+from tests.support.counting_proxy import counting_proxy
+from tests.support.environment import restored_environment
 from tests.support.paths import ROOT
 from tests.support.stubs.openai_server import OpenAIServer
 
@@ -165,9 +165,9 @@ class Stack:
         """A program behind a proxy of its own."""
         current: list[Program] = []
         gate = Gate(self.traps, name, self.emulator.url, lambda: current[0].pid, self.chance)
-        proxy = self.parts.enter_context(metered(self.emulator.url, gate))
+        proxy = self.parts.enter_context(counting_proxy(self.emulator.url, gate))
         asked = Gate(self.traps, name, self.provider.url, lambda: current[0].pid, self.chance)
-        provider = self.parts.enter_context(metered(self.provider.url, asked))
+        provider = self.parts.enter_context(counting_proxy(self.provider.url, asked))
         own = {"AWS_ENDPOINT_URL": proxy.url, "OPENAI_BASE_URL": f"{provider.url}/v1"}
         log = self.folder / f"{name}.log"
         places = {"emulator": self.emulator.url, "port": self.ports.get(name)}
@@ -344,7 +344,7 @@ def _answers(client: httpx.Client) -> bool:
 @contextmanager
 def _environment(environment: Mapping[str, str]) -> Iterator[None]:
     """Of this process while its own services are made, which look at what the others did."""
-    with _WIRING, environment_as_it_was():
+    with _WIRING, restored_environment():
         for name in list(os.environ):
             if name.startswith(("PENSTOCK_", "AWS_", "OPENAI_")):
                 del os.environ[name]

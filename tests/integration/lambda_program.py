@@ -7,7 +7,7 @@ import os
 import sys
 from importlib import import_module
 
-from tests.support.lambdas import Invocation
+from tests.support.lambda_events import Invocation
 
 
 def main() -> None:

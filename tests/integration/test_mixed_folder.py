@@ -14,11 +14,11 @@ from penstock.cli.main import app
 from penstock.reading.limits import ReadLimits
 from penstock.reading.sandbox.reader import ChildReader
 from penstock.services import Limits
-from tests.support.documents import pdf, scanned_pdf
-from tests.support.door import Door, served, settings
+from tests.support.api_door import Door, served, settings
+from tests.support.generated_prose import Prose
 from tests.support.hostile import _laughs, nested_zip, xml_in
-from tests.support.made import MAKERS, docx_file, odt_file, zip_of
-from tests.support.prose import Prose
+from tests.support.pdf_files import pdf, scanned_pdf
+from tests.support.sample_files import MAKERS, docx_file, odt_file, zip_of
 from tests.support.world import World
 
 LONG = pdf(f"Page {number} {Prose(number, headings=0).text(1200)}" for number in range(1, 11))

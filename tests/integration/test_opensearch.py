@@ -22,9 +22,9 @@ from penstock.domain.ids import DocumentId, TenantId
 from penstock.operations.doctor import Kind, examine
 from penstock.services import Limits
 from tests.support.fakes.embedder import FakeEmbedder
-from tests.support.plan import Plan
-from tests.support.prose import Prose
-from tests.support.search_server import OwnServer
+from tests.support.generated_prose import Prose
+from tests.support.opensearch_server import RealOpenSearch
+from tests.support.resolved_template import Template
 from tests.support.world import TENANT, World, prose
 
 ACME, GLOBEX = TenantId("acme"), TenantId("globex")
@@ -114,7 +114,7 @@ def test_no_request_can_reach_chunks_without_its_tenant(index: OpenSearchIndex, 
             assert (method, call) in {("GET", "_mapping"), ("POST", "_refresh"), ("PUT", path.strip("/"))}
     assert {"_search", "_msearch", "_bulk", "_count", "_delete_by_query"} <= seen
     needed = {f"es:ESHttp{method.capitalize()}" for method, *_ in server.asked}
-    policy = Plan().of("AWS::IAM::Policy")["IndexPolicy"]["PolicyDocument"]["Statement"]
+    policy = Template().of("AWS::IAM::Policy")["IndexPolicy"]["PolicyDocument"]["Statement"]
     assert needed == {action for each in policy for action in each["Action"]}, (
         "what the template allows is what is asked"
     )
@@ -253,20 +253,20 @@ def test_what_the_index_lost_is_found_and_indexed_again(server: RecordingServer,
 
 @pytest.mark.invariant("I3")
 def test_a_server_killed_in_mid_bulk_loses_and_doubles_nothing(
-    own_server: OwnServer, alias: str, monkeypatch: pytest.MonkeyPatch
+    opensearch_server: RealOpenSearch, alias: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I3: what was acknowledged is there when it is back, and what is sent again overwrites itself."""
     monkeypatch.setattr(bulk, "MOST_BYTES", 50_000)
     entries = [entry(n, "water " * 100) for n in range(1500)]
-    server = _after(own_server.url, 5, own_server.kill)
+    server = _after(opensearch_server.url, 5, opensearch_server.kill)
     try:
         with pytest.raises(Transient, match="did not answer"):
             OpenSearchIndex(server, SPACE, alias=alias).put(ACME, entries)
     finally:
-        own_server.start()
+        opensearch_server.start()
     acknowledged = server.acknowledged
     assert 0 < acknowledged < 1500
-    server = Server(own_server.url)
+    server = Server(opensearch_server.url)
     index = OpenSearchIndex(server, SPACE, alias=alias)
     index.refresh(ACME)
     found = index.count(ACME, DOC, PAIR).chunks

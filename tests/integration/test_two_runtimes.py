@@ -35,8 +35,8 @@ from penstock.local.sqs_record import record_of
 from penstock.services import Services
 from penstock.settings import Settings
 from penstock.wiring import services
-from tests.support.documents import pdf
 from tests.support.paths import ROOT
+from tests.support.pdf_files import pdf
 from tests.support.world import prose
 
 TENANT = TenantId("acme")

@@ -25,7 +25,7 @@ from penstock.local.emulator import emulator
 from penstock.local.port import free_port
 from tests.integration.faulty_gateway import answers, faulty_gateway, is_silent, reset
 from tests.integration.worker_program import Journal
-from tests.support.meter import Deed
+from tests.support.counting_proxy import Override
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
@@ -501,7 +501,7 @@ def test_processes_are_replaced_as_celery_s_settings_say(setting: str, stack: St
     assert len(pids) == 2
 
 
-FAULTS: dict[str, Deed] = {
+FAULTS: dict[str, Override] = {
     "503": answers(503, b"Service Unavailable"),
     "500 without a body": answers(500, b""),
     "429": answers(429, b'{"__type": "RequestThrottled"}'),

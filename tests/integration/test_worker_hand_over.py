@@ -22,7 +22,7 @@ from penstock.domain.receipt import Receipt
 from penstock.domain.status import Status
 from penstock.domain.task import Lane
 from tests.integration.test_two_runtimes import TENANT, Stack, emulated, eventually, made
-from tests.support.documents import pdf
+from tests.support.pdf_files import pdf
 from tests.support.world import prose
 
 __all__ = ["emulated"]

@@ -13,13 +13,13 @@ from penstock.domain.errors import Misconfigured
 from penstock.domain.task import QUEUES, Lane, Stage, queue_name
 from penstock.local.template import read_template, resolve
 from penstock.settings import Settings
-from tests.support.plan import Plan
+from tests.support.resolved_template import Template
 
 FORTNIGHT = 14 * 24 * 3600
 
 
 HOLDS_DATA = ("AWS::DynamoDB::", "AWS::S3::", "AWS::SQS::")
-PLAN = Plan()
+PLAN = Template()
 RESOURCES = {name: each for name, each in PLAN.resources.items() if each["Type"].startswith(HOLDS_DATA)}
 OUTPUTS = PLAN.outputs
 
@@ -114,12 +114,12 @@ def test_only_work_files_letters_and_what_nobody_waits_for_expire() -> None:
 
 
 def test_a_browser_may_send_files_only_from_the_pages_that_are_named() -> None:
-    def rules(plan: Plan) -> list[dict[str, Any]] | None:
+    def rules(plan: Template) -> list[dict[str, Any]] | None:
         cors = plan.of("AWS::S3::Bucket")["Bucket"].get("CorsConfiguration")
         return cors and cors["CorsRules"]
 
     assert rules(PLAN) is None
-    (rule,) = rules(Plan(AllowedOrigins="https://app.example.com")) or []
+    (rule,) = rules(Template(AllowedOrigins="https://app.example.com")) or []
     assert (rule["AllowedMethods"], rule["AllowedOrigins"]) == (["POST"], "https://app.example.com")
 
 

@@ -15,7 +15,7 @@ from penstock.lambdas.stages import MARGIN
 from penstock.settings import Settings
 from penstock.wiring import index_login
 from tests.support.paths import ROOT
-from tests.support.plan import WRITTEN, Plan, listed, statements
+from tests.support.resolved_template import WRITTEN, Template, listed, statements
 
 AGE = "ApproximateAgeOfOldestMessage"
 NAMELESS = {"ecr:GetAuthorizationToken"}
@@ -23,20 +23,20 @@ NAMELESS = {"ecr:GetAuthorizationToken"}
 
 
 ECS = {"WorkerImage": "image", "WorkerVpc": "vpc-1", "WorkerSubnets": "subnet-1"}
-LAMBDA = Plan(ProviderKey="/penstock/key")
+LAMBDA = Template(ProviderKey="/penstock/key")
 STACKS = {
     "lambda": LAMBDA,
-    "ecs": Plan(Workers="ecs", ProviderKey="/penstock/key", **ECS),
-    "plain": Plan(Index="sqlite", Embedder="wordllama"),
+    "ecs": Template(Workers="ecs", ProviderKey="/penstock/key", **ECS),
+    "plain": Template(Index="sqlite", Embedder="wordllama"),
 }
 
 
 @pytest.fixture(params=STACKS)
-def stack(request: pytest.FixtureRequest) -> Plan:
+def stack(request: pytest.FixtureRequest) -> Template:
     return STACKS[request.param]
 
 
-def _consumers(stack: Plan) -> dict[str, dict[str, Any]]:
+def _consumers(stack: Template) -> dict[str, dict[str, Any]]:
     """The mapping of each queue that has one."""
     mappings = stack.of("AWS::Lambda::EventSourceMapping").values()
     found = {each["EventSourceArn"].removesuffix(".Arn"): each for each in mappings}
@@ -44,19 +44,19 @@ def _consumers(stack: Plan) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _container(stack: Plan) -> dict[str, Any]:
+def _container(stack: Template) -> dict[str, Any]:
     """The worker's, on ECS."""
     (task,) = stack.of("AWS::ECS::TaskDefinition").values()
     (container,) = task["ContainerDefinitions"]
     return dict(container)
 
 
-def _told(stack: Plan) -> dict[str, str]:
+def _told(stack: Template) -> dict[str, str]:
     """The environment of a worker on ECS."""
     return {each["Name"]: each["Value"] for each in _container(stack)["Environment"]}
 
 
-def _queues(stack: Plan) -> dict[str, str]:
+def _queues(stack: Template) -> dict[str, str]:
     """Stage queues by logical name."""
     return {name: queue for queue, name in json.loads(stack.environment()["PENSTOCK_QUEUES"]).items()}
 
@@ -84,7 +84,7 @@ def test_a_stage_is_consumed_by_the_function_of_its_name() -> None:
     }
 
 
-def test_a_consumer_names_the_messages_that_failed(stack: Plan) -> None:
+def test_a_consumer_names_the_messages_that_failed(stack: Template) -> None:
     """Else one failure brings its whole batch back."""
     assert all(each["FunctionResponseTypes"] == ["ReportBatchItemFailures"] for each in _consumers(stack).values())
 
@@ -104,7 +104,7 @@ def test_extract_takes_one_message_at_a_time() -> None:
     assert sizes == {1}
 
 
-def test_a_message_stays_hidden_for_six_runs_of_its_function(stack: Plan) -> None:
+def test_a_message_stays_hidden_for_six_runs_of_its_function(stack: Template) -> None:
     """As Lambda's documentation asks of a queue that it polls."""
     functions, queues = stack.of("AWS::Serverless::Function"), stack.of("AWS::SQS::Queue")
     for queue, mapping in _consumers(stack).items():
@@ -122,12 +122,12 @@ def test_each_handler_is_there() -> None:
         assert callable(getattr(importlib.import_module(module), attribute)), name
 
 
-def test_only_the_api_starts_from_a_snapshot(stack: Plan) -> None:
+def test_only_the_api_starts_from_a_snapshot(stack: Template) -> None:
     snapped = {name for name, each in stack.of("AWS::Serverless::Function").items() if "SnapStart" in each}
     assert snapped == {"ApiFunction"}
 
 
-def test_the_environment_is_what_the_settings_read(monkeypatch: pytest.MonkeyPatch, stack: Plan) -> None:
+def test_the_environment_is_what_the_settings_read(monkeypatch: pytest.MonkeyPatch, stack: Template) -> None:
     for name, value in stack.environment().items():
         monkeypatch.setenv(name, str(value))
     read = Settings()
@@ -138,7 +138,7 @@ def test_the_environment_is_what_the_settings_read(monkeypatch: pytest.MonkeyPat
     assert (read.provider_requests_per_minute, read.provider_tokens_per_minute) == (None, None)
 
 
-def test_a_key_is_never_written_into_an_environment(stack: Plan) -> None:
+def test_a_key_is_never_written_into_an_environment(stack: Template) -> None:
     assert not any("API_KEY" in name for name in stack.environment())
 
 
@@ -169,13 +169,13 @@ def test_layers_that_stand_together_agree() -> None:
 # Roles
 
 
-def test_each_function_has_a_role_of_its_own(stack: Plan) -> None:
+def test_each_function_has_a_role_of_its_own(stack: Template) -> None:
     roles = {name: each["Role"] for name, each in stack.of("AWS::Serverless::Function").items()}
     assert roles == {name: f"{name.removesuffix('Function')}Role.Arn" for name in roles}
     assert {each.removesuffix(".Arn") for each in roles.values()} <= stack.of("AWS::IAM::Role").keys()
 
 
-def test_a_role_names_what_it_may_do_and_on_what(stack: Plan) -> None:
+def test_a_role_names_what_it_may_do_and_on_what(stack: Template) -> None:
     for name, statement in statements(stack):
         actions = listed(statement["Action"])
         assert not any("*" in action for action in actions), name
@@ -183,12 +183,12 @@ def test_a_role_names_what_it_may_do_and_on_what(stack: Plan) -> None:
             assert "*" not in listed(statement["Resource"]), (name, actions)
 
 
-def test_no_role_brings_along_what_aws_thinks_fit(stack: Plan) -> None:
+def test_no_role_brings_along_what_aws_thinks_fit(stack: Template) -> None:
     assert not any("ManagedPolicyArns" in each for each in stack.of("AWS::IAM::Role").values())
     assert not any("Policies" in each for each in stack.of("AWS::Serverless::Function").values())
 
 
-def _may(stack: Plan, action: str) -> dict[str, set[str]]:
+def _may(stack: Template, action: str) -> dict[str, set[str]]:
     """Who may do it, and on what."""
     found: dict[str, set[str]] = {}
     for name, statement in statements(stack):
@@ -208,7 +208,7 @@ def test_only_what_consumes_a_queue_may_receive_from_it() -> None:
 
 
 @pytest.mark.invariant("I4")
-def test_dead_letters_may_be_asked_for_again_and_dead_arrivals_taken_in(stack: Plan) -> None:
+def test_dead_letters_may_be_asked_for_again_and_dead_arrivals_taken_in(stack: Template) -> None:
     """I4: a removal and what only waited are sent again; an arrival needs all that it needs the first time."""
     assert _may(stack, "sqs:SendMessage")["DeadLettersRole"] >= {f"{name}.Arn" for name in _queues(stack)}
     for action in ("s3:ListBucket", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObjectVersion"):
@@ -220,7 +220,7 @@ def test_only_what_opens_files_may_read_originals_beside_the_doors() -> None:
     assert readers == {"ApiRole", "ExtractRole"}
 
 
-def test_the_provider_key_is_for_those_who_embed(stack: Plan) -> None:
+def test_the_provider_key_is_for_those_who_embed(stack: Template) -> None:
     keys = stack.of("AWS::IAM::Policy").get("KeyPolicy")
     if stack is STACKS["plain"]:
         assert keys is None
@@ -234,7 +234,7 @@ def test_the_provider_key_is_for_those_who_embed(stack: Plan) -> None:
 def test_a_worker_may_what_the_functions_of_the_stages_may() -> None:
     """What these may is compared with what they were seen to call, end to end. ECS writes the worker's log."""
 
-    def rights(plan: Plan, *roles: str) -> set[tuple[str, str]]:
+    def rights(plan: Template, *roles: str) -> set[tuple[str, str]]:
         return {
             (action, resource)
             for name, statement in statements(plan)
@@ -250,7 +250,7 @@ def test_a_worker_may_what_the_functions_of_the_stages_may() -> None:
 # The API
 
 
-def test_the_api_is_throttled_and_writes_down_each_request(stack: Plan) -> None:
+def test_the_api_is_throttled_and_writes_down_each_request(stack: Template) -> None:
     (stage,) = stack.of("AWS::ApiGatewayV2::Stage").values()
     assert stage["DefaultRouteSettings"] == {"ThrottlingRateLimit": "50", "ThrottlingBurstLimit": "100"}
     assert stage["AccessLogSettings"]["DestinationArn"] == "AccessLog.Arn"
@@ -258,12 +258,12 @@ def test_the_api_is_throttled_and_writes_down_each_request(stack: Plan) -> None:
     assert {"request", "time", "ip", "method", "path", "status", "milliseconds"} <= told.keys()
 
 
-def test_the_api_is_handed_bodies_as_they_came(stack: Plan) -> None:
+def test_the_api_is_handed_bodies_as_they_came(stack: Template) -> None:
     (integration,) = stack.of("AWS::ApiGatewayV2::Integration").values()
     assert (integration["IntegrationType"], integration["PayloadFormatVersion"]) == ("AWS_PROXY", "2.0")
 
 
-def test_the_api_says_itself_what_lambda_would_not_take(stack: Plan) -> None:
+def test_the_api_says_itself_what_lambda_would_not_take(stack: Template) -> None:
     """An event of 6 MB (AWS Lambda, "Lambda quotas"), in Base64."""
     api = stack.of("AWS::Serverless::Function")["ApiFunction"]
     assert int(api["Environment"]["Variables"]["PENSTOCK_MAX_DIRECT_BYTES"]) * 4 / 3 < 6_291_456
@@ -272,7 +272,7 @@ def test_the_api_says_itself_what_lambda_would_not_take(stack: Plan) -> None:
 # What all have in common
 
 
-def test_everything_runs_on_arm64(stack: Plan) -> None:
+def test_everything_runs_on_arm64(stack: Template) -> None:
     assert stack.globals["Architectures"] == ["arm64"]
     assert not any("Architectures" in each for each in stack.of("AWS::Serverless::Function").values())
     for layer in stack.of("AWS::Serverless::LayerVersion").values():
@@ -281,7 +281,7 @@ def test_everything_runs_on_arm64(stack: Plan) -> None:
         assert task["RuntimePlatform"]["CpuArchitecture"] == "ARM64"
 
 
-def test_logs_are_not_kept_for_ever(stack: Plan) -> None:
+def test_logs_are_not_kept_for_ever(stack: Template) -> None:
     groups = stack.of("AWS::Logs::LogGroup")
     assert {name: each["RetentionInDays"] for name, each in groups.items()} == {"AccessLog": "30", "Log": "30"}
     assert stack.globals["LoggingConfig"] == {"LogGroup": "Log"}
@@ -298,7 +298,7 @@ def test_whoever_waits_for_leases_waits_as_long_as_one_may_be() -> None:
 # Alarms
 
 
-def _watched(stack: Plan, metric: str) -> set[str]:
+def _watched(stack: Template, metric: str) -> set[str]:
     return {
         dimension["Value"]
         for alarm in stack.of("AWS::CloudWatch::Alarm").values()
@@ -307,26 +307,26 @@ def _watched(stack: Plan, metric: str) -> set[str]:
     }
 
 
-def test_whoever_waits_too_long_is_heard(stack: Plan) -> None:
+def test_whoever_waits_too_long_is_heard(stack: Template) -> None:
     waiting = {name for name in stack.of("AWS::SQS::Queue") if not name.endswith("Dead")}
     assert _watched(stack, AGE) == {f"{name}.QueueName" for name in waiting}
 
 
-def test_whatever_is_given_up_is_heard(stack: Plan) -> None:
+def test_whatever_is_given_up_is_heard(stack: Template) -> None:
     """By what is received: the handler takes letters away as they come, and SQS counts as sent only what was sent, not
     what it moved itself."""
     dead = {name for name in stack.of("AWS::SQS::Queue") if name.endswith("Dead")}
     assert _watched(stack, "NumberOfMessagesReceived") == {f"{name}.QueueName" for name in dead}
 
 
-def test_a_function_that_fails_or_may_not_run_is_heard(stack: Plan) -> None:
+def test_a_function_that_fails_or_may_not_run_is_heard(stack: Template) -> None:
     functions = set(stack.of("AWS::Serverless::Function"))
     assert _watched(stack, "Errors") == functions
     assert _watched(stack, "Throttles") == functions
 
 
 def test_alarms_tell_the_topic_they_are_given() -> None:
-    quiet, loud = LAMBDA, Plan(AlarmTopic="arn:aws:sns:eu-west-1:111122223333:night")
+    quiet, loud = LAMBDA, Template(AlarmTopic="arn:aws:sns:eu-west-1:111122223333:night")
     assert not any("AlarmActions" in each for each in quiet.of("AWS::CloudWatch::Alarm").values())
     told = [each["AlarmActions"] for each in loud.of("AWS::CloudWatch::Alarm").values()]
     assert told == [["arn:aws:sns:eu-west-1:111122223333:night"]] * len(told)
@@ -378,7 +378,7 @@ def test_no_worker_runs_while_there_is_no_work() -> None:
 
 def test_a_domain_is_made_only_where_none_is_given() -> None:
     domain = "AWS::OpenSearchService::Domain"
-    given = Plan(SearchEndpoint="https://there", SearchDomainArn="arn:aws:es:eu-west-1:111122223333:domain/there")
+    given = Template(SearchEndpoint="https://there", SearchDomainArn="arn:aws:es:eu-west-1:111122223333:domain/there")
     assert LAMBDA.of(domain).keys() == {"Domain"}
     assert not given.of(domain)
     assert not STACKS["plain"].of(domain)
@@ -392,8 +392,8 @@ def test_functions_and_workers_sign_what_they_ask_of_the_domain(
     monkeypatch: pytest.MonkeyPatch, there: dict[str, str]
 ) -> None:
     """By their roles: nowhere is a password."""
-    on_ecs = Plan(Workers="ecs", **ECS, **there)
-    for environment in (Plan(**there).environment(), _told(on_ecs)):
+    on_ecs = Template(Workers="ecs", **ECS, **there)
+    for environment in (Template(**there).environment(), _told(on_ecs)):
         for name, value in environment.items():
             monkeypatch.setenv(name, str(value))
         read = Settings()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.door import Door
+from tests.support.api_door import Door
 
 
 @pytest.fixture

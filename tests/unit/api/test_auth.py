@@ -9,7 +9,7 @@ import pytest
 from penstock.api.auth import REMEMBERED
 from penstock.documents.api_keys import create_key
 from penstock.domain.ids import TenantId
-from tests.support.door import is_problem
+from tests.support.api_door import is_problem
 from tests.support.world import TENANT
 
 PROTECTED = [

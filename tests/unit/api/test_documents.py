@@ -9,7 +9,7 @@ import pytest
 
 from penstock.domain.errors import PasswordRequired
 from penstock.domain.ids import TenantId
-from tests.support.door import Door, is_problem
+from tests.support.api_door import Door, is_problem
 from tests.support.world import prose
 
 

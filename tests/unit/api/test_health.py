@@ -10,7 +10,7 @@ import anyio
 from penstock.api.dependencies import Connected
 from penstock.api.health import check_all
 from penstock.domain.errors import EmbedderChanged, Misconfigured, Transient
-from tests.support.door import Door, is_problem
+from tests.support.api_door import Door, is_problem
 from tests.support.world import TENANT
 
 

@@ -12,7 +12,7 @@ from penstock.api.admission import Room
 from penstock.api.problems import MEDIA_TYPE, problem_of, status_of
 from penstock.domain import errors
 from penstock.domain.errors import ForeignKey, IllegalTransition, PenstockError, Transient
-from tests.support.door import Door, is_problem
+from tests.support.api_door import Door, is_problem
 
 ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, PenstockError)]
 
@@ -221,7 +221,7 @@ def test_the_documentation_page_and_the_description_need_no_key(door):
 def test_nothing_is_connected_before_the_first_request():
     """I9: nothing connects at import, nor when the app is made."""
     from penstock.api.app import create_app
-    from tests.support.door import settings
+    from tests.support.api_door import settings
 
     made = []
     create_app(lambda: made.append(1), settings()).openapi()

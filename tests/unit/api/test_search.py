@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.door import is_problem
+from tests.support.api_door import is_problem
 
 
 def test_a_hit_names_document_page_score_snippet_and_a_link_to_the_page(door):

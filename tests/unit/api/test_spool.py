@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from penstock.api.spool import spooled
 from penstock.domain.errors import RequestTooLarge, TooLarge, Transient, UploadStalled
-from tests.support.door import Door, is_problem, settings
+from tests.support.api_door import Door, is_problem, settings
 
 MIB = 1024 * 1024
 HEAD = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\n'

@@ -9,7 +9,7 @@ import pytest
 
 from penstock.documents.receive import ObjectEvent
 from penstock.ports import PostPolicy
-from tests.support.door import SMALL, Door, is_problem, settings
+from tests.support.api_door import SMALL, Door, is_problem, settings
 from tests.support.world import TENANT
 
 BODY = b"The sluice at Thornby is opened in spring."

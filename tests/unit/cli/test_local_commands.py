@@ -16,15 +16,15 @@ from penstock.cli.exits import Exit, Stop
 from penstock.cli.local_run import load_environment, tenant_or_local
 from penstock.cli.main import app
 from penstock.cli.outcome import Outcome, as_json, exit_code
-from tests.support.documents import pdf, scanned_pdf
-from tests.support.environment import environment_as_it_was
+from tests.support.environment import restored_environment
+from tests.support.pdf_files import pdf, scanned_pdf
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of its own; what a command takes into the environment there is gone afterwards."""
     monkeypatch.chdir(tmp_path)
-    with environment_as_it_was():
+    with restored_environment():
         for name in [name for name in os.environ if name.startswith(("PENSTOCK_", "AWS_"))]:
             del os.environ[name]
         yield tmp_path

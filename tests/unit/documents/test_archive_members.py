@@ -21,7 +21,7 @@ from penstock.domain.task import Lane, Message
 from penstock.pipeline.run import Done, Redeliver
 from penstock.ports import Stored
 from penstock.services import Services, StopRequest
-from tests.support.made import zip_of
+from tests.support.sample_files import zip_of
 from tests.support.world import TENANT, World, prose
 
 FILES: dict[str, str | bytes] = {"a.txt": "The weir was opened.", "sub/b.txt": "The sluice was closed."}

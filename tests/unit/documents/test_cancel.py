@@ -16,7 +16,7 @@ from penstock.domain.status import Status
 from penstock.domain.task import Stage, TaskState
 from penstock.pipeline.run import Done
 from penstock.records.leases import take_embed, take_extract
-from tests.support.stepper import SteppedWorker
+from tests.support.stepped_worker import SteppedWorker
 from tests.support.world import TENANT, World, prose
 
 

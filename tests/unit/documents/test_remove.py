@@ -15,7 +15,7 @@ from penstock.domain.receipt import Removal
 from penstock.domain.status import Status
 from penstock.pipeline.run import Done, Redeliver
 from penstock.ports import Stored
-from tests.support.stepper import SteppedWorker
+from tests.support.stepped_worker import SteppedWorker
 from tests.support.world import TENANT, World, prose
 
 

@@ -18,7 +18,7 @@ from penstock.domain.ids import TenantId
 from penstock.lambdas.api import TEXT
 from penstock.ports import ApiKey
 from penstock.settings import Settings
-from tests.support.lambdas import Invocation, sample
+from tests.support.lambda_events import Invocation, sample
 from tests.support.paths import ROOT
 from tests.support.world import World
 

@@ -15,7 +15,7 @@ from penstock.domain.status import Status
 from penstock.lambdas.dead_letters import make_handler
 from penstock.operations.dead_letters import Settled, settle
 from penstock.records.leases import take_embed, take_extract
-from tests.support.lambdas import Invocation, sample
+from tests.support.lambda_events import Invocation, sample
 from tests.support.world import TENANT, World, prose
 
 

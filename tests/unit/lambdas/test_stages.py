@@ -18,7 +18,7 @@ from penstock.pipeline.run import Done, KeepLease, Outcome, Redeliver, run
 from penstock.records.leases import Claim
 from penstock.services import Limits, Services
 from penstock.settings import Settings
-from tests.support.lambdas import Invocation, sample
+from tests.support.lambda_events import Invocation, sample
 from tests.support.world import TENANT, World, prose
 
 BASE = "https://sqs.us-east-1.amazonaws.com/000000000000/penstock-"

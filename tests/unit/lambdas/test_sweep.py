@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from penstock.lambdas.sweep import make_handler
-from tests.support.lambdas import Invocation, sample
+from tests.support.lambda_events import Invocation, sample
 from tests.support.world import World
 
 

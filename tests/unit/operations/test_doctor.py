@@ -30,7 +30,7 @@ from penstock.operations.doctor import Kind, examine
 from penstock.operations.external_sort import sorted_on_disk
 from penstock.ports import Change, Listed
 from penstock.services import Services
-from tests.support.made import zip_of
+from tests.support.sample_files import zip_of
 from tests.support.world import TENANT, FakeClock, World, prose
 
 KEY = "drop/acme/wiki/a.txt"

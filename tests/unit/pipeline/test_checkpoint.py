@@ -25,9 +25,9 @@ from penstock.reading.limits import ReadLimits
 from penstock.reading.sandbox.reader import ChildReader
 from penstock.records.leases import take_extract
 from penstock.services import Limits, StopRequest
-from tests.support.documents import pdf
 from tests.support.fakes.queue import FakeTaskQueue
 from tests.support.fakes.reader import FakeReader
+from tests.support.pdf_files import pdf
 from tests.support.world import TENANT, FakeClock, World, prose
 
 AT_ONCE = Redeliver(timedelta(0), "The time of this run is over; the next goes on where it stopped.")

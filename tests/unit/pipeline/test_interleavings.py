@@ -23,7 +23,7 @@ from penstock.operations.dead_letters import settle
 from penstock.operations.doctor import examine
 from penstock.pipeline.run import Done
 from penstock.search.query import Question, search
-from tests.support.stepper import SteppedWorker
+from tests.support.stepped_worker import SteppedWorker
 from tests.support.world import TENANT, World, prose
 
 pytestmark = pytest.mark.invariant("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8")
@@ -179,7 +179,7 @@ class Interleavings(RuleBasedStateMachine):
     def trouble(self, port: str) -> None:
         """Its next call that could fail does."""
         failures = self.world.embedder.fail if port == "embedder" else self.world.index.fail
-        failures.append(Transient(why="told to fail"))
+        failures.append(Transient(why="set to fail"))
 
     @rule(seconds=st.sampled_from([1, 60, 130, 700]))
     def pass_time(self, seconds: int) -> None:

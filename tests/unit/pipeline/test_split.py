@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from penstock.domain.chunk import Chunk, Page, Section
 from penstock.domain.errors import Misconfigured
 from penstock.pipeline.split import split
-from tests.support.prose import Prose
+from tests.support.generated_prose import Prose
 
 LARGEST, OVERLAP = 4000, 400
 

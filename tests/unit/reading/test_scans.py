@@ -12,8 +12,8 @@ from penstock.domain.errors import Refused
 from penstock.ports import Picture
 from penstock.reading.limits import ReadLimits
 from penstock.reading.sandbox.reader import ChildReader
-from tests.support.documents import pdf, raw_pdf, scanned_pdf
-from tests.support.made import zip_of
+from tests.support.pdf_files import pdf, raw_pdf, scanned_pdf
+from tests.support.sample_files import zip_of
 
 
 class FakeRecognizer:

@@ -23,8 +23,8 @@ from penstock.reading.protocol import Failed
 from penstock.reading.report import report
 from penstock.reading.sandbox.child import answer
 from penstock.reading.sandbox.reader import ChildReader, ChildReading, error_of, frame_of
-from tests.support.documents import bomb_pdf, long_pdf, pdf
-from tests.support.made import MAKERS
+from tests.support.pdf_files import bomb_pdf, long_pdf, pdf
+from tests.support.sample_files import MAKERS
 
 WAIT = 30
 """Seconds that anything here may take at most."""
