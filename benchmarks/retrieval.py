@@ -167,7 +167,7 @@ def fill(index: SearchIndex, embedder: Embedder, folder: Path) -> int:
             [
                 Entry(
                     document=DocumentId(each["_id"]),
-                    pair=BuildId(1, 1),
+                    build_id=BuildId(1, 1),
                     chunk=Chunk(0, text, 1, 1),
                     hash=embedder.space.text_hash(text),
                     vector=vector,
