@@ -397,11 +397,11 @@ def _table(title: str, files: Sequence[Path], engines: Sequence[str]) -> dict[st
         if all("seconds" in each.get(f"penstock-{way}", {}) for way in ("in-process", "reader"))
     ]
     if both:
-        told = ", ".join(
+        shares = ", ".join(
             f"{100 * (1 - alone / through):.1f} % ({_each(through - alone, files):.2f} ms/file)"
             for alone, through in sorted(both, key=lambda pair: pair[1] / pair[0])
         )
-        print(f"\nChild process and pipes, of reading, in each round: {told}.\n")
+        print(f"\nChild process and pipes, of reading, in each round: {shares}.\n")
     return results
 
 

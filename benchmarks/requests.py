@@ -220,7 +220,7 @@ def differing(counted: Mapping[str, Counts]) -> list[str]:
     unseen."""
     agreed = budget()
     return [
-        f"{case}: {operation} {count:g}, the budget has {agreed.get(case, {}).get(operation, 0):g}; --update accepts the new count"
+        f"{case}: {operation} {count:g}, the budget has {agreed.get(case, {}).get(operation, 0):g}; --update accepts it"
         for case, counts in counted.items()
         for operation, count in (dict.fromkeys(agreed.get(case, {}), 0.0) | dict(counts)).items()
         if abs(count - agreed.get(case, {}).get(operation, 0)) > (CHANCE if case == IDLE_HOUR else 0)
@@ -290,7 +290,7 @@ def bench() -> Iterator[Bench]:
         os.environ.update(provision(aside, ROOT / "template.yaml", "penstock").environment())
         os.environ["AWS_ENDPOINT_URL"] = proxy.url
         settings = Settings()
-        # Progress is reported every 0.4 s, so the number of reports depends on the machine. With this clock there are none.
+        # Progress is reported every 0.4 s, so how often depends on the machine. With this clock it never is.
         began = now()
         wired = replace(services(settings), clock=lambda: began)
         api = TestClient(create_app(lambda: wired, settings))

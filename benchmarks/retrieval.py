@@ -105,8 +105,8 @@ def opened(name: str, space: Space) -> Iterator[tuple[SearchIndex, Server | None
 
 @contextmanager
 def running_server(state: Path) -> Iterator[str]:
-    if told := os.environ.get("OPENSEARCH_URL"):
-        yield told
+    if named := os.environ.get("OPENSEARCH_URL"):
+        yield named
         return
     try:
         with opensearch(state) as server:
@@ -128,9 +128,9 @@ def measured(folder: Path, name: str, index: SearchIndex, embedder: Embedder) ->
         if not any(judgement.values()):
             continue
         query = index_query(Question(each["text"]), embedder.embed_query(TENANT, each["text"]))
-        begun = time.perf_counter()
+        started = time.perf_counter()
         found = index.candidates(TENANT, query)
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.perf_counter() - started)
         both = [ranked.candidate.entry.document for ranked in fuse(found, embedder.weight)]
         orders = (by_words(found), by_vectors(found), both)
         qualities.append([Quality(ndcg(order, judgement), recall(order, judgement)) for order in orders])
