@@ -331,9 +331,7 @@ def _cpu() -> float:
     """The processor time of this process and its children, in seconds. Work of other processes does not count."""
     both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     stats = [Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split() for each in _under(os.getpid())]
-    ticks = sum(
-        int(each) for stat in stats for each in stat[11:15]
-    )  # its own time, and the time of its children that have ended
+    ticks = sum(int(each) for stat in stats for each in stat[11:15])  # with its children that have ended
     return sum(each.ru_utime + each.ru_stime for each in both) + ticks / os.sysconf("SC_CLK_TCK")
 
 

@@ -1,5 +1,5 @@
-"""A selection of the fault suite that every run of the tests makes: each service, and each kind of fault. All of it is
-`make faults`."""
+"""A selection of the fault suite that every test run includes: each service and each kind of fault. `make faults` runs
+the whole suite."""
 
 from __future__ import annotations
 
