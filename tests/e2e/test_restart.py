@@ -20,7 +20,7 @@ from tests.support.stubs.openai_server import OpenAIServer
 
 
 def await_end(processes: Sequence[int]) -> None:
-    """What opens files ends by itself, once the worker's end of a socket is closed."""
+    """Wait for the processes that open files. They end when the worker's end of a socket is closed."""
     until(lambda: not any(map(alive, processes)) or None, seconds=60, what="all its processes have ended")
 
 
