@@ -117,7 +117,7 @@ def keys(request: pytest.FixtureRequest) -> KeyTable:
 
 
 @pytest.fixture(params=EVERYWHERE)
-def paces(request: pytest.FixtureRequest) -> ProviderBudgetTable:
+def budgets(request: pytest.FixtureRequest) -> ProviderBudgetTable:
     if request.param == "fake":
         return LocalBudgetTable()
     made: Stack = request.getfixturevalue(request.param)

@@ -198,7 +198,7 @@ def test_openai_takes_lists_of_numbers_from_a_server_that_sends_them(
     np.testing.assert_array_equal(coded, plain)
 
 
-def test_openai_takes_an_answer_that_does_not_tell_its_tokens(openai: OpenAIEmbedder, provider: OpenAIServer) -> None:
+def test_openai_takes_an_answer_that_does_not_report_its_tokens(openai: OpenAIEmbedder, provider: OpenAIServer) -> None:
     provider.reports_usage = False
     assert is_unit(openai.embed(ACME, ["water gauge"])[0], openai)
 
@@ -241,7 +241,7 @@ def test_openai_refusing_every_text_of_a_batch_is_not_an_error_of_the_call(
     assert list(openai.embed(ACME, ["forbidden"] * 4)) == [None] * 4
 
 
-def test_a_call_that_openai_refuses_whatever_the_text_is_told_at_once(
+def test_a_call_that_openai_refuses_whatever_the_text_is_reported_at_once(
     openai: OpenAIEmbedder, provider: OpenAIServer
 ) -> None:
     """A wrong parameter is a 400 too: it must not make every chunk 'refused', nor cost a request for each."""
@@ -253,7 +253,7 @@ def test_a_call_that_openai_refuses_whatever_the_text_is_told_at_once(
 
 @pytest.mark.invariant("I5")
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_what_the_user_must_mend_is_permanent_and_says_what(
+def test_what_the_user_must_repair_is_permanent_and_says_what(
     openai: OpenAIEmbedder, provider: OpenAIServer, status: int
 ) -> None:
     """I5."""
@@ -263,7 +263,7 @@ def test_what_the_user_must_mend_is_permanent_and_says_what(
     assert str(status) in str(caught.value)
 
 
-def test_a_wrong_key_is_told_without_showing_it(provider: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_key_is_reported_without_showing_it(provider: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     with pytest.raises(EmbeddingMisconfigured) as caught:
         OpenAIEmbedder("m", 8).embed(ACME, ["x"])
@@ -362,7 +362,7 @@ def test_a_silent_provider_is_left_alone_and_then_asked_for_a_word(provider: Ope
     assert provider.texts == ["word", "y", "z"]
 
 
-def test_a_text_that_the_provider_dies_of_is_told_from_an_outage(provider: OpenAIServer) -> None:
+def test_a_text_that_crashes_the_provider_is_distinguished_from_an_outage(provider: OpenAIServer) -> None:
     """Its attempts are used up in the end: it would else wait for ever, and shut out all others meanwhile."""
     clock = FakeClock()
     openai = OpenAIEmbedder("m", 64, texts=RateLimiter(LocalBudgetTable(), "m", clock))

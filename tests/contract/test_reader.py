@@ -40,7 +40,7 @@ def test_the_text_of_a_file_comes_whole_and_its_pages_count_from_one(reader: Rea
     assert all(page.problem is None for page in pages)
 
 
-def test_the_facts_are_true_once_reading_has_begun(reader: Reader, tmp_path: Path) -> None:
+def test_the_facts_are_true_once_reading_has_started(reader: Reader, tmp_path: Path) -> None:
     with reading(reader, tmp_path, TEXT.encode()) as found:
         pages = iter(found)
         next(pages)
@@ -65,10 +65,10 @@ def test_a_file_without_bytes_is_an_error_of_its_own(reader: Reader, tmp_path: P
 def test_a_file_that_cannot_be_read_says_why(reader: Reader, tmp_path: Path) -> None:
     if isinstance(reader, FakeReader):
         reader.fail = Unreadable(kind="PDF", why="it is cut short")
-    with reading(reader, tmp_path, pdf(["text"])[:300], name="cut.pdf") as found, pytest.raises(Permanent) as told:
+    with reading(reader, tmp_path, pdf(["text"])[:300], name="cut.pdf") as found, pytest.raises(Permanent) as raised:
         list(found)
-    assert told.value.code == "unreadable"
-    assert told.value.facts["why"]
+    assert raised.value.code == "unreadable"
+    assert raised.value.facts["why"]
 
 
 def test_reading_from_a_later_page_on_gives_what_would_have_come_anyway(reader: Reader, tmp_path: Path) -> None:

@@ -235,8 +235,8 @@ def test_all_there_is_is_told_by_document_and_pair(index: SearchIndex) -> None:
     for (document, build_id), chunks in held.items():
         put(index, *(entry(f"t{n}", n, document, build_id, refused=n == 2) for n in range(chunks)))
     put(index, entry("another's"), tenant=GLOBEX)
-    told = [((document, build_id), count) for document, build_id, count in index.builds(ACME)]
-    assert told == [(each, Count(held[each], min(held[each], 2))) for each in sorted(held)]
+    builds = [((document, build_id), count) for document, build_id, count in index.builds(ACME)]
+    assert builds == [(each, Count(held[each], min(held[each], 2))) for each in sorted(held)]
     assert [(build_id, count.chunks) for _, build_id, count in index.builds(ACME, DocumentId("a"))] == [
         (BuildId(2, 1), 1),
         (BuildId(2, 3), 1),

@@ -288,7 +288,7 @@ def running(
             settings_of_all = Settings()
             wired = services(settings_of_all, clients=clients)
         key = create_key(wired, TENANT, "faults")
-        paces = DynamoProviderBudgetTable(clients.dynamodb, made.table)
+        budgets = DynamoProviderBudgetTable(clients.dynamodb, made.table)
         model = settings_of_all.openai_model
         apis = {name: parts.enter_context(_client(port, key)) for name, port in ports.items()}
         stack = Stack(
@@ -304,7 +304,7 @@ def running(
             wired,
             ports,
             apis,
-            lambda: paces.read(model) or ProviderBudget(),
+            lambda: budgets.read(model) or ProviderBudget(),
         )
         for name in programs:
             stack.begin(name)

@@ -64,15 +64,15 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[dic
     with served(door) as url:
         environment = {"PENSTOCK_URL": url, "PENSTOCK_API_KEY": door.key, "COLUMNS": "200"}
         run = CliRunner()
-        told = run.invoke(app, ["add", "folder", "--json"], env=environment)
+        first = run.invoke(app, ["add", "folder", "--json"], env=environment)
         again = run.invoke(app, ["add", "folder"], env=environment)
-        yield json.loads(told.stdout), again
+        yield json.loads(first.stdout), again
 
 
 def test_a_mixed_folder_ends_with_a_summary_that_a_person_understands(added: tuple[dict, Result]) -> None:
-    told, again = added
+    first, again = added
     assert len(FILES) == 50
-    by_name = {each["file"].partition("/")[2]: each for each in told["documents"]}
+    by_name = {each["file"].partition("/")[2]: each for each in first["documents"]}
     statuses = {name: each["status"] for name, each in by_name.items()}
     assert {name: statuses[name] for name in INDEXED} == dict.fromkeys(INDEXED, "indexed")
     assert {name: statuses[name] for name in PARTIAL} == dict.fromkeys(PARTIAL, "partial")
@@ -82,7 +82,7 @@ def test_a_mixed_folder_ends_with_a_summary_that_a_person_understands(added: tup
     assert all(by_name[name]["receipt"]["pages_damaged"] for name in PARTIAL)
     came = {each["name"]: each["status"] for each in by_name[ARCHIVE]["members"]}
     assert came == {f"{ARCHIVE}/broken.pdf": "failed", f"{ARCHIVE}/good.txt": "indexed"}
-    assert told["summary"] == {"indexed": 33, "partial": 4, "no_text": 5, "failed": 6, "refused": 2}
+    assert first["summary"] == {"indexed": 33, "partial": 4, "no_text": 5, "failed": 6, "refused": 2}
     printed = " ".join(again.stdout.split())
     assert "50 documents: 33 indexed, 4 partly indexed, 5 without text, 6 failed, 2 refused." in printed
     assert "locked.pdf: The file is encrypted and does not open without a password. Upload a copy without" in printed

@@ -71,17 +71,17 @@ def finish(process: multiprocessing.process.BaseProcess) -> None:
     assert process.exitcode == 0
 
 
-def put_when_told(folder: Path, document: str, told: Connection) -> None:
+def put_on_signal(folder: Path, document: str, pipe: Connection) -> None:
     index = SqliteIndex(folder, SPACE)
-    told.send("ready")
-    told.recv()
+    pipe.send("ready")
+    pipe.recv()
     for generation in range(1, 21):
         index.put(ACME, entries(document, generation, 10))
 
 
 def test_processes_that_begin_an_index_at_the_same_moment_share_it(tmp_path: Path) -> None:
     pipes = {document: multiprocessing.Pipe() for document in ("a", "b", "c")}
-    processes = [start("spawn", put_when_told, tmp_path, each, there) for each, (_, there) in pipes.items()]
+    processes = [start("spawn", put_on_signal, tmp_path, each, there) for each, (_, there) in pipes.items()]
     try:
         for here, _ in pipes.values():
             assert here.poll(SECONDS)
@@ -96,12 +96,12 @@ def test_processes_that_begin_an_index_at_the_same_moment_share_it(tmp_path: Pat
     assert_sound(tmp_path)
 
 
-def replace(folder: Path, told: Connection) -> None:
+def replace(folder: Path, pipe: Connection) -> None:
     index = SqliteIndex(folder, SPACE)
-    while generation := told.recv():
+    while generation := pipe.recv():
         index.put(ACME, entries("doc", generation, 5))
         index.clear(ACME, DocumentId("doc"), older_than=BuildId(generation, 1))
-        told.send("done")
+        pipe.send("done")
 
 
 def test_a_process_that_searches_follows_what_another_writes(tmp_path: Path) -> None:
@@ -120,9 +120,9 @@ def test_a_process_that_searches_follows_what_another_writes(tmp_path: Path) -> 
         finish(process)
 
 
-def put_and_search(index: SqliteIndex, told: Connection) -> None:
+def put_and_search(index: SqliteIndex, pipe: Connection) -> None:
     index.put(ACME, entries("child", 1, 5))
-    told.send(found(index))
+    pipe.send(found(index))
 
 
 def test_an_index_that_was_in_use_before_a_fork_serves_both_sides(tmp_path: Path) -> None:
@@ -142,11 +142,11 @@ def test_an_index_that_was_in_use_before_a_fork_serves_both_sides(tmp_path: Path
     assert_sound(tmp_path)
 
 
-def put_for_ever(folder: Path, told: Connection) -> None:
+def put_for_ever(folder: Path, pipe: Connection) -> None:
     index = SqliteIndex(folder, SPACE)
     for generation in range(1, 100_000):
         index.put(ACME, entries("doc", generation, 100))
-        told.send(generation)
+        pipe.send(generation)
 
 
 @pytest.mark.parametrize("puts", [1, 4, 9])

@@ -117,11 +117,11 @@ class Stack:
         return [name for name, url in urls.items() if any(self._counts(url))]
 
     def _counts(self, url: str) -> list[int]:
-        told = self.clients.sqs.get_queue_attributes(
+        answer = self.clients.sqs.get_queue_attributes(
             QueueUrl=url,
             AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
         )
-        return [int(count) for count in told["Attributes"].values()]
+        return [int(count) for count in answer["Attributes"].values()]
 
 
 def timeless(record: Document) -> Document:

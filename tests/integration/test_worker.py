@@ -403,7 +403,7 @@ def test_stopping_is_bounded_and_hands_back_what_did_not_end(stack: Stack) -> No
     )
 
 
-def test_stopping_hands_back_at_once_what_no_process_has_begun(stack: Stack) -> None:
+def test_stopping_hands_back_at_once_what_no_process_has_started(stack: Stack) -> None:
     """Others need not wait for the tasks that the stopping worker finishes."""
     stack.visibility = 600
     stopping = stack.worker(given={"worker_concurrency": 1, "worker_prefetch_multiplier": 4})
@@ -449,7 +449,7 @@ def test_a_task_that_finds_no_checkpoint_is_interrupted_before_the_worker_has_to
     eventually("another ran it, long before its visibility ended", lambda: stack.ended("deaf-0-long"))
 
 
-def test_a_group_that_is_told_to_end_hands_back_as_well(stack: Stack) -> None:
+def test_a_process_group_that_is_signalled_hands_back_too(stack: Stack) -> None:
     """Some supervisors signal all processes of a group."""
     stack.visibility = 600
     stopping = stack.worker()
@@ -540,8 +540,8 @@ def test_no_answer_to_a_deletion_or_a_delay_ends_the_worker_or_loses_the_message
     with faulty_gateway(stack.endpoint) as gateway:
         gateway.spoil(FAULTS[kind], times=2, operation=operation)
         worker = stack.worker(endpoint=gateway.url, queues=[QUEUE], answer=1)
-        stack.send("back-0-told")
-        eventually("it ran to its end", lambda: stack.ended("back-0-told"))
+        stack.send("back-0-soon")
+        eventually("it ran to its end", lambda: stack.ended("back-0-soon"))
         eventually("the faults were met", lambda: gateway.spoiled == 2)
         eventually("its message is deleted", lambda: stack.left() == 0)
         assert worker.popen.poll() is None

@@ -125,13 +125,13 @@ def test_a_browser_may_send_files_only_from_the_pages_that_are_named() -> None:
 
 def test_s3_tells_of_arrivals_and_removals_in_the_two_doors_and_nowhere_else() -> None:
     (bucket,) = _of_type("AWS::S3::Bucket").values()
-    told = {
+    rules = {
         (rule["Value"], each["Event"], each["Queue"])
         for each in bucket["NotificationConfiguration"]["QueueConfigurations"]
         for rule in each["Filter"]["S3Key"]["Rules"]
         if rule["Name"] == "prefix"
     }
-    assert told == {
+    assert rules == {
         (prefix, event, "Arrivals.Arn")
         for prefix in ("drop/", "uploads/")
         for event in ("s3:ObjectCreated:*", "s3:ObjectRemoved:DeleteMarkerCreated")

@@ -51,7 +51,7 @@ def _container(stack: Template) -> dict[str, Any]:
     return dict(container)
 
 
-def _told(stack: Template) -> dict[str, str]:
+def _worker_environment(stack: Template) -> dict[str, str]:
     """The environment of a worker on ECS."""
     return {each["Name"]: each["Value"] for each in _container(stack)["Environment"]}
 
@@ -71,11 +71,11 @@ def test_every_queue_has_one_consumer() -> None:
 def test_on_ecs_the_stages_are_the_workers_alone() -> None:
     stack = STACKS["ecs"]
     assert _consumers(stack).keys() == stack.of("AWS::SQS::Queue").keys() - _queues(stack).keys()
-    told = _told(stack)
-    assert {name: told[name] for name in stack.environment() if name in told} == {
-        name: value for name, value in stack.environment().items() if name in told
+    variables = _worker_environment(stack)
+    assert {name: variables[name] for name in stack.environment() if name in variables} == {
+        name: value for name, value in stack.environment().items() if name in variables
     }
-    assert stack.environment().keys() <= told.keys(), "a worker is told what a function is"
+    assert stack.environment().keys() <= variables.keys(), "a worker has all variables of a function"
 
 
 def test_a_stage_is_consumed_by_the_function_of_its_name() -> None:
@@ -254,8 +254,8 @@ def test_the_api_is_throttled_and_writes_down_each_request(stack: Template) -> N
     (stage,) = stack.of("AWS::ApiGatewayV2::Stage").values()
     assert stage["DefaultRouteSettings"] == {"ThrottlingRateLimit": "50", "ThrottlingBurstLimit": "100"}
     assert stage["AccessLogSettings"]["DestinationArn"] == "AccessLog.Arn"
-    told = json.loads(stage["AccessLogSettings"]["Format"])
-    assert {"request", "time", "ip", "method", "path", "status", "milliseconds"} <= told.keys()
+    logged = json.loads(stage["AccessLogSettings"]["Format"])
+    assert {"request", "time", "ip", "method", "path", "status", "milliseconds"} <= logged.keys()
 
 
 def test_the_api_is_handed_bodies_as_they_came(stack: Template) -> None:
@@ -328,8 +328,8 @@ def test_a_function_that_fails_or_may_not_run_is_heard(stack: Template) -> None:
 def test_alarms_tell_the_topic_they_are_given() -> None:
     quiet, loud = LAMBDA, Template(AlarmTopic="arn:aws:sns:eu-west-1:111122223333:night")
     assert not any("AlarmActions" in each for each in quiet.of("AWS::CloudWatch::Alarm").values())
-    told = [each["AlarmActions"] for each in loud.of("AWS::CloudWatch::Alarm").values()]
-    assert told == [["arn:aws:sns:eu-west-1:111122223333:night"]] * len(told)
+    actions = [each["AlarmActions"] for each in loud.of("AWS::CloudWatch::Alarm").values()]
+    assert actions == [["arn:aws:sns:eu-west-1:111122223333:night"]] * len(actions)
 
 
 # ECS
@@ -360,7 +360,7 @@ def test_workers_are_steered_by_every_stage_queue_within_what_an_alarm_takes() -
 
 def test_a_worker_ends_before_it_is_killed_and_writes_what_cloudwatch_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes as long as an answer to its receive requests may, or those take messages that nobody works on."""
-    for name, value in _told(STACKS["ecs"]).items():
+    for name, value in _worker_environment(STACKS["ecs"]).items():
         monkeypatch.setenv(name, value)
     read = Settings()
     assert read.wait_seconds <= read.stop_seconds < _container(STACKS["ecs"])["StopTimeout"]
@@ -393,7 +393,7 @@ def test_functions_and_workers_sign_what_they_ask_of_the_domain(
 ) -> None:
     """By their roles: nowhere is a password."""
     on_ecs = Template(Workers="ecs", **ECS, **there)
-    for environment in (Template(**there).environment(), _told(on_ecs)):
+    for environment in (Template(**there).environment(), _worker_environment(on_ecs)):
         for name, value in environment.items():
             monkeypatch.setenv(name, str(value))
         read = Settings()

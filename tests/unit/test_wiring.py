@@ -53,7 +53,7 @@ def test_a_stored_key_makes_the_embedder_openai_and_is_not_read_before_it_is_nee
     assert embedder.space.model == "m"
 
 
-def turnstile(**settings: object) -> RateLimiter:
+def limiter(**settings: object) -> RateLimiter:
     embedder = services(Settings(**NEEDED, embedder="openai", **settings)).embedder
     assert isinstance(embedder, OpenAIEmbedder)
     return embedder.texts
@@ -61,7 +61,7 @@ def turnstile(**settings: object) -> RateLimiter:
 
 def test_without_a_budget_the_provider_s_pace_is_kept_in_the_process() -> None:
     """And nothing is written."""
-    alone = turnstile()
+    alone = limiter()
     assert (type(alone.table), alone.limit) == (LocalBudgetTable, UNLIMITED)
 
 
@@ -75,7 +75,7 @@ def test_without_a_budget_the_provider_s_pace_is_kept_in_the_process() -> None:
     ids=["both", "requests", "tokens"],
 )
 def test_a_budget_is_shared_through_the_table(settings: dict[str, int], limit: Amount) -> None:
-    shared = turnstile(**settings)
+    shared = limiter(**settings)
     assert (type(shared.table), shared.limit) == (DynamoProviderBudgetTable, limit)
 
 
@@ -140,7 +140,7 @@ def test_a_setting_that_cannot_be_used_is_named_with_what_was_expected(
 
 
 def test_settings_are_read_from_the_environment_as_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = {
+    variables = {
         "PENSTOCK_INDEX_PATH": "/there",
         "PENSTOCK_QUEUES": '{"delete": "http://q"}',
         "PENSTOCK_ACCEPTED_TYPES": '["text/plain"]',
@@ -149,7 +149,7 @@ def test_settings_are_read_from_the_environment_as_what_they_are(monkeypatch: py
         "PENSTOCK_LOG_JSON": "true",
         "PENSTOCK_LEASE_SECONDS": "930",
     }
-    for name, value in told.items():
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
     read = Settings(lease_seconds=7)
     assert (read.index_path, read.queues, read.accepted_types) == (

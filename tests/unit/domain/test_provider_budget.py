@@ -96,7 +96,7 @@ def test_nobody_waits_for_a_clock_that_is_an_hour_off(wrong: timedelta) -> None:
     assert closed.leased(NOW, ONE, LIMIT)[0].spent.requests
 
 
-def test_a_clock_that_is_some_seconds_behind_takes_of_the_minute_that_has_begun() -> None:
+def test_a_clock_that_is_some_seconds_behind_takes_of_the_minute_that_has_started() -> None:
     pace, _ = spend(ProviderBudget(), NOW)
     with pytest.raises(NotYet):
         pace.leased(NOW - timedelta(seconds=15), ONE, LIMIT)

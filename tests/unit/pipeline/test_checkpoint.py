@@ -182,7 +182,7 @@ def test_shards_are_embedded_while_extract_waits_to_go_on() -> None:
 
 
 @pytest.mark.invariant("I2")
-def test_a_worker_that_is_lost_after_a_hand_on_begins_a_build_of_its_own() -> None:
+def test_a_worker_that_is_lost_after_a_checkpoint_starts_a_build_of_its_own() -> None:
     """I2: the lost one may write on, and must not write what readers see."""
     made = world()
     received = made.upload(prose("a", 14))

@@ -77,8 +77,8 @@ class Attended:
 
 def attended(provider: OpenAIServer, workers: int = 3, limit: Amount = UNLIMITED, batch: int = 16) -> Attended:
     world, table = World(), LocalBudgetTable()
-    turnstiles = [RateLimiter(table, "m", world.clock, limit=limit) for _ in range(workers)]
-    return Attended(world, [OpenAIEmbedder("m", 32, batch, texts=each) for each in turnstiles])
+    limiters = [RateLimiter(table, "m", world.clock, limit=limit) for _ in range(workers)]
+    return Attended(world, [OpenAIEmbedder("m", 32, batch, texts=each) for each in limiters])
 
 
 @pytest.mark.invariant("I4")
@@ -181,7 +181,7 @@ def test_a_text_that_is_refused_is_named_and_costs_the_others_nothing(provider: 
     assert record.receipt.vectors == record.receipt.chunks - 1
 
 
-def test_why_a_document_waits_is_told(provider: OpenAIServer) -> None:
+def test_why_a_document_waits_is_reported(provider: OpenAIServer) -> None:
     there = attended(provider, limit=Amount(1, 1_000_000))
     for number in range(2):
         there.world.upload(prose(f"document {number}", 9), id=f"d{number}")

@@ -47,7 +47,7 @@ def is_whole(world: World, received: Received) -> bool:
     return world.record(received).status is Status.INDEXED and len(texts) == len(set(texts)) == receipt.chunks
 
 
-def test_an_interrupted_extract_is_put_down(world: World) -> None:
+def test_an_interrupted_extract_is_released(world: World) -> None:
     received = world.upload(prose("a", 2))
     message = world.take()
     interrupt(world, after=1)
@@ -63,7 +63,7 @@ def test_an_interrupted_extract_is_put_down(world: World) -> None:
     assert record.receipt.embedded == record.receipt.chunks, "what it paid for is in the receipt"
 
 
-def test_what_a_put_down_extract_paid_for_is_in_the_receipt_of_a_build_too(world: World) -> None:
+def test_what_a_released_extract_paid_for_is_in_the_receipt_of_a_build_too(world: World) -> None:
     """The next try of the same extract fails, and leaves the rest to embed."""
     received = world.upload(prose("a", 3))
     message = world.take()
@@ -85,7 +85,7 @@ def shard_message(world: World) -> tuple[Received, Message]:
     return received, world.take()
 
 
-def test_an_interrupted_shard_is_put_down_and_what_it_paid_for_is_in_the_receipt(world: World) -> None:
+def test_an_interrupted_shard_is_released_and_what_it_paid_for_is_in_the_receipt(world: World) -> None:
     received, message = shard_message(world)
     interrupt(world, after=1)
     assert world.run(message) == ENDS
@@ -111,7 +111,7 @@ def test_a_shard_whose_time_is_over_hands_back_after_each_batch_and_comes_to_its
     assert is_whole(world, received)
 
 
-def test_an_interrupted_removal_is_put_down_and_done_by_the_next(world: World) -> None:
+def test_an_interrupted_removal_is_released_and_done_by_the_next(world: World) -> None:
     received = world.upload(prose("a", 2))
     world.drain()
     world.delete(received)
@@ -133,7 +133,7 @@ def test_a_file_that_cannot_be_read_on_is_read_to_its_end_when_the_worker_ends()
     assert world.record(received).status is Status.INDEXED
 
 
-def test_what_cannot_be_put_down_comes_again_when_its_lease_has_ended(world: World) -> None:
+def test_what_cannot_be_released_comes_again_when_its_lease_has_ended(world: World) -> None:
     """Then it counts, as does the try of a worker that was lost."""
     received = world.upload(prose("a", 2))
     message = world.take()

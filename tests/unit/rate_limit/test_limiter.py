@@ -51,14 +51,14 @@ def process(table: LocalBudgetTable, clock: FakeClock, limit: Amount = LIMIT, **
     return RateLimiter(table, "m", clock, limit=limit, **options)  # type: ignore[arg-type]
 
 
-def entered(turnstile: RateLimiter, need: Amount = SMALL) -> int:
+def entered(limiter: RateLimiter, need: Amount = SMALL) -> int:
     """How many calls were let through until one was told to wait."""
     for number in range(10_000):
         try:
-            turnstile.enter(need)
+            limiter.enter(need)
         except NotYet:
             return number
-        turnstile.answered()
+        limiter.answered()
     raise AssertionError("no end")
 
 
@@ -68,10 +68,10 @@ def test_a_block_is_one_write_however_many_calls_it_lets_through(table: CountedT
 
 
 def test_what_is_known_to_be_used_up_costs_no_request_to_hear_again(table: CountedTable, clock: FakeClock) -> None:
-    turnstile = process(table, clock)
-    entered(turnstile)
+    limiter = process(table, clock)
+    entered(limiter)
     writes, reads = table.writes, table.reads
-    assert [entered(turnstile) for _ in range(20)] == [0] * 20
+    assert [entered(limiter) for _ in range(20)] == [0] * 20
     assert (table.writes, table.reads) == (writes, reads)
 
 
@@ -86,27 +86,27 @@ def test_all_processes_together_keep_within_the_minute(table: CountedTable, cloc
 
 def test_what_is_left_of_a_block_ends_with_its_minute(table: CountedTable, clock: FakeClock) -> None:
     """A block may not be saved up: the provider counts minutes."""
-    turnstile = process(table, clock)
-    turnstile.enter(SMALL)
+    limiter = process(table, clock)
+    limiter.enter(SMALL)
     clock.pass_time(timedelta(minutes=1))
     assert entered(process(table, clock)) == 500
-    assert entered(turnstile) == 0
+    assert entered(limiter) == 0
 
 
 def test_tokens_that_were_not_used_are_there_for_the_next_call(table: CountedTable, clock: FakeClock) -> None:
-    turnstile = process(table, clock)
+    limiter = process(table, clock)
     for _ in range(20):
-        turnstile.enter(Amount(1, 100_000))
-        turnstile.answered(unused=60_000)
-    assert entered(turnstile, Amount(1, 100_000)) == 2, "20 of 40,000 were used of a million"
+        limiter.enter(Amount(1, 100_000))
+        limiter.answered(unused=60_000)
+    assert entered(limiter, Amount(1, 100_000)) == 2, "20 of 40,000 were used of a million"
 
 
 def test_tokens_beyond_what_was_taken_are_owed(table: CountedTable, clock: FakeClock) -> None:
-    turnstile = process(table, clock)
-    turnstile.enter(Amount(1, 400_000))
-    turnstile.answered(unused=-400_000)
+    limiter = process(table, clock)
+    limiter.enter(Amount(1, 400_000))
+    limiter.answered(unused=-400_000)
     with pytest.raises(NotYet):
-        turnstile.enter(Amount(1, 300_000))
+        limiter.enter(Amount(1, 300_000))
 
 
 def test_what_one_finds_out_the_others_hear_with_their_next_block(table: CountedTable, clock: FakeClock) -> None:
@@ -134,15 +134,15 @@ def test_after_a_silence_one_asks_and_its_answer_opens_for_all(table: CountedTab
 
 
 def test_what_the_provider_says_is_left_is_heeded_without_a_write(table: CountedTable, clock: FakeClock) -> None:
-    turnstile = process(table, clock)
-    turnstile.enter(SMALL)
+    limiter = process(table, clock)
+    limiter.enter(SMALL)
     writes = table.writes
-    turnstile.answered(pause=6)
+    limiter.answered(pause=6)
     with pytest.raises(NotYet) as wait:
-        turnstile.enter(SMALL)
+        limiter.enter(SMALL)
     assert (wait.value.seconds, table.writes) == (6, writes)
     clock.pass_time(timedelta(seconds=6))
-    assert turnstile.enter(SMALL) is False
+    assert limiter.enter(SMALL) is False
 
 
 def test_a_question_is_asked_whatever_was_refused_before_but_not_while_the_provider_is_out(clock: FakeClock) -> None:
@@ -160,29 +160,29 @@ def test_a_question_is_asked_whatever_was_refused_before_but_not_while_the_provi
 def test_a_table_that_does_not_answer_does_not_hide_what_the_provider_did(
     table: CountedTable, clock: FakeClock
 ) -> None:
-    turnstile = process(table, clock)
-    turnstile.enter(SMALL)
+    limiter = process(table, clock)
+    limiter.enter(SMALL)
     table.fail = Transient(why="DynamoDB is down")
-    assert "it is silent" in str(turnstile.failed("it is silent", 3))
-    assert turnstile.refused("429", SMALL, 7).seconds == 7
+    assert "it is silent" in str(limiter.failed("it is silent", 3))
+    assert limiter.refused("429", SMALL, 7).seconds == 7
 
 
 def test_no_more_calls_run_at_once_than_are_allowed(clock: FakeClock) -> None:
-    turnstile = process(LocalBudgetTable(), clock, UNLIMITED, calls=2)
+    limiter = process(LocalBudgetTable(), clock, UNLIMITED, calls=2)
     both, end = threading.Barrier(3), threading.Event()
 
     def call() -> None:
-        with turnstile.turn(0):
+        with limiter.turn(0):
             both.wait(30)
             end.wait(30)
 
     with ThreadPoolExecutor(2) as threads:
         running = [threads.submit(call) for _ in range(2)]
         both.wait(30)
-        with pytest.raises(Transient, match="PENSTOCK_PROVIDER_CALLS"), turnstile.turn(0):
+        with pytest.raises(Transient, match="PENSTOCK_PROVIDER_CALLS"), limiter.turn(0):
             raise AssertionError("a third got in")
         end.set()
         for each in running:
             each.result(30)
-    with turnstile.turn(0):
+    with limiter.turn(0):
         pass

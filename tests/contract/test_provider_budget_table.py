@@ -34,47 +34,47 @@ def model() -> str:
     return f"text-embedding/{uuid4().hex}"
 
 
-def test_a_pace_is_read_as_it_was_written(paces: ProviderBudgetTable, model: str) -> None:
-    assert paces.read(model) is None
-    written = paces.write(model, None, FULL)
+def test_a_pace_is_read_as_it_was_written(budgets: ProviderBudgetTable, model: str) -> None:
+    assert budgets.read(model) is None
+    written = budgets.write(model, None, FULL)
     assert written == replace(FULL, revision=1)
-    assert paces.read(model) == written
-    emptied = paces.write(model, written, ProviderBudget())
-    assert paces.read(model) == emptied == ProviderBudget(revision=2)
+    assert budgets.read(model) == written
+    emptied = budgets.write(model, written, ProviderBudget())
+    assert budgets.read(model) == emptied == ProviderBudget(revision=2)
 
 
 @pytest.mark.invariant("I2")
-def test_of_two_that_believe_in_the_same_pace_one_writes(paces: ProviderBudgetTable, model: str) -> None:
+def test_of_two_that_believe_in_the_same_pace_one_writes(budgets: ProviderBudgetTable, model: str) -> None:
     """I2: one conditional write, and the loser reads again."""
-    paces.write(model, None, FULL)
+    budgets.write(model, None, FULL)
     with pytest.raises(Conflict):
-        paces.write(model, None, FULL)
-    before = paces.read(model)
-    after = paces.write(model, before, replace(FULL, level=90))
+        budgets.write(model, None, FULL)
+    before = budgets.read(model)
+    after = budgets.write(model, before, replace(FULL, level=90))
     with pytest.raises(Conflict):
-        paces.write(model, before, replace(FULL, level=10))
-    assert paces.read(model) == after
+        budgets.write(model, before, replace(FULL, level=10))
+    assert budgets.read(model) == after
 
 
-def test_models_have_paces_of_their_own(paces: ProviderBudgetTable, model: str) -> None:
-    paces.write(model, None, FULL)
-    assert paces.read(f"{model}-large") is None
+def test_models_have_paces_of_their_own(budgets: ProviderBudgetTable, model: str) -> None:
+    budgets.write(model, None, FULL)
+    assert budgets.read(f"{model}-large") is None
 
 
-def test_processes_that_lease_at_once_keep_within_one_budget(paces: ProviderBudgetTable, model: str) -> None:
+def test_processes_that_lease_at_once_keep_within_one_budget(budgets: ProviderBudgetTable, model: str) -> None:
     clock = FakeClock()
-    turnstiles = [RateLimiter(paces, model, clock, limit=Amount(200, 1_000_000)) for _ in range(6)]
+    limiters = [RateLimiter(budgets, model, clock, limit=Amount(200, 1_000_000)) for _ in range(6)]
 
-    def calls(turnstile: RateLimiter) -> int:
+    def calls(limiter: RateLimiter) -> int:
         for number in range(1000):
             try:
-                turnstile.enter(Amount(1, 10))
+                limiter.enter(Amount(1, 10))
             except NotYet:
                 return number
         raise AssertionError("no end")
 
     with ThreadPoolExecutor(6) as threads:
-        assert sum(threads.map(calls, turnstiles)) == 200
-    held = paces.read(model)
+        assert sum(threads.map(calls, limiters)) == 200
+    held = budgets.read(model)
     assert held is not None
     assert held.spent.requests == 200
