@@ -1,1 +1,1 @@
-"""One suite per port: what it promises, on every adapter and on the fake."""
+"""One suite per port, which every adapter and the fake must pass."""

@@ -1,4 +1,4 @@
-"""The adapters that the suites run on: in memory, moto (another's model of AWS) and ministack (ours on a laptop)."""
+"""The adapters that the suites run on: in memory, on moto and on ministack, the emulator of the local stack."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ EVERYWHERE = ["fake", "moto", "ministack"]
 
 @dataclass(frozen=True)
 class Stack:
-    """What template.yaml defines, made on an emulator."""
+    """The resources of template.yaml, created on an emulator."""
 
     url: str
     clients: Clients
@@ -76,7 +76,7 @@ def _stack(url: str) -> Stack:
 
 @pytest.fixture
 def tenant() -> TenantId:
-    """One that no other test has: the emulators are shared."""
+    """A tenant that no other test uses, because the emulators are shared."""
     return tenant_id(f"tenant-{uuid4().hex[:12]}")
 
 
@@ -87,7 +87,7 @@ def stranger() -> TenantId:
 
 @pytest.fixture
 def stack(request: pytest.FixtureRequest) -> Stack:
-    """For what is true of an adapter on AWS alone; parametrize it with the emulators that can show it."""
+    """A stack for tests of adapters on AWS only. Parametrize it with the emulators that can show the behaviour."""
     made: Stack = request.getfixturevalue(request.param)
     return made
 

@@ -1,4 +1,4 @@
-"""A worker of Celery as it comes, with kombu's own transport, that writes down what it is asked to run."""
+"""An unmodified Celery worker with kombu's own transport. It writes down the tasks that it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every document table promises."""
+"""The promises of every document table."""
 
 from __future__ import annotations
 
@@ -149,19 +149,19 @@ def test_a_removed_item_is_gone(documents: DocumentTable, tenant: TenantId) -> N
 
 
 ATOMIC = pytest.mark.parametrize("documents", ["fake", "ministack"], indirect=True)
-"""moto's server looks at a condition and writes in two steps, so that under threads two writers can pass; DynamoDB and
-these do both in one."""
+"""The adapters whose writes are atomic. moto's server checks the condition and writes in two steps, so that two threads
+can both pass; DynamoDB and these do both in one step."""
 
 
 @pytest.mark.invariant("I2")
 @ATOMIC
 def test_of_many_writers_of_the_same_reading_exactly_one_wins(documents: DocumentTable, tenant: TenantId) -> None:
-    """I2: whoever claims first has it, and each loser is told."""
+    """I2: the first to claim wins, and each loser learns that it lost."""
     documents.write(tenant, Change(None, document(tenant)))
     for _ in range(5):
         read = documents.read(tenant, DocumentId("document"))
         assert read is not None
-        # All write the very same, as two workers do that claim within one millisecond.
+        # All write the same item, as two workers do that claim within one millisecond.
         claimed = replace(read, lease=Lease(read.lease.epoch + 1, NOW))
         assert _winners(lambda _, read=read, claimed=claimed: documents.write(tenant, Change(read, claimed))) == 1
 
@@ -175,7 +175,7 @@ def test_of_many_writers_of_a_new_item_exactly_one_wins(documents: DocumentTable
 
 @ATOMIC
 def test_of_many_transactions_over_the_same_items_at_most_one_wins(documents: DocumentTable, tenant: TenantId) -> None:
-    """Two that meet may both be told of the conflict, but never may both write."""
+    """Two transactions that meet may both get a conflict, but they may never both write."""
     record, build = document(tenant), Build(tenant, DocumentId("document"), BuildId(1, 1))
     won = _winners(lambda _: documents.write(tenant, Change(None, record), Change(None, build)))
     assert won <= 1
@@ -284,7 +284,7 @@ def test_more_records_than_one_batch_are_read_at_once(documents: DocumentTable, 
 
 
 def test_the_list_is_newest_first_and_pages_by_cursor(documents: DocumentTable, tenant: TenantId) -> None:
-    # Several of the same moment: their order is by id.
+    # Several documents of the same moment are ordered by id.
     for number in range(115):
         _add(documents, document(tenant, f"document-{number}", accepted=NOW + timedelta(seconds=number // 4)))
     seen = []
@@ -319,7 +319,7 @@ def test_a_tombstone_is_not_listed(documents: DocumentTable, tenant: TenantId) -
 @pytest.mark.invariant("I6")
 def test_what_is_due_is_found_over_all_tenants(documents: DocumentTable, tenant: TenantId, stranger: TenantId) -> None:
     """I6: the sweep finds what is due, and nothing that is final or due later."""
-    past = NOW - timedelta(days=365)  # before what any other test leaves on a shared emulator
+    past = NOW - timedelta(days=365)  # earlier than the records that other tests leave on a shared emulator
     _add(documents, document(tenant, "now", sweep_at=past))
     _add(documents, document(stranger, "earlier", sweep_at=past - timedelta(seconds=9)))
     _add(documents, document(tenant, "later", sweep_at=past + timedelta(milliseconds=1)))
@@ -386,7 +386,7 @@ def test_it_is_known_whose_documents_there_are(documents: DocumentTable, tenant:
 
 @ON_AWS
 def test_the_pace_of_the_provider_is_no_document(stack: Stack, tenant: TenantId) -> None:
-    """It lies in the same table, and neither the doctor nor the sweep may take it for one."""
+    """It is in the same table, and neither the doctor nor the sweep may take it for a document."""
     table = DynamoDocumentTable(stack.clients.dynamodb, stack.provisioned.table)
     _add(table, document(tenant, sweep_at=NOW))
     DynamoProviderBudgetTable(stack.clients.dynamodb, stack.provisioned.table).write(
@@ -405,7 +405,7 @@ def test_an_item_too_large_is_refused(stack: Stack, tenant: TenantId) -> None:
 
 
 class Forgetful:
-    """A client of a busy table: of each batch it reads three keys, and leaves the rest unprocessed."""
+    """A client of a busy table: of each batch it reads three keys and leaves the rest unprocessed."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -453,7 +453,7 @@ def test_an_item_that_is_not_understood_says_so(stack: Stack, tenant: TenantId, 
 
 
 def test_a_one_shard_document_stays_under_one_kilobyte() -> None:
-    """What a write is paid by; with names, versions and hashes as long as they are in earnest."""
+    """The price of a write depends on its size. Names, versions and hashes have realistic lengths."""
     tenant = TenantId("customer-number-seventeen")
     id_, name = "0123456789abcdef" * 2, "n" * 56 + ".pdf"
     dropped = replace(
@@ -468,7 +468,7 @@ def test_a_one_shard_document_stays_under_one_kilobyte() -> None:
 
 
 def _size(item: Any) -> int:
-    """As DynamoDB counts: names and text in UTF-8, numbers by two digits a byte, a little for what nests."""
+    """The size as DynamoDB counts it: names and text in UTF-8, numbers at two digits a byte, a little for nesting."""
 
     def of(attribute: dict[str, Any]) -> int:
         ((letter, value),) = attribute.items()
@@ -507,7 +507,7 @@ def test_a_build_has_no_attribute_that_an_index_is_made_of() -> None:
 
 
 class LosesTheFirstAnswer(BaseHTTPRequestHandler):
-    """Stands before an emulator, and hangs up on the first put when it has been done."""
+    """A proxy that forwards the first put to the emulator and then closes the connection without an answer."""
 
     protocol_version = "HTTP/1.1"
     behind: str
@@ -539,7 +539,7 @@ class LosesTheFirstAnswer(BaseHTTPRequestHandler):
 @pytest.mark.invariant("I2")
 @pytest.mark.parametrize("stack", ["ministack"], indirect=True)
 def test_a_write_whose_answer_was_lost_is_not_taken_for_anothers(stack: Stack, tenant: TenantId) -> None:
-    """I2: a Conflict says that nothing was written, so what the SDK sends again must know its own work."""
+    """I2: a Conflict means that nothing was written, so a repeated request of the SDK must recognize its own write."""
 
     class Handler(LosesTheFirstAnswer):
         behind = urlsplit(stack.url).netloc

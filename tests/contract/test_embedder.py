@@ -1,4 +1,4 @@
-"""What every Embedder promises; and what is the OpenAI embedder's own, against a server that speaks its protocol."""
+"""The promises of every Embedder, and the behaviour of the OpenAI embedder, with a server that speaks its protocol."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def wordllama() -> WordllamaEmbedder:
 
 @pytest.fixture(scope="module")
 def onnx(tmp_path_factory: pytest.TempPathFactory) -> OnnxEmbedder:
-    """A model of one table: each letter's row, averaged."""
+    """A model of one table: the average of the rows of a text's letters."""
     folder, dimensions = tmp_path_factory.mktemp("letters"), 16
     letters = {"[CLS]": 0, "[UNK]": 1} | {letter: n for n, letter in enumerate("abcdefghijklmnopqrstuvwxyz", 2)}
     tokenizer = Tokenizer(WordLevel(letters, unk_token="[UNK]"))
@@ -156,7 +156,7 @@ def test_wordllama_takes_no_notice_of_case(wordllama: WordllamaEmbedder) -> None
 
 
 def test_wordllama_cuts_nothing_off(wordllama: WordllamaEmbedder) -> None:
-    """What stands at the end of a long text changes its vector."""
+    """The end of a long text changes its vector."""
     long = "water gauge " * 20_000
     one, other = wordllama.embed(ACME, [long, long + "salmon " * 20_000])
     assert float(one @ other) < 0.99
@@ -164,7 +164,7 @@ def test_wordllama_cuts_nothing_off(wordllama: WordllamaEmbedder) -> None:
 
 @pytest.mark.invariant("I9")
 def test_neither_embedder_is_imported_or_logs_before_it_is_used() -> None:
-    """I9: and wordllama's import, which would set the root logger to INFO, leaves it as it was."""
+    """I9. wordllama's import would set the root logger to INFO; the logger stays as it was."""
     program = (
         "import logging, sys\n"
         "from penstock.adapters.embedders.openai import OpenAIEmbedder\n"
@@ -244,7 +244,7 @@ def test_openai_refusing_every_text_of_a_batch_is_not_an_error_of_the_call(
 def test_a_call_that_openai_refuses_whatever_the_text_is_reported_at_once(
     openai: OpenAIEmbedder, provider: OpenAIServer
 ) -> None:
-    """A wrong parameter is a 400 too: it must not make every chunk 'refused', nor cost a request for each."""
+    """A wrong parameter is a 400 too. It must not make every chunk 'refused', nor cost a request for each."""
     provider.refuse = lambda text: True
     with pytest.raises(EmbeddingMisconfigured, match="PENSTOCK_OPENAI_DIMENSIONS"):
         openai.embed(ACME, [f"line {n}" for n in range(16)])
@@ -280,7 +280,7 @@ def test_no_key_at_all_is_told_when_it_is_needed(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.invariant("I4", "I9")
 @pytest.mark.parametrize("status", [408, 409, 500, 502, 503, 529])
 def test_what_may_pass_is_transient_and_tried_once(openai: OpenAIEmbedder, provider: OpenAIServer, status: int) -> None:
-    """I4: the queue alone tries again. I9: no error of the SDK leaves."""
+    """I4: only the queue repeats. I9: no error of the SDK leaves the adapter."""
     provider.fail = [Failure(status)]
     with pytest.raises(Transient, match=str(status)) as caught:
         openai.embed(ACME, ["x"])
@@ -307,7 +307,7 @@ def test_what_may_pass_is_transient_and_tried_once(openai: OpenAIEmbedder, provi
 def test_a_refusal_for_being_asked_too_much_is_waited_for_and_no_attempt(
     openai: OpenAIEmbedder, provider: OpenAIServer, headers: dict[str, str], seconds: float
 ) -> None:
-    """I4: for as long as the provider asks for, in one way or another."""
+    """I4: for as long as the provider asks, in any of its ways."""
     provider.fail = [Failure(429, headers)]
     with pytest.raises(NotYet, match="429") as caught:
         openai.embed(ACME, ["x"])
@@ -327,7 +327,7 @@ def test_while_the_provider_is_waited_for_it_is_not_asked(openai: OpenAIEmbedder
 def test_where_no_credit_is_left_it_is_an_attempt_as_no_waiting_mends_it(
     openai: OpenAIEmbedder, provider: OpenAIServer
 ) -> None:
-    """Else its documents would wait for ever, and nobody be told."""
+    """Otherwise its documents would wait for ever without a report."""
     provider.fail = [Failure(429, body='{"error": {"message": "pay", "code": "insufficient_quota"}}')]
     with pytest.raises(Transient, match="insufficient_quota") as caught:
         openai.embed(ACME, ["x"])
@@ -363,7 +363,7 @@ def test_a_silent_provider_is_left_alone_and_then_asked_for_a_word(provider: Ope
 
 
 def test_a_text_that_crashes_the_provider_is_distinguished_from_an_outage(provider: OpenAIServer) -> None:
-    """Its attempts are used up in the end: it would else wait for ever, and shut out all others meanwhile."""
+    """Its attempts are used up in the end. Otherwise it would wait for ever, and block all others."""
     clock = FakeClock()
     openai = OpenAIEmbedder("m", 64, texts=RateLimiter(LocalBudgetTable(), "m", clock))
     provider.crash = lambda text: "deadly" in text
@@ -390,7 +390,13 @@ def test_what_was_paid_for_while_a_refused_text_is_looked_for_is_kept(
 ) -> None:
     texts = [f"line {n}" + " forbidden" * (n == 13) for n in range(16)]
     provider.refuse = lambda text: "forbidden" in text
-    provider.fail = [None, None, None, None, Failure(429)]  # whole, word, first half, second half, its first half
+    provider.fail = [
+        None,
+        None,
+        None,
+        None,
+        Failure(429),
+    ]  # batch, probe, two halves, a quarter
     first = openai.embed(ACME, texts)
     assert len(first) == 8
     assert all(is_unit(vector, openai) for vector in first)

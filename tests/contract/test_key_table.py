@@ -1,4 +1,4 @@
-"""What every table of API keys promises."""
+"""The promises of every table of API keys."""
 
 from __future__ import annotations
 

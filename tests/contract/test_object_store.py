@@ -1,4 +1,4 @@
-"""What every object store promises."""
+"""The promises of every object store."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def test_a_listing_of_many_comes_whole(objects: ObjectStore, tenant: TenantId) -
     found = objects.listed(tenant, f"work/{tenant}/")
     for number, each in enumerate(found):
         assert each.key == f"work/{tenant}/{number:02}"
-        objects.remove(tenant, each.key)  # what is listed may go meanwhile
+        objects.remove(tenant, each.key)  # an object may be removed while it is listed
     assert list(objects.listed(tenant, f"work/{tenant}/")) == []
 
 
 def test_it_is_known_whose_objects_there_are(
     objects: ObjectStore, tenant: TenantId, stranger: TenantId, delete: Callable[[str], None]
 ) -> None:
-    """Of each area, and also where only a delete marker shows."""
+    """In each area, and also where only a delete marker is left."""
     assert not {tenant, stranger} & objects.tenants()
     for area in ("files", "work"):
         objects.put(tenant, f"{area}/{tenant}/deep/{area}", BytesIO(b"x"))
@@ -137,7 +137,7 @@ def test_what_is_not_there_is_missing(objects: ObjectStore, tenant: TenantId) ->
 def test_what_its_owner_deleted_is_missing_but_its_versions_are_there(
     objects: ObjectStore, tenant: TenantId, delete: Callable[[str], None]
 ) -> None:
-    """A drop folder is the user's: a plain delete there hides the object behind a marker."""
+    """A drop folder belongs to the user: a plain delete hides the object behind a marker."""
     stored = objects.put(tenant, f"drop/{tenant}/a", BytesIO(b"a"))
     delete(stored.key)
     with pytest.raises(OriginalMissing):
@@ -290,7 +290,7 @@ def test_a_link_gives_its_version(stack: Stack, tenant: TenantId) -> None:
         assert answer.headers["Content-Type"] == "text/plain"
 
 
-@pytest.mark.parametrize("stack", ["moto"], indirect=True)  # ministack forgets the name where a version is asked for
+@pytest.mark.parametrize("stack", ["moto"], indirect=True)  # ministack forgets the name if a version is requested
 @pytest.mark.parametrize(
     ("name", "disposition"),
     [
@@ -306,7 +306,7 @@ def test_a_link_shows_its_object_under_its_name(stack: Stack, tenant: TenantId, 
         assert answer.headers["Content-Disposition"] == disposition
 
 
-@pytest.mark.parametrize("stack", ["ministack"], indirect=True)  # moto lets every link pass
+@pytest.mark.parametrize("stack", ["ministack"], indirect=True)  # moto accepts every link
 def test_a_link_gives_nothing_else_and_not_for_ever(stack: Stack, tenant: TenantId) -> None:
     store = _store(stack)
     mine = store.put(tenant, f"files/{tenant}/a", BytesIO(b"a"))
@@ -326,7 +326,7 @@ def test_a_link_gives_nothing_else_and_not_for_ever(stack: Stack, tenant: Tenant
 
 
 def _post(policy: PostPolicy, content: bytes, **changed: str) -> int:
-    """What S3 answers to this form."""
+    """Post this form, and return S3's answer."""
     form = {**policy.fields, **changed}
     return httpx.post(policy.url, data=form, files={"file": ("any", content)}, trust_env=False).status_code
 
@@ -342,7 +342,7 @@ def test_a_form_that_keeps_to_its_policy_is_stored(stack: Stack, tenant: TenantI
     assert head["ContentType"] == "text/plain"
 
 
-@pytest.mark.parametrize("stack", ["ministack"], indirect=True)  # moto keeps to the size alone
+@pytest.mark.parametrize("stack", ["ministack"], indirect=True)  # moto checks only the size
 @pytest.mark.parametrize(
     ("content", "changed"),
     [
@@ -367,7 +367,7 @@ def test_a_form_that_does_not_keep_to_its_policy_is_refused(
 
 @pytest.mark.usefixtures("credentials")
 def test_a_policy_binds_the_bytes_by_their_checksum_in_the_buckets_own_region(tenant: TenantId) -> None:
-    """S3 checks the checksum of a form; the emulators take its word. A form does not follow a redirect, as the global
+    """S3 checks the checksum of a form; the emulators do not. A form does not follow redirects, which the global
     address answers with for a new bucket."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_REGION", "eu-west-1")
@@ -391,7 +391,7 @@ def test_a_policy_binds_the_bytes_by_their_checksum_in_the_buckets_own_region(te
 
 
 class Endless:
-    """A file of so many bytes that is never in memory as a whole, and that gives less than it is asked for."""
+    """A file of a given size that is never in memory as a whole, and whose reads return less than requested."""
 
     def __init__(self, size: int) -> None:
         self._left = size
@@ -419,7 +419,7 @@ def test_a_file_of_several_parts_is_one_version(stack: Stack, tenant: TenantId) 
 
 
 @pytest.mark.invariant("I12")
-@pytest.mark.parametrize("stack", ["ministack"], indirect=True)  # moto runs in this process, and its memory would count
+@pytest.mark.parametrize("stack", ["ministack"], indirect=True)  # moto runs in this process, so its memory would count
 def test_the_memory_of_a_put_does_not_grow_with_the_file(stack: Stack, tenant: TenantId) -> None:
     """I12."""
 
@@ -437,7 +437,7 @@ def test_the_memory_of_a_put_does_not_grow_with_the_file(stack: Stack, tenant: T
 
 
 class Breaks:
-    """An upload that ends in its second part."""
+    """A file whose second part fails to read."""
 
     def __init__(self) -> None:
         self._before = Endless(PART + 1000)
@@ -494,7 +494,7 @@ def test_an_address_that_does_not_answer_is_a_transient_failure(tenant: TenantId
 
 @pytest.fixture
 def delete(objects: ObjectStore, request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """What a user does to a key of the drop folder."""
+    """Delete a key of the drop folder as a user does."""
     if isinstance(objects, FakeObjectStore):
         return objects.mark_deleted
     stack = _of(request)
@@ -503,7 +503,7 @@ def delete(objects: ObjectStore, request: pytest.FixtureRequest) -> Callable[[st
 
 @pytest.fixture
 def left_over(objects: ObjectStore, request: pytest.FixtureRequest) -> Callable[[str], int]:
-    """How many versions and markers of a key are there."""
+    """The number of versions and markers of a key."""
     if isinstance(objects, FakeObjectStore):
         return lambda key: len(objects.objects.get(key, []))
     stack = _of(request)
@@ -516,7 +516,7 @@ def left_over(objects: ObjectStore, request: pytest.FixtureRequest) -> Callable[
 
 
 def _of(request: pytest.FixtureRequest) -> Stack:
-    """What the test's object store stands on."""
+    """The store behind the adapter under test."""
     stack: Stack = request.getfixturevalue(request.node.callspec.params["objects"])
     return stack
 

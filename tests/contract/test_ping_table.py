@@ -1,4 +1,4 @@
-"""What every table of pings promises."""
+"""The promises of every table of pings."""
 
 from __future__ import annotations
 

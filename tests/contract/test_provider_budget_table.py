@@ -1,4 +1,4 @@
-"""What every table of paces promises."""
+"""The promises of every table of provider budgets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedding provider's key in the parameter store: read once, and what is said where it cannot be."""
+"""The embedding provider's key in the parameter store: it is read once, and failures are reported."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def name() -> str:
 
 
 class Counted:
-    """Makes a stack's client, and counts how often."""
+    """Creates a stack's client, and counts how often."""
 
     def __init__(self, make: Callable[[], SSMClient]) -> None:
         self._make = make
@@ -76,7 +76,7 @@ def test_a_parameter_of_blanks_is_no_key(stack: Stack, name: str) -> None:
 
 @pytest.fixture
 def answering(credentials: None) -> Iterator[Stubber]:
-    """What the emulators do not answer: they allow everything, and never fail."""
+    """Answers that the emulators never give: they allow everything, and never fail."""
     with Stubber(boto3.client("ssm", region_name="us-east-1")) as stubber:
         yield stubber
 
@@ -124,7 +124,7 @@ def configured(stack: Stack, name: str) -> Settings:
 def test_texts_are_embedded_with_the_stored_key_which_no_environment_ever_has(
     stack: Stack, name: str, provider: OpenAIServer
 ) -> None:
-    """I11: what a child could be given does not hold it."""
+    """I11: the environment that a child process could be given does not have it."""
     stored(stack, name, "sk-stored")
     before = dict(os.environ)
     embedder = services(configured(stack, name), clients=stack.clients).embedder

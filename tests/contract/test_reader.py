@@ -1,4 +1,4 @@
-"""What every Reader promises."""
+"""The promises of every Reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every SearchIndex promises."""
+"""The promises of every SearchIndex."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ NONSENSE = [
 
 @pytest.fixture(params=["sqlite", "opensearch", "fake"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Space], SearchIndex]:
-    """Opens the same index, each time anew."""
+    """A function that opens the same index again."""
     if request.param == "opensearch":
         opened: Callable[[Space], SearchIndex] = request.getfixturevalue("open_on_server")
         return opened
@@ -107,7 +107,7 @@ def put(index: SearchIndex, *entries: Entry, tenant: TenantId = ACME) -> None:
 
 
 def found(index: SearchIndex, text: str = "", *, tenant: TenantId = ACME, **asked: object) -> dict[str, Candidate]:
-    """Candidates by id."""
+    """The candidates by id."""
     query = IndexQuery(**{"terms": asked_terms(text), "vector": None, "depth": 10, **asked})  # type: ignore[arg-type]
     candidates = index.candidates(tenant, query).found
     assert len({each.entry.id for each in candidates}) == len(candidates), "an entry was found twice"
@@ -135,7 +135,7 @@ def test_a_tenant_never_sees_the_chunks_or_vectors_of_another(index: SearchIndex
 
 @pytest.mark.invariant("I10")
 def test_scores_of_a_tenant_do_not_depend_on_the_chunks_of_another(index: SearchIndex) -> None:
-    """I10: not even the frequency of a word is told."""
+    """I10: not even the frequency of a word is disclosed."""
     put(index, entry("salmon ladder", 0), entry("water gauge", 1))
     before = {each: (c.bm25, c.cosine) for each, c in found(index, "salmon", vector=direction(1)).items()}
     put(index, *(entry(f"salmon {n}", n) for n in range(20)), tenant=GLOBEX)
@@ -383,7 +383,7 @@ def test_each_arm_gives_its_best_and_each_candidate_is_scored_by_both(index: Sea
 
 @pytest.mark.parametrize("arm", ["words", "vectors"])
 def test_exact_ties_are_resolved_by_id(index: SearchIndex, arm: str) -> None:
-    """Equal texts score equally wherever they lie, so that an answer is the same each time."""
+    """Equal texts have equal scores wherever they are stored, so that an answer is always the same."""
     rng = np.random.default_rng(3)
     vector = direction(*rng.normal(size=SPACE.dimensions))
     put(index, *(entry(f"other {n}", n, "zzz", vector=-vector) for n in range(4)))
@@ -498,7 +498,7 @@ def test_a_filtered_candidate_is_still_scored_by_both_arms(index: SearchIndex) -
 
 
 def test_answers_follow_each_change(index: SearchIndex) -> None:
-    """Whatever the index keeps in memory is brought up to date by the next question."""
+    """What the index keeps in memory is updated by the next question."""
     rng = np.random.default_rng(11)
     expected: dict[str, Vector] = {}
     for step in range(60):
@@ -558,7 +558,7 @@ def test_what_was_put_is_there_when_opened_again(reopen: Callable[[Space], Searc
 
 @pytest.mark.parametrize("other", [Space("letters", 16), Space("numbers", 32)], ids=str)
 def test_an_index_of_another_embedder_is_refused(reopen: Callable[[Space], SearchIndex], other: Space) -> None:
-    """Vectors of two models are never mixed, and the message names both."""
+    """Vectors of two models are never mixed, and the message names both models."""
     put(reopen(SPACE), entry("salmon"))
     opened = reopen(other)
     refused: list[Callable[[], object]] = [

@@ -1,4 +1,4 @@
-"""What every task queue promises; and on SQS, that a message is Celery's."""
+"""The promises of every task queue; and on SQS, that a message is Celery's."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ DEADLINE = 20.0
 
 
 class Inbox:
-    """What lies in the queues, whatever keeps them."""
+    """The messages in the queues, whatever the adapter."""
 
     def __init__(self, queue: FakeTaskQueue | None = None, stack: Stack | None = None) -> None:
         self._fake = queue
         self._stack = stack
 
     def taken(self, stage: Stage, lane: Lane, tenant: TenantId) -> Message | None:
-        """The tenant's next message in this lane, out of the queue; None where there is none now."""
+        """Remove and return the tenant's next message in this lane. None if there is none now."""
         if self._fake is not None:
             return next((each for each, its, _ in self._fake.sent if (each.stage, its) == (stage, lane)), None)
         assert self._stack is not None
@@ -56,7 +56,7 @@ class Inbox:
 
 
 def received(stack: Stack, url: str, tenant: TenantId) -> dict[str, Any] | None:
-    """The tenant's next message, deleted from the queue; those of other tests are dropped."""
+    """Receive and delete the tenant's next message. Messages of other tests are dropped."""
     while True:
         answer = stack.clients.sqs.receive_message(
             QueueUrl=url, AttributeNames=["All"], MessageAttributeNames=["All"], MaxNumberOfMessages=1
@@ -147,7 +147,7 @@ def test_it_says_that_it_is_there(queue_and_inbox: tuple[TaskQueue, Inbox]) -> N
 
 @ON_AWS
 def test_a_delayed_message_is_not_seen_before_its_time(stack: Stack, tenant: TenantId) -> None:
-    """Rounded up: a wait that was asked for is kept."""
+    """The delay is rounded up, so that it is never shorter than requested."""
     sent = time.monotonic()
     _queue(stack).send(_messages(tenant)[Stage.DELETE], Lane.STANDARD, delay=timedelta(seconds=0.2))
     found = _eventually(lambda: received(stack, stack.provisioned.queues["delete"], tenant))
@@ -191,7 +191,7 @@ def test_a_message_is_what_celery_itself_would_have_sent(stack: Stack, tenant: T
 
 @ON_AWS
 def test_the_worker_of_celery_understands_it(stack: Stack, tenant: TenantId) -> None:
-    """With no Celery at the sending end: a worker's Request finds task, ids and arguments in it."""
+    """The sender has no Celery, but a worker's Request finds task, ids and arguments in the message."""
     _queue(stack).send(_messages(tenant)[Stage.EMBED], Lane.EXPRESS)
     message = _decoded(_eventually(lambda: received(stack, stack.provisioned.queues["embed-express"], tenant)))
     with _celery(stack) as app:
@@ -267,7 +267,7 @@ def _eventually(found: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
 
 
 def _decoded(message: dict[str, Any]) -> KombuMessage:
-    """As kombu's SQS channel reads what it received."""
+    """The message as kombu's SQS channel decodes it."""
     channel = Channel.__new__(Channel)
     raw = message["Body"]
     payload = json.loads(channel._decode_python_message_body(raw))
@@ -276,7 +276,7 @@ def _decoded(message: dict[str, Any]) -> KombuMessage:
 
 
 def _lasting(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is new with each message, or says who sent it."""
+    """The message without what is new in each or names its sender."""
     return {name: value for name, value in headers.items() if name not in {"id", "root_id", "origin"}}
 
 

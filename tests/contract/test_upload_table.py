@@ -1,4 +1,4 @@
-"""What every table of awaited uploads promises."""
+"""The promises of every table of awaited uploads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the API sends without Celery is what Celery runs."""
+"""Celery runs what the API sends without Celery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gateway before the emulator that spoils answers of SQS, in the ways that networks and services do."""
+"""A proxy in front of the emulator that spoils answers of SQS as networks and services do."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["answers", "faulty_gateway", "is_silent", "reset"]
 
 
 def answers(status: int, body: bytes) -> Override:
-    """A fault: this answer, instead of that of SQS."""
+    """A fault: the client gets this answer instead of SQS's."""
     return lambda sender: Answer(status, {"Content-Type": "application/x-amz-json-1.0"}, body)
 
 
 class FaultyGateway(Watcher):
-    """Passes requests on, but for those that are to be spoiled."""
+    """Forwards all requests except those that are to be spoiled."""
 
     url = ""
 
@@ -31,7 +31,7 @@ class FaultyGateway(Watcher):
         self._lock = Lock()
 
     def spoil(self, fault: Override, times: int, operation: str = "ReceiveMessage") -> None:
-        """Answer the next so many requests for this operation with this fault."""
+        """Answer the next requests for this operation with this fault."""
         with self._lock:
             self._fault, self._left, self._operation = fault, times, f"SQS.{operation}"
 

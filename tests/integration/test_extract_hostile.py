@@ -1,4 +1,4 @@
-"""I11: files made to harm cost themselves alone: each ends within its limits, with a code that says why."""
+"""I11: a hostile file costs only itself. Each ends within its limits, with a code that gives the reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CASES = {case.name: case for case in cases()}
 
 @pytest.fixture(scope="module")
 def reader() -> Iterator[ChildReader]:
-    """One for all: the worker that has read them lives, and reads on."""
+    """One reader for all files: the worker that has read them lives, and reads on."""
     reader = ChildReader(LIMITS)
     yield reader
     assert reader.still_warm

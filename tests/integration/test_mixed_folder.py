@@ -1,4 +1,4 @@
-"""A folder of 50 files as people have them, through `penstock add`: each ends as what it is, and is told so."""
+"""A folder of 50 ordinary files, added by `penstock add`: each ends with the right status, which is reported."""
 
 from __future__ import annotations
 

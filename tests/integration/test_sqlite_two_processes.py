@@ -1,4 +1,4 @@
-"""The embedded index under the API and workers at once: several processes on one file."""
+"""The embedded index, used by the API and workers at once: several processes share one file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def entries(document: str, generation: int, number: int) -> list[Entry]:
 
 
 def found(index: SqliteIndex) -> list[tuple[str, int]]:
-    """Document and generation of all that is found by words, and by vectors alike."""
+    """The document and generation of all hits, which must be the same by words and by vectors."""
     by_words, by_vectors = (
         sorted((c.entry.document, c.entry.build_id.generation) for c in index.candidates(ACME, query).found)
         for query in (IndexQuery({"water": 1}, None, 1000), IndexQuery({}, NORTH, 1000))
@@ -51,7 +51,7 @@ def found(index: SqliteIndex) -> list[tuple[str, int]]:
 
 
 def assert_sound(folder: Path) -> None:
-    """What SQLite and FTS5 say of the file themselves."""
+    """Run the integrity checks of SQLite and FTS5 on the file."""
     with closing(sqlite3.connect(folder / "acme.sqlite")) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         db.execute("INSERT INTO words (words, rank) VALUES ('integrity-check', 1)")
@@ -105,7 +105,7 @@ def replace(folder: Path, pipe: Connection) -> None:
 
 
 def test_a_process_that_searches_follows_what_another_writes(tmp_path: Path) -> None:
-    """Its vectors in memory are those of the file at each question, after additions and removals."""
+    """Its vectors in memory equal those of the file at each question, after additions and removals."""
     here, there = multiprocessing.Pipe()
     process = start("spawn", replace, tmp_path, there)
     reader = SqliteIndex(tmp_path, SPACE)
@@ -126,7 +126,7 @@ def put_and_search(index: SqliteIndex, pipe: Connection) -> None:
 
 
 def test_an_index_that_was_in_use_before_a_fork_serves_both_sides(tmp_path: Path) -> None:
-    """The child leaves its parent's connections and locks alone, in whatever state the fork met them."""
+    """The child does not use its parent's connections and locks, in whatever state the fork found them."""
     index = SqliteIndex(tmp_path, SPACE)
     index.put(ACME, entries("parent", 1, 5))
     assert found(index) == [("parent", 1)] * 5

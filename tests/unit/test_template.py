@@ -52,7 +52,7 @@ def test_what_a_stage_gives_up_goes_to_its_dead_letter_queue(stage: Stage, lane:
 
 
 def test_arrivals_that_cannot_be_taken_in_are_kept() -> None:
-    """S3 tells once: what is lost here is lost."""
+    """S3 reports an event once: what is lost here is lost."""
     redrive = QUEUE_RESOURCES["Arrivals"]["RedrivePolicy"]
     assert redrive == {"deadLetterTargetArn": "ArrivalsDead.Arn", "maxReceiveCount": 100}
 
@@ -65,7 +65,7 @@ def test_a_queue_keeps_its_messages_for_a_fortnight_and_encrypts_them(name: str)
 
 @pytest.mark.parametrize("name", QUEUE_RESOURCES)
 def test_a_queue_has_one_policy_and_it_refuses_plain_http(name: str) -> None:
-    """A queue has room for one policy: a second one would replace the first."""
+    """A queue can have one policy: a second one would replace the first."""
     policies = [each for each in _of_type("AWS::SQS::QueuePolicy").values() if name in each["Queues"]]
     assert len(policies) == 1
     assert _refuses_plain_http(policies[0], "sqs:*")
@@ -101,7 +101,7 @@ def test_the_bucket_is_versioned_private_and_encrypted() -> None:
 
 
 def test_only_work_files_letters_and_what_nobody_waits_for_expire() -> None:
-    """A shard, and an upload, is there for as long as a message may tell of it; a letter for much longer."""
+    """Shards and uploads are kept for as long as a message may name them; dead letters for much longer."""
     (bucket,) = _of_type("AWS::S3::Bucket").values()
     rules = [each for each in bucket["LifecycleConfiguration"]["Rules"] if any("Expiration" in name for name in each)]
     assert {each["Prefix"]: each["ExpirationInDays"] for each in rules} == {
@@ -160,7 +160,7 @@ def test_the_table_can_be_recovered_and_its_indexes_hold_keys_alone() -> None:
 
 
 def test_two_stacks_can_live_in_one_account() -> None:
-    """Every physical name that is given begins with the stack's."""
+    """Every physical name begins with the stack's name."""
     given = [
         value
         for each in RESOURCES.values()

@@ -19,7 +19,7 @@ from tests.support.resolved_template import WRITTEN, Template, listed, statement
 
 AGE = "ApproximateAgeOfOldestMessage"
 NAMELESS = {"ecr:GetAuthorizationToken"}
-"""Actions for which AWS has no name of a resource."""
+"""Actions for which AWS has no resource name."""
 
 
 ECS = {"WorkerImage": "image", "WorkerVpc": "vpc-1", "WorkerSubnets": "subnet-1"}
@@ -37,7 +37,7 @@ def stack(request: pytest.FixtureRequest) -> Template:
 
 
 def _consumers(stack: Template) -> dict[str, dict[str, Any]]:
-    """The mapping of each queue that has one."""
+    """The event source mapping of each queue that has one."""
     mappings = stack.of("AWS::Lambda::EventSourceMapping").values()
     found = {each["EventSourceArn"].removesuffix(".Arn"): each for each in mappings}
     assert len(found) == len(mappings), "two functions would share a queue's messages"
@@ -45,7 +45,7 @@ def _consumers(stack: Template) -> dict[str, dict[str, Any]]:
 
 
 def _container(stack: Template) -> dict[str, Any]:
-    """The worker's, on ECS."""
+    """The container definition of the worker on ECS."""
     (task,) = stack.of("AWS::ECS::TaskDefinition").values()
     (container,) = task["ContainerDefinitions"]
     return dict(container)
@@ -57,7 +57,7 @@ def _worker_environment(stack: Template) -> dict[str, str]:
 
 
 def _queues(stack: Template) -> dict[str, str]:
-    """Stage queues by logical name."""
+    """The stage queues by logical name."""
     return {name: queue for queue, name in json.loads(stack.environment()["PENSTOCK_QUEUES"]).items()}
 
 
@@ -85,7 +85,7 @@ def test_a_stage_is_consumed_by_the_function_of_its_name() -> None:
 
 
 def test_a_consumer_names_the_messages_that_failed(stack: Template) -> None:
-    """Else one failure brings its whole batch back."""
+    """Otherwise one failure would bring its whole batch back."""
     assert all(each["FunctionResponseTypes"] == ["ReportBatchItemFailures"] for each in _consumers(stack).values())
 
 
@@ -99,13 +99,13 @@ def test_a_full_lane_leaves_the_others_their_capacity() -> None:
 
 
 def test_extract_takes_one_message_at_a_time() -> None:
-    """A file that ends its reader takes no other along."""
+    """A file that kills its reader takes no other file along."""
     sizes = {_consumers(LAMBDA)[name]["BatchSize"] for name, queue in _queues(LAMBDA).items() if "extract" in queue}
     assert sizes == {1}
 
 
 def test_a_message_stays_hidden_for_six_runs_of_its_function(stack: Template) -> None:
-    """As Lambda's documentation asks of a queue that it polls."""
+    """Lambda's documentation requires this of a queue that it polls."""
     functions, queues = stack.of("AWS::Serverless::Function"), stack.of("AWS::SQS::Queue")
     for queue, mapping in _consumers(stack).items():
         visible = int(queues[queue]["VisibilityTimeout"])
@@ -157,7 +157,7 @@ def test_each_layer_is_made_from_a_lock() -> None:
 
 
 def test_layers_that_stand_together_agree() -> None:
-    """In one function, the last layer that has a package would win."""
+    """In a function, the last layer that has a package would win."""
     versions: dict[str, set[str]] = {}
     for layer in LAMBDA.of("AWS::Serverless::LayerVersion").values():
         for line in (ROOT / layer["ContentUri"] / "requirements.txt").read_text().splitlines():
@@ -189,7 +189,7 @@ def test_no_role_brings_along_what_aws_thinks_fit(stack: Template) -> None:
 
 
 def _may(stack: Template, action: str) -> dict[str, set[str]]:
-    """Who may do it, and on what."""
+    """The roles that may do it, and the resources."""
     found: dict[str, set[str]] = {}
     for name, statement in statements(stack):
         if action in listed(statement["Action"]):
@@ -209,7 +209,8 @@ def test_only_what_consumes_a_queue_may_receive_from_it() -> None:
 
 @pytest.mark.invariant("I4")
 def test_dead_letters_may_be_asked_for_again_and_dead_arrivals_taken_in(stack: Template) -> None:
-    """I4: a removal and what only waited are sent again; an arrival needs all that it needs the first time."""
+    """I4: a removal and what only waited are sent again. Receiving a dead arrival needs the same rights as the first
+    time."""
     assert _may(stack, "sqs:SendMessage")["DeadLettersRole"] >= {f"{name}.Arn" for name in _queues(stack)}
     for action in ("s3:ListBucket", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObjectVersion"):
         assert _may(stack, action)["DeadLettersRole"] >= _may(stack, action)["ArrivalsRole"], action
@@ -232,7 +233,8 @@ def test_the_provider_key_is_for_those_who_embed(stack: Template) -> None:
 
 
 def test_a_worker_may_what_the_functions_of_the_stages_may() -> None:
-    """What these may is compared with what they were seen to call, end to end. ECS writes the worker's log."""
+    """The rights of the functions are compared with their calls in the end-to-end tests. ECS writes the worker's
+    log."""
 
     def rights(plan: Template, *roles: str) -> set[tuple[str, str]]:
         return {
@@ -264,7 +266,7 @@ def test_the_api_is_handed_bodies_as_they_came(stack: Template) -> None:
 
 
 def test_the_api_says_itself_what_lambda_would_not_take(stack: Template) -> None:
-    """An event of 6 MB (AWS Lambda, "Lambda quotas"), in Base64."""
+    """The limit is an event of 6 MB (AWS Lambda, "Lambda quotas"), in Base64."""
     api = stack.of("AWS::Serverless::Function")["ApiFunction"]
     assert int(api["Environment"]["Variables"]["PENSTOCK_MAX_DIRECT_BYTES"]) * 4 / 3 < 6_291_456
 
@@ -288,7 +290,7 @@ def test_logs_are_not_kept_for_ever(stack: Template) -> None:
 
 
 def test_whoever_waits_for_leases_waits_as_long_as_one_may_be() -> None:
-    """On Lambda it is the whole run and a margin; on ECS it is renewed."""
+    """On Lambda a lease lasts for the whole run and a margin; on ECS it is renewed."""
     functions = LAMBDA.of("AWS::Serverless::Function")
     longest = max(functions[f"{stage.capitalize()}Function"]["Timeout"] for stage in Stage)
     assert int(LAMBDA.environment()["PENSTOCK_LEASE_SECONDS"]) == longest + MARGIN.total_seconds()
@@ -313,8 +315,8 @@ def test_whoever_waits_too_long_is_heard(stack: Template) -> None:
 
 
 def test_whatever_is_given_up_is_heard(stack: Template) -> None:
-    """By what is received: the handler takes letters away as they come, and SQS counts as sent only what was sent, not
-    what it moved itself."""
+    """The alarm counts received messages: the handler empties the dead-letter queues, and SQS counts as sent only
+    messages that were sent, not those that it moved itself."""
     dead = {name for name in stack.of("AWS::SQS::Queue") if name.endswith("Dead")}
     assert _watched(stack, "NumberOfMessagesReceived") == {f"{name}.QueueName" for name in dead}
 
@@ -336,7 +338,7 @@ def test_alarms_tell_the_topic_they_are_given() -> None:
 
 
 def test_workers_are_steered_by_every_stage_queue_within_what_an_alarm_takes() -> None:
-    """CloudWatch takes no more than ten metrics in one alarm."""
+    """CloudWatch allows at most ten metrics in one alarm."""
     stack = STACKS["ecs"]
     policies = stack.of("AWS::ApplicationAutoScaling::ScalingPolicy").values()
     lists = [
@@ -359,7 +361,8 @@ def test_workers_are_steered_by_every_stage_queue_within_what_an_alarm_takes() -
 
 
 def test_a_worker_ends_before_it_is_killed_and_writes_what_cloudwatch_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes as long as an answer to its receive requests may, or those take messages that nobody works on."""
+    """The grace period covers the longest receive request. Otherwise its answer would take messages that nobody works
+    on."""
     for name, value in _worker_environment(STACKS["ecs"]).items():
         monkeypatch.setenv(name, value)
     read = Settings()
@@ -391,7 +394,7 @@ def test_a_domain_is_made_only_where_none_is_given() -> None:
 def test_functions_and_workers_sign_what_they_ask_of_the_domain(
     monkeypatch: pytest.MonkeyPatch, there: dict[str, str]
 ) -> None:
-    """By their roles: nowhere is a password."""
+    """They sign by their roles: there is no password."""
     on_ecs = Template(Workers="ecs", **ECS, **there)
     for environment in (Template(**there).environment(), _worker_environment(on_ecs)):
         for name, value in environment.items():
@@ -405,7 +408,7 @@ def test_functions_and_workers_sign_what_they_ask_of_the_domain(
 
 
 def test_the_index_is_for_those_who_have_its_client() -> None:
-    """Who receives documents, or files dead letters, does without."""
+    """Functions that only receive documents or file dead letters do not need it."""
     with_client = {
         function["Role"].removesuffix(".Arn")
         for function in LAMBDA.of("AWS::Serverless::Function").values()

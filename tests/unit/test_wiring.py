@@ -48,7 +48,7 @@ def test_without_a_key_the_embedder_is_local_and_with_one_it_is_openai(monkeypat
 
 @pytest.mark.invariant("I9")
 def test_a_stored_key_makes_the_embedder_openai_and_is_not_read_before_it_is_needed() -> None:
-    """I9: no store answers here."""
+    """I9: no parameter store answers in this test."""
     embedder = services(Settings(**NEEDED, provider_key="/penstock/key", openai_model="m")).embedder
     assert embedder.space.model == "m"
 
@@ -60,7 +60,7 @@ def limiter(**settings: object) -> RateLimiter:
 
 
 def test_without_a_budget_the_provider_s_pace_is_kept_in_the_process() -> None:
-    """And nothing is written."""
+    """Nothing is written."""
     alone = limiter()
     assert (type(alone.table), alone.limit) == (LocalBudgetTable, UNLIMITED)
 
@@ -80,7 +80,7 @@ def test_a_budget_is_shared_through_the_table(settings: dict[str, int], limit: A
 
 
 def test_an_empty_budget_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a stack's parameter says it."""
+    """A stack's parameter gives it as an empty string."""
     monkeypatch.setenv("PENSTOCK_PROVIDER_REQUESTS_PER_MINUTE", "")
     monkeypatch.setenv("PENSTOCK_PROVIDER_TOKENS_PER_MINUTE", "")
     read = Settings()

@@ -1,4 +1,4 @@
-"""The record: its states, its leases, and what its documentation says of them."""
+"""The record: its states, its leases, and its documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Pace: what of a minute is left, how a refusal slows down, and when a silent provider is asked again."""
+"""The provider's budget: what is left of a minute, how a refusal slows down, and when a silent provider is asked
+again."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ def silent(at: datetime = NOW) -> ProviderBudget:
 
 
 def spend(pace: ProviderBudget, at: datetime, limit: Amount = LIMIT) -> tuple[ProviderBudget, Amount]:
-    """Every block there is of this minute, and what they come to."""
+    """Lease blocks of this minute until none is left. Returns their sum."""
     total = Amount()
     while True:
         try:
@@ -75,7 +76,7 @@ def test_tokens_are_used_up_like_requests() -> None:
 
 
 def test_a_minute_of_which_nothing_is_spent_lets_anything_through() -> None:
-    """Else what needs more than there is of a minute would wait for ever."""
+    """Otherwise a request that needs more than the budget of a minute would wait for ever."""
     too_much = Amount(1, 200_000)
     pace, block = ProviderBudget().leased(NOW, too_much, LIMIT)
     assert block.tokens == 200_000
@@ -140,7 +141,7 @@ def test_without_a_budget_half_of_what_was_sent_is_sent_on() -> None:
 
 
 def test_after_the_pause_half_as_much_is_sent_at_once_and_not_from_the_next_minute_on() -> None:
-    """Else a pause of a second, after much was sent, would be one of a minute."""
+    """Otherwise a pause of a second after many requests would last a minute."""
     pace = ProviderBudget()
     for _ in range(80):
         pace, _ = pace.leased(NOW, ONE, UNLIMITED)

@@ -1,6 +1,6 @@
-"""An embedding provider that is out, that is asked too much, and that has a budget: documents wait, and none fails.
+"""An embedding provider that is down, that is asked too often, or that has a budget: documents wait, and none fails.
 
-The real embedder over HTTP, in a Penstock in memory; the clock moves from one message to the next."""
+The real embedder runs over HTTP in a Penstock in memory. The clock advances from one message to the next."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ MINUTE = timedelta(minutes=1)
 
 @dataclass
 class Attended:
-    """A world whose queue keeps its delays, and several workers that share one pace and take turns."""
+    """A world whose queue respects delays, and several workers that share one provider budget and take turns."""
 
     world: World
     workers: list[OpenAIEmbedder]
     delays: list[tuple[datetime, int, Message]] = field(default_factory=list)
     received: dict[Message, int] = field(default_factory=dict)
-    """How often each message came."""
+    """How often each message was received."""
     attempts: dict[str, int] = field(default_factory=dict)
-    """The most that any shard of a document has used, as it was before it was published."""
+    """The maximum number of attempts of any shard of a document, before it was published."""
     started: datetime = field(init=False)
 
     def __post_init__(self) -> None:
@@ -49,7 +49,7 @@ class Attended:
         return self.world.clock() - self.started
 
     def work(self, until: timedelta = timedelta(days=30)) -> None:
-        """Every message as soon as it may be seen, until there are none, or until so much time has passed."""
+        """Run every message as soon as it is visible, until there are none or this much time has passed."""
         numbers, workers = count(), 0
         while self._queued(numbers) and self.delays[0][0] <= self.started + until:
             at, _, message = heappop(self.delays)
@@ -105,7 +105,7 @@ def test_two_minutes_without_a_provider_fail_no_document_and_cost_none_more_than
 
 @pytest.mark.invariant("I4")
 def test_a_night_without_a_provider_fails_no_document_either(provider: OpenAIServer) -> None:
-    """I4: and no message comes so often that its queue would give it up."""
+    """I4. No message comes so often that its queue would give it up."""
     there = attended(provider)
     outage = timedelta(hours=8)
     provider.rule = lambda: Failure(0) if there.passed < outage else None
@@ -119,7 +119,7 @@ def test_a_night_without_a_provider_fails_no_document_either(provider: OpenAISer
 
 @pytest.mark.invariant("I4")
 def test_a_storm_of_refusals_fails_no_document_and_is_not_answered_with_more(provider: OpenAIServer) -> None:
-    """I4: the provider takes twelve requests a minute, and for five minutes none at all."""
+    """I4: the provider accepts twelve requests a minute, and for five minutes none."""
     there = attended(provider)
     taken: dict[int, int] = {}
     refusals = 0
@@ -192,7 +192,7 @@ def test_why_a_document_waits_is_reported(provider: OpenAIServer) -> None:
 
 @pytest.mark.invariant("I4")
 def test_a_dead_letter_of_what_only_waited_is_asked_for_again(provider: OpenAIServer) -> None:
-    """I4: waiting is never judged dead, however often it came."""
+    """I4: waiting never makes a message dead, however often it came."""
     there = attended(provider)
     world = there.world
     world.embedder.fail = [NotYet(why="its budget of this minute is used up", retry_after=30)]
@@ -210,7 +210,7 @@ def test_a_dead_letter_of_what_only_waited_is_asked_for_again(provider: OpenAISe
 
 @pytest.mark.invariant("I6", "I7")
 def test_a_copy_of_a_message_that_waits_has_to_wait_too(provider: OpenAIServer) -> None:
-    """I6, I7: what the sweep sends again neither hurries it nor counts."""
+    """I6, I7: a message that the sweep sends again neither shortens the wait nor counts."""
     there = attended(provider)
     world = there.world
     world.upload(prose("a", 9))

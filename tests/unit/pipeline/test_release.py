@@ -1,4 +1,4 @@
-"""Put down: work that is handed back on purpose keeps no lease, counts no attempt, and is paid for once (I4)."""
+"""Release: work that is handed back on purpose keeps no lease, counts no attempt, and is paid for once (I4)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def world(world: World) -> World:
 
 
 def interrupt(world: World, *, after: int) -> None:
-    """The worker ends in the midst of the request that follows so many."""
+    """Let the worker end during the request after this number of requests."""
     world.embedder.fail = [None] * after + [Interrupted()]  # type: ignore[list-item]
 
 
@@ -40,7 +40,7 @@ def run_until(world: World, message: Message, stop_request: Callable[[], StopReq
 
 
 def is_whole(world: World, received: Received) -> bool:
-    """Searchable, and each text was paid for once."""
+    """Whether the document is searchable and each text was paid for once."""
     receipt = world.record(received).receipt
     assert receipt is not None
     texts = world.embedder.embedded
@@ -64,7 +64,7 @@ def test_an_interrupted_extract_is_released(world: World) -> None:
 
 
 def test_what_a_released_extract_paid_for_is_in_the_receipt_of_a_build_too(world: World) -> None:
-    """The next try of the same extract fails, and leaves the rest to embed."""
+    """The next run of the same extract fails, and leaves the rest to embed."""
     received = world.upload(prose("a", 3))
     message = world.take()
     interrupt(world, after=1)
@@ -125,7 +125,7 @@ def test_an_interrupted_removal_is_released_and_done_by_the_next(world: World) -
 
 
 def test_a_file_that_cannot_be_read_on_is_read_to_its_end_when_the_worker_ends() -> None:
-    """Whoever began again would not be any further; should the time not be enough, it is interrupted."""
+    """A new run would not get any further. If the time is not enough, it is interrupted."""
     world = World(reader=FakeReader(seeks=False))
     received = world.upload(prose("a", 8))
     assert run_until(world, world.take(), StopRequest) == Done()
@@ -134,7 +134,7 @@ def test_a_file_that_cannot_be_read_on_is_read_to_its_end_when_the_worker_ends()
 
 
 def test_what_cannot_be_released_comes_again_when_its_lease_has_ended(world: World) -> None:
-    """Then it counts, as does the try of a worker that was lost."""
+    """Then it counts as an attempt, like the run of a worker that was lost."""
     received = world.upload(prose("a", 2))
     message = world.take()
 

@@ -52,7 +52,7 @@ def test_a_document_of_several_shards_is_published_once_all_are_done(world: Worl
 
 @pytest.mark.invariant("I4")
 def test_work_files_that_cannot_be_removed_are_by_the_message_that_comes_again(world: World) -> None:
-    """I4: whoever is killed there leaves them to it too."""
+    """I4: a worker that is killed there leaves them to that message too."""
     received = world.upload(prose("a", 9))
     remove_all = world.objects.remove_all
 
@@ -205,7 +205,7 @@ def test_an_expired_lease_counts_as_an_attempt_and_waiting_does_not(world: World
 
 @pytest.mark.invariant("I5")
 def test_a_permanent_error_fails_the_document_and_tells_why(world: World) -> None:
-    """I5: no attempt is wasted on it, and nothing goes to the dead-letter queue."""
+    """I5: no attempt is spent on it, and nothing goes to the dead-letter queue."""
     world.reader.fail = PasswordRequired()
     received = world.upload("some text")
     assert world.drain() == [Done()]
@@ -220,7 +220,7 @@ def test_a_permanent_error_fails_the_document_and_tells_why(world: World) -> Non
 
 @pytest.mark.invariant("I5")
 def test_a_bug_is_treated_as_transient(world: World) -> None:
-    """I5: and what it says inside is for the log, not for the user."""
+    """I5. Its message is for the log, not for the user."""
     world.reader.fail = ZeroDivisionError("secret")
     received = world.upload("some text")
     outcome = world.run(world.take())
@@ -325,7 +325,7 @@ def test_a_message_of_an_older_generation_is_dropped(world: World) -> None:
 
 
 def test_an_index_that_lost_chunks_is_filled_again_before_readers_see_it(world: World) -> None:
-    """The receipt is checked against the index; vectors that are known are not paid for again."""
+    """The receipt is checked against the index. Known vectors are not paid for again."""
     received = world.upload(prose("a", 9))
     world.run(world.take())
     shards = [world.take() for _ in range(len(world.queue.sent))]
@@ -355,7 +355,7 @@ def _down(*_: object) -> None:
 
 
 def test_an_attempt_that_was_overtaken_by_a_return_to_the_old_bytes_leaves_nothing(world: World) -> None:
-    """The kept pair is older than what has to go."""
+    """The build that is kept is older than the one that has to go."""
     received = world.upload(prose("a", 1), id="one")
     world.drain()
     world.upload(prose("b", 9), id="one")
@@ -369,7 +369,7 @@ def test_an_attempt_that_was_overtaken_by_a_return_to_the_old_bytes_leaves_nothi
 
 
 def test_a_failure_at_publish_brings_the_message_back_to_publish(world: World) -> None:
-    """The shard is done, so no lease is left to give back; what follows it is still owed."""
+    """The shard is done, so there is no lease to release; the publish is still to be done."""
     received = world.upload(prose("a", 9))
     world.run(world.take())
     shards = [world.take() for _ in range(len(world.queue.sent))]
@@ -385,7 +385,7 @@ def test_a_failure_at_publish_brings_the_message_back_to_publish(world: World) -
 
 @pytest.mark.invariant("I4", "I6")
 def test_copies_of_finished_shards_messages_neither_multiply_nor_hurry_the_others(world: World) -> None:
-    """I4, I6: a shard in back-off rests, whoever asks for it."""
+    """I4, I6: a shard in back-off waits, whichever message asks for it."""
     received = world.upload(prose("a", 9))
     world.run(world.take())
     shards = [world.take() for _ in range(len(world.queue.sent))]

@@ -1,4 +1,4 @@
-"""Turnstile: many calls for one write, one budget for many processes, and what one finds out all know."""
+"""The rate limiter: many calls for one write, one budget for many processes, and what one learns all learn."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def process(table: LocalBudgetTable, clock: FakeClock, limit: Amount = LIMIT, **
 
 
 def entered(limiter: RateLimiter, need: Amount = SMALL) -> int:
-    """How many calls were let through until one was told to wait."""
+    """The number of calls that were admitted before one had to wait."""
     for number in range(10_000):
         try:
             limiter.enter(need)
@@ -85,7 +85,7 @@ def test_all_processes_together_keep_within_the_minute(table: CountedTable, cloc
 
 
 def test_what_is_left_of_a_block_ends_with_its_minute(table: CountedTable, clock: FakeClock) -> None:
-    """A block may not be saved up: the provider counts minutes."""
+    """A block cannot be saved for later: the provider counts minutes."""
     limiter = process(table, clock)
     limiter.enter(SMALL)
     clock.pass_time(timedelta(minutes=1))

@@ -1,4 +1,4 @@
-"""Logs and metrics: what each line says."""
+"""Logs and metrics: the content of each line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SETTINGS = Settings(queues={name: f"http://127.0.0.1/{name}" for name in QUEUES}
 
 @pytest.fixture
 def lines() -> Iterator[StringIO]:
-    """What is logged; the root logger is as it was afterwards."""
+    """The lines that are logged. The root logger is restored afterwards."""
     root, quiet = logging.getLogger(), ("botocore", "boto3", "celery")
     handlers, level = root.handlers, root.level
     levels = {name: logging.getLogger(name).level for name in quiet}
