@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import pkgutil
+import re
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -170,3 +171,20 @@ def _imported_ports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == ports.__name__:
             yield from (alias.name for alias in node.names)
+
+
+# The vocabulary: terms of the field, as docs/glossary.md explains them.
+
+DIALECT = re.compile(r"turnstile|appetite|\bbegun\b|onward|\bspill\b|put_down|stand_down|\btold\b", re.IGNORECASE)
+"""Words of an earlier private vocabulary: say rate limiter, prefetch, started, next stage, external sort, release,
+shutdown, reported."""
+
+
+def test_the_source_speaks_in_terms_that_everybody_knows() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in sorted(SOURCE.rglob("*.py"))
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if DIALECT.search(line)
+    ]
+    assert found == []
