@@ -1,11 +1,11 @@
-"""How long each Lambda handler takes to be ready for its first event, and how much memory it then has, beside what it
-is bound to be.
+"""How long each Lambda handler takes to be ready for its first event, and how much memory it then uses, compared with a
+bare program of the libraries that it must load.
 
     python -m benchmarks.cold [--rounds N] [HANDLER…]
 
-Ready means: imported, and all made that its first event makes, clients and services included; nothing connects. Each
-is made so in a process of its own, one after the other in turns; what counts is the least of its processor times, as
-whatever else the machine does can only add to it. Fails where one is above its bound.
+A handler is ready when it is imported and everything that its first event creates exists, clients and services
+included. Nothing connects. Each program runs in a process of its own, in turns. The shortest processor time counts,
+because other work of the machine can only add to it. The program fails if a handler exceeds its bound.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ def read_item(item_id: int, q: str | None = None):
     return {"item_id": item_id, "q": q}
 handler = mangum.Mangum(app, lifespan="off")
 """
-"""The one of FastAPI's README: with no route at all, half of what FastAPI needs would not be imported."""
+"""The example of FastAPI's README: without a route, half of what FastAPI needs would not be imported."""
 _BARE = {
     "bare FastAPI + Mangum": _FIRST_EXAMPLE,
     "bare Celery": "import celery, kombu.transport.SQS; app = celery.Celery('bare')",
     "bare boto3": "",
 }
-"""What a handler is measured by. Each has the same three clients of boto3."""
+"""The programs that handlers are compared with. Each also creates the three clients of boto3."""
 
 
 @dataclass(frozen=True)
 class Handler:
     ready: str
-    """The program that makes it ready."""
+    """The program that makes the handler ready."""
     beside: str
 
 
@@ -76,7 +76,7 @@ ENVIRONMENT = {
     "PENSTOCK_EMBEDDER": "openai",
     "PENSTOCK_PROVIDER_KEY": "/penstock/provider-key",
 }
-"""What the template tells a function, as far as it must be told something."""
+"""The environment variables of the template that a function needs."""
 
 _CHILD = """
 import resource, sys, time
@@ -97,20 +97,20 @@ class Start:
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("handlers", nargs="*", help=f"of {', '.join(HANDLERS)}; all, where none is named")
-    asked = parser.parse_args(arguments)
-    chosen = {name: HANDLERS[name] for name in asked.handlers or HANDLERS}
+    parser.add_argument("handlers", nargs="*", help=f"of {', '.join(HANDLERS)}; all, if none is named")
+    options = parser.parse_args(arguments)
+    chosen = {name: HANDLERS[name] for name in options.handlers or HANDLERS}
     programs = {each.beside: _BARE[each.beside] + _CLIENTS for each in chosen.values()}
     programs |= {name: each.ready for name, each in chosen.items()}
     seen: dict[str, list[Start]] = {name: [] for name in programs}
-    for turn in range(asked.rounds + 1):
+    for turn in range(options.rounds + 1):
         for name, program in programs.items():
             start = started(program)
-            if turn:  # the first reads the files from disk
+            if turn:  # the first round reads the files from disk
                 seen[name].append(start)
     times = {name: min(each.milliseconds for each in several) for name, several in seen.items()}
     memory = {name: min(each.megabytes for each in several) for name, several in seen.items()}
-    print(f"{'':<24}{'ms':>6}{'MB':>6}{'ratio':>8}   least of {asked.rounds}, three clients of boto3 in each")
+    print(f"{'':<24}{'ms':>6}{'MB':>6}{'ratio':>8}   least of {options.rounds}, three clients of boto3 in each")
     faults = []
     for name in programs:
         line = f"{name:<24}{times[name]:>6.0f}{memory[name]:>6.0f}"
@@ -126,7 +126,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def started(program: str) -> Start:
-    """What this program takes, in a process that has nothing of this one's environment but where to find programs."""
+    """Run this program in a process that inherits only PATH, and return what it takes."""
     environment = {"PATH": os.environ.get("PATH", ""), **ENVIRONMENT}
     done = subprocess.run(
         [sys.executable, "-c", _CHILD, program], capture_output=True, text=True, check=False, env=environment

@@ -1,8 +1,8 @@
-"""The figures of docs/cost.md: made from the counts in budget.json, `penstock.cost` and its dated prices.
+"""The figures of docs/cost.md: made from the counts in budget.json, `penstock.operations.cost` and its dated prices.
 
-    python -m benchmarks.cost_page        writes them where they are out of date
+    python -m benchmarks.cost_page        updates the figures of the page
 
-A figure stands between `<!-- NAME -->` and `<!-- end -->`; all else on the page is written by hand.
+A figure stands between `<!-- NAME -->` and `<!-- end -->`. The rest of the page is written by hand.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from penstock.operations.cost import Requests, Way, indirect_requests, listed_pr
 from penstock.operations.estimate import Estimate, estimate
 from penstock.reading.sandbox.reader import ChildReader
 from penstock.services import Limits
-from tests.support.documents import long_pdf
+from tests.support.pdf_files import long_pdf
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/cost.md"
 BUDGET = ROOT / "benchmarks/budget.json"
 
 FEW, MANY = 10, 1_000
-"""Pages of the documents whose price is told."""
+"""The numbers of pages of the documents whose costs are shown."""
 SECONDS = {FEW: 0.074, MANY: 0.327}
-"""That reading and cutting them took, by `penstock estimate`, on two cores of a server on 2026-11-21."""
+"""The seconds that reading and cutting took, by `penstock estimate`, on two cores of a server on 2026-11-21."""
 GIGABYTES = 3008 / 1024
-"""Of the extract function in template.yaml."""
+"""The memory of the extract function in template.yaml."""
 MODEL = "text-embedding-3-small"
 MILLION = 1_000_000
 MONTH = 730
-"""Hours."""
+"""The hours of a month."""
 POLLERS, WAIT = 5, 20
-"""How many an event source mapping keeps on an idle queue, and the seconds of each receive request (AWS Lambda
-Developer Guide, "Using Lambda with Amazon SQS": polling and scaling)."""
+"""The number of pollers of an event source mapping on an idle queue, and the seconds of each receive request (AWS
+Lambda Developer Guide, "Using Lambda with Amazon SQS": polling and scaling)."""
 BEAT: Requests = {"SQS.SendMessage": 1, "SQS.ReceiveMessage": 1, "SQS.DeleteMessage": 1}
 
 PRICES = listed_prices()
@@ -48,7 +48,7 @@ SERVICES = ("S3", "DynamoDB", "SQS", "API Gateway", "Lambda")
 
 
 def figures() -> Mapping[str, str]:
-    """By name, as Markdown."""
+    """The figures by name, as Markdown."""
     counted: Mapping[str, Requests] = json.loads(BUDGET.read_text())
     return {
         "noted": f"Prices: {PRICES.region}, noted on {PRICES.noted}.",
@@ -60,10 +60,10 @@ def figures() -> Mapping[str, str]:
 
 
 def with_figures(page: str) -> str:
-    """The page with its figures as they are now.
+    """The page with up-to-date figures.
 
     Raises:
-        KeyError: it has a place for one that is not made here.
+        KeyError: the page has a figure that is not made here.
     """
     made = figures()
     places = re.compile(r"<!-- (\w+) -->\n.*?<!-- end -->", re.DOTALL)
@@ -115,7 +115,7 @@ def _documents() -> str:
 
 
 def _of(service: str, billed: Sequence[Requests]) -> list[float]:
-    """Dollars of this service, for a million of each."""
+    """The dollars for this service, for a million documents of each kind."""
     return [
         MILLION * PRICES.of_requests({name: count for name, count in each.items() if name.startswith(f"{service}.")})
         for each in billed
@@ -151,7 +151,7 @@ def _estimated(pages: int) -> Estimate:
 
 
 def _billed(way: Way, shards: int) -> Requests:
-    """Also what no program of ours sends."""
+    """All requests that are billed, including those that no program of Penstock sends."""
     return _sum(requests_of(way, shards), indirect_requests(way, shards))
 
 
@@ -176,7 +176,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def write() -> None:
-    """Make the figures of the page anew."""
+    """Update the figures of the page."""
     PAGE.write_text(with_figures(PAGE.read_text()))
 
 

@@ -1,15 +1,17 @@
-"""How fast files are read: pages a second on one core, from bytes to the body of the bulk request, and beside others.
+"""How fast files are read: pages per second on one core, from the file to the body of the bulk request, and in
+comparison.
 
-    python -m benchmarks.extract [CORPUS] [--engines NAME,NAME…]   a folder of files, or of long PDFs that it makes; a
-                                                                   JSON line and a table
-    python -m benchmarks.extract --lengths 10,100,1000,10000       PDFs of so many pages: time, requests, memory
+    python -m benchmarks.extract [CORPUS] [--engines NAME,NAME…]   reads a folder of files, or long PDFs that it makes;
+                                                                   prints a line of JSON and a table
+    python -m benchmarks.extract --lengths 10,100,1000,10000       reads PDFs of these numbers of pages; prints time,
+                                                                   requests and memory
 
-Each engine runs in a process of its own, pinned to one core, over the same files in the same run; the seconds are those
-of the processor, children included, so that what else the machine does is not counted. It reads all files once before
-it counts, so that what is loaded once is not measured, and then as often as a second has room for. Other libraries are
-measured where they are installed; they read alone, while `penstock` also cuts, adds (stub) vectors and writes the body.
+Each engine runs in a process of its own, pinned to one core, over the same files in the same run. Times are processor
+time, child processes included, so that other work of the machine is not counted. An engine reads all files once before
+it is measured, so that loading libraries is not counted, and then as often as fits into a second. Other libraries are
+measured if they are installed. They only read, while `penstock` also cuts, adds (stub) vectors and writes the body.
 
-Where pypdf is asked about some of the files, as a second opinion, a second table is of the others.
+If pypdf was asked for a second opinion on some of the files, a second table leaves those files out.
 """
 
 from __future__ import annotations
@@ -34,37 +36,39 @@ from typing import Any
 
 DIMENSIONS = 1536
 SHARD = 128
-"""Chunks per request, to the embedder as to the index."""
+"""The number of chunks per request, to the embedder and to the index."""
 LARGEST, OVERLAP = 4000, 400
 _ROUNDS = 3
-"""Of each engine the one that took least counts: what else the machine does makes the others longer."""
+"""The number of measurements of each engine. The shortest one counts: other work of the machine only makes them
+longer."""
 _MADE, _MADE_PAGES = 4, 330
-"""PDFs that are made where no folder is given, and pages of each."""
+"""The number of PDFs that are made if no folder is given, and the number of pages of each."""
 _MEBI = 1 << 20
 _LOADING = 4
-"""Seconds that our warm process has, after all files were read once, to load the rest."""
+"""The time that the warm process has to load the rest of its libraries after all files were read once, in seconds."""
 _LEAST = 1
-"""Second that the files are read again and again: the processor time of children is counted in hundredths of it."""
+"""The files are read again and again for at least this many seconds, because the processor time of child processes is
+counted in hundredths of a second."""
 
 
 @dataclass
 class Measured:
-    """Of one engine over all files, once."""
+    """The measurements of one engine that has read all files once."""
 
     pages: int = 0
     files: int = 0
     failed: int = 0
     characters: int = 0
     seconds: float = 0.0
-    """Of processor time, children included."""
+    """The processor time in seconds, child processes included."""
     parts: dict[str, float] = field(default_factory=dict)
-    """Seconds of the parent's processor time by step; the rest is the child's."""
+    """The processor time of the parent by step, in seconds. The rest of `seconds` is the child's."""
     requests: int = 0
     child_peak: int = 0
-    """Bytes."""
+    """The peak memory of the child process, in bytes."""
     parent_peak: int = 0
     asked: list[str] = field(default_factory=list)
-    """Files about which there was a second opinion, where the engine tells."""
+    """The files for which there was a second opinion, if the engine reports it."""
 
     def count(self, pages: Iterable[Any]) -> Iterator[Any]:
         for page in pages:
@@ -77,13 +81,13 @@ Run = Callable[[Sequence[Path]], Measured]
 
 
 class _Clock:
-    """Adds up what each step takes of this process's processor time."""
+    """Adds up the processor time that each step takes in this process."""
 
     def __init__(self, parts: dict[str, float]) -> None:
         self._parts = parts
 
     def each(self, step: str, items: Iterable[Any]) -> Iterator[Any]:
-        """The time that getting each item takes."""
+        """Iterate over the items, and count the time that each takes to arrive."""
         iterator = iter(items)
         while True:
             began = time.process_time()
@@ -97,7 +101,7 @@ class _Clock:
 
 
 def penstock() -> Run:
-    """The whole way to the body."""
+    """Penstock's whole way from the file to the body of the request."""
     from penstock.domain.errors import Permanent
     from penstock.pipeline.split import split
     from penstock.reading.sandbox.reader import ChildReader
@@ -125,7 +129,7 @@ def penstock() -> Run:
 
 
 class _Index:
-    """Takes chunks a shard at a time, gives them vectors, and writes the body of the request."""
+    """Takes chunks, gives each full shard vectors, and writes the body of its request."""
 
     def __init__(self, found: Measured) -> None:
         import numpy as np
@@ -157,12 +161,12 @@ class _Index:
         assert b"\n".join(lines)
         parts["vectors"] = parts.get("vectors", 0) + turned - began
         parts["body"] = parts.get("body", 0) + time.process_time() - turned
-        self._found.requests += 2  # one to the embedder, one to the index
+        self._found.requests += 2  # one request to the embedder, one to the index
         self._waiting = []
 
 
 def penstock_reader() -> Run:
-    """Reading alone, through the child process and its pipes."""
+    """Penstock's reading alone, through the child process and its pipes."""
     from penstock.reading.sandbox.reader import ChildReader
 
     reader = ChildReader()
@@ -175,7 +179,8 @@ def penstock_reader() -> Run:
 
 
 def penstock_in_process() -> Run:
-    """Reading alone, without a child process: what that costs is the difference."""
+    """Penstock's reading alone, without a child process. The difference to `penstock_reader` is the cost of the
+    child."""
     from penstock.reading.formats.pdf import pdf
     from penstock.reading.limits import ReadLimits
     from penstock.reading.parts import read_whole
@@ -283,7 +288,7 @@ ENGINES: dict[str, tuple[Callable[[], Run], str]] = {
     "markitdown": (markitdown, "markitdown"),
     "kreuzberg": (kreuzberg, "kreuzberg"),
 }
-"""And the module that each needs."""
+"""The engines, each with the module that it needs."""
 
 
 def _over(read: Callable[[Path], Iterator[str]], files: Sequence[Path]) -> Measured:
@@ -299,7 +304,7 @@ def _over(read: Callable[[Path], Iterator[str]], files: Sequence[Path]) -> Measu
 
 
 def measure(engine: str, files: Sequence[Path]) -> dict[str, Any]:
-    """In this process."""
+    """Measure an engine in this process."""
     logging.disable(logging.CRITICAL)
     with suppress(AttributeError, OSError):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -322,10 +327,10 @@ def measure(engine: str, files: Sequence[Path]) -> dict[str, Any]:
 
 
 def _cpu() -> float:
-    """Seconds of processor time, of this process and those under it: what others do meanwhile does not count."""
+    """The processor time of this process and its children, in seconds. Work of other processes does not count."""
     both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     stats = [Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split() for each in _under(os.getpid())]
-    ticks = sum(int(each) for stat in stats for each in stat[11:15])  # its own, and those of its children that ended
+    ticks = sum(int(each) for stat in stats for each in stat[11:15])  # with its children that have ended
     return sum(each.ru_utime + each.ru_stime for each in both) + ticks / os.sysconf("SC_CLK_TCK")
 
 
@@ -337,7 +342,7 @@ def _under(process: int) -> Iterator[int]:
 
 
 def apart(engine: str, files: Sequence[Path]) -> dict[str, Any]:
-    """In a process of its own."""
+    """Measure an engine in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.extract", "--measure", engine, *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -389,21 +394,22 @@ def _table(title: str, files: Sequence[Path], engines: Sequence[str]) -> dict[st
         if all("seconds" in each.get(f"penstock-{way}", {}) for way in ("in-process", "reader"))
     ]
     if both:
-        told = ", ".join(
+        shares = ", ".join(
             f"{100 * (1 - alone / through):.1f} % ({_each(through - alone, files):.2f} ms/file)"
             for alone, through in sorted(both, key=lambda pair: pair[1] / pair[0])
         )
-        print(f"\nChild process and pipes, of reading, in each round: {told}.\n")
+        print(f"\nChild process and pipes, of reading, in each round: {shares}.\n")
     return results
 
 
 def _each(seconds: float, files: Sequence[Path]) -> float:
-    """Milliseconds a file."""
+    """The milliseconds that a file takes."""
     return 1000 * seconds / len(files)
 
 
 def _pages(path: Path) -> int:
-    """Of a PDF, by pdfium; other files count as one. Engines that give a file in one piece are measured by this too."""
+    """The number of pages of a PDF, by pdfium. Any other file counts as one page. Engines that give a file in one piece
+    are measured by this number too."""
     import pypdfium2
 
     try:
@@ -417,9 +423,9 @@ def _rate(found: dict[str, Any], pages: int) -> float:
 
 
 def made(folder: Path) -> Path:
-    """The folder, with long PDFs in it: pages of 3,100 characters, as a full one has."""
-    from tests.support.documents import pdf
-    from tests.support.prose import Prose
+    """Write long PDFs into the folder, and return it. A page has 3,100 characters, as a full page has."""
+    from tests.support.generated_prose import Prose
+    from tests.support.pdf_files import pdf
 
     for number in range(_MADE):
         prose = Prose(number, headings=0)
@@ -433,9 +439,9 @@ def lengths(counts: Sequence[int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for count in counts:
             path = Path(folder) / f"{count}.pdf"
-            # In a process of its own, or what it takes to write one would count as what it takes to read it.
+            # In a process of its own, so that writing the file does not count towards the cost of reading it.
             program = (
-                "import sys, pathlib; sys.path.insert(0, '.'); from tests.support.documents import long_pdf; "
+                "import sys, pathlib; sys.path.insert(0, '.'); from tests.support.pdf_files import long_pdf; "
                 f"pathlib.Path({str(path)!r}).write_bytes(long_pdf({count}))"
             )
             subprocess.run([sys.executable, "-c", program], check=True)

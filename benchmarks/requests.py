@@ -1,10 +1,11 @@
-"""How many AWS requests a document takes, by service and operation, and whether that is more than was agreed.
+"""The number of AWS requests that a document takes, by service and operation, compared with the budget.
 
     python -m benchmarks.requests [--update] [--idle SECONDS]
 
-Everything runs on an emulator, behind a meter that all processes speak through. What Lambda does in AWS's name, to
-receive messages and to delete them, `Bench.consume` does here. Index and embedder run in this process: not counted.
-Fails if a count is not that of benchmarks/budget.json; --update writes that anew, and the figures of docs/cost.md.
+Everything runs on an emulator, behind a proxy that counts the requests of all processes. Receiving and deleting of
+messages, which Lambda does in AWS, is done by `Bench.consume`. The index and the embedder run in this process, so they
+send no requests. The program fails if a count differs from benchmarks/budget.json; --update writes the counts there,
+and updates the figures in docs/cost.md.
 """
 
 from __future__ import annotations
@@ -43,36 +44,36 @@ from penstock.pipeline.run import Done, run
 from penstock.services import Services
 from penstock.settings import Settings
 from penstock.wiring import now, services
-from tests.support.documents import long_pdf
-from tests.support.meter import Meter, metered
+from tests.support.counting_proxy import CountingProxy, counting_proxy
+from tests.support.pdf_files import long_pdf
 
 ROOT = Path(__file__).parents[1]
 BUDGET = Path(__file__).with_name("budget.json")
 TENANT = TenantId("bench")
 TOGETHER = 10
-"""Files that arrive together in the bucket: what one batch of the arrivals queue takes."""
+"""The number of files that arrive together in the bucket: a full batch of the arrivals queue."""
 FEW, MANY = 10, 1_000
-"""Pages."""
+"""The numbers of pages of the documents."""
 SHARD = 64
-"""Chunks: so that a document of a thousand pages has several shards."""
+"""The number of chunks of a shard. With it a document of a thousand pages has several shards."""
 IDLE_HOUR = "an idle hour of a worker on all lanes"
 IDLE = 60.0
 WARM_UP = 8.0
 HOUR = 3600
 CHANCE = HOUR / IDLE
-"""What one request more or less in that minute makes."""
+"""The difference that one request in that minute makes to the count for an hour."""
 
 Counts = Mapping[str, float]
 
 
 @dataclass
 class Bench:
-    """A whole Penstock in this process, over an emulator behind a meter."""
+    """A whole Penstock in this process, over an emulator behind a counting proxy."""
 
-    meter: Meter
+    proxy: CountingProxy
     clients: Clients
     aside: Clients
-    """Past the meter: what callers do, and what the bench does itself."""
+    """Clients that bypass the proxy, for the requests of callers and of the benchmark itself."""
     settings: Settings
     services: Services
     api: TestClient
@@ -80,16 +81,16 @@ class Bench:
 
     def by_https(self, pages: int) -> Counts:
         content = self.file(pages)
-        self.meter.reset()
+        self.proxy.reset()
         answer = self.api.post("/v1/documents", files={"files": ("file.pdf", content)})
         (added,) = answer.json()["documents"]
         self.work()
-        counts = self.meter.reset()
+        counts = self.proxy.reset()
         self.check([added["document_id"]])
         return dict(sorted(counts.items()))
 
     def by_drop(self) -> Counts:
-        """Of each of those that come together."""
+        """The requests per document, for documents that arrive together in the drop folder."""
 
         def put(number: int) -> None:
             key = f"drop/{TENANT}/bench/{number}.pdf"
@@ -98,25 +99,25 @@ class Bench:
         return self.arriving(put)
 
     def by_upload(self) -> Counts:
-        """Of each of those that come together."""
+        """The requests per document, for announced uploads that arrive together."""
 
         def post(_: int) -> None:
             content = self.file(FEW)
             announced = self.api.post("/v1/uploads", json={"name": "file.pdf", "size": len(content)}).json()
-            url = announced["url"].replace(self.meter.url, self.aside.s3.meta.endpoint_url)
+            url = announced["url"].replace(self.proxy.url, self.aside.s3.meta.endpoint_url)
             sent = httpx.post(url, data=announced["fields"], files={"file": ("any", content)}, trust_env=False)
             assert sent.is_success, sent.text
 
         return self.arriving(post)
 
     def by_sweep(self) -> Counts:
-        self.meter.reset()
+        self.proxy.reset()
         sweep(self.services)
-        return self.meter.reset()
+        return self.proxy.reset()
 
     def arriving(self, send: Callable[[int], None]) -> Counts:
         self.aside.sqs.purge_queue(QueueUrl=self.settings.arrivals)  # S3 sends a test event when it is set up
-        self.meter.reset()
+        self.proxy.reset()
         for number in range(TOGETHER):
             send(number)
         self.await_events(TOGETHER)
@@ -128,25 +129,25 @@ class Bench:
 
         self.consume(self.settings.arrivals, TOGETHER, receive)
         self.work()
-        counts = self.meter.reset()
+        counts = self.proxy.reset()
         newest = self.services.documents.newest(TENANT, TOGETHER)
         self.check([document for _, document in newest])
         return {operation: count / TOGETHER for operation, count in sorted(counts.items())}
 
     def await_events(self, number: int) -> None:
-        """Until S3 has told the queue of so many files."""
+        """Wait until the arrivals queue has the events of this number of files."""
         deadline = time.monotonic() + 20
         while self.waiting(self.settings.arrivals) < number:
-            assert time.monotonic() < deadline, "S3's events did not come"
+            assert time.monotonic() < deadline, "S3's events did not arrive"
             time.sleep(0.05)
 
     def waiting(self, queue: str) -> int:
-        """Messages that the queue holds."""
+        """The number of messages in the queue."""
         wanted: Any = ["ApproximateNumberOfMessages"]
         return int(self.aside.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=wanted)["Attributes"][wanted[0]])
 
     def work(self) -> None:
-        """Run what the stage queues hold, one message at a time, until they are empty."""
+        """Run the messages of the stage queues one at a time until the queues are empty."""
         for stage in (Stage.EXTRACT, Stage.EMBED):
 
             def one(batch: Sequence[Any], stage: Stage = stage) -> None:
@@ -158,8 +159,8 @@ class Bench:
             self.consume(self.settings.queues[queue_name(stage, Lane.STANDARD)], 1, one)
 
     def consume(self, queue: str, most: int, work: Callable[[Sequence[Any]], None]) -> None:
-        """What an event source mapping does, as long as there are messages; a receive that finds none is not counted:
-        that is what an idle system does."""
+        """Do what an event source mapping does, as long as there are messages. A receive request that finds none is not
+        counted: it belongs to an idle system."""
         sqs = self.clients.sqs
         while self.waiting(queue):
             batch = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=most)["Messages"]
@@ -168,27 +169,27 @@ class Bench:
             sqs.delete_message_batch(QueueUrl=queue, Entries=done)
 
     def check(self, documents: Sequence[str]) -> None:
-        """That all of these have come to a good end."""
+        """Assert that all of these documents were indexed."""
         for document in documents:
             found = self.api.get(f"/v1/documents/{document}").json()
             assert found["status"] == "indexed", found
 
     def file(self, pages: int) -> bytes:
-        """A PDF that is no other."""
+        """A PDF whose bytes differ from all others."""
         return long_pdf(pages) + b"%%%d\n" % next(self.numbers)
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--update", action="store_true", help="write what was counted as the budget")
-    parser.add_argument("--idle", type=float, default=IDLE, help="seconds to watch an idle worker; 0: not at all")
-    asked = parser.parse_args(arguments)
+    parser.add_argument("--update", action="store_true", help="write the counts to budget.json")
+    parser.add_argument("--idle", type=float, default=IDLE, help="seconds to watch an idle worker; 0 leaves it out")
+    options = parser.parse_args(arguments)
     with bench() as ready:
         counted = documents(ready)
-        if asked.idle:
-            counted[IDLE_HOUR] = idle(ready, asked.idle)
+        if options.idle:
+            counted[IDLE_HOUR] = idle(ready, options.idle)
     show(counted)
-    if asked.update:
+    if options.update:
         BUDGET.write_text(json.dumps(budget() | counted, indent=2) + "\n")
         cost_page.write()
     faults = [*differing(counted), *wrongly_estimated(counted)]
@@ -197,8 +198,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def documents(ready: Bench) -> dict[str, Counts]:
-    """What documents take, and the sweep: the same every time, on any machine."""
-    ready.by_https(1)  # the first call looks its key up, and opens what is opened once
+    """The requests of documents and of a sweep. They are the same on every run and machine."""
+    ready.by_https(1)  # the first call looks up its key and opens connections
     counted = {
         f"https, {FEW} pages": ready.by_https(FEW),
         f"drop folder, {FEW} pages, {TOGETHER} together": ready.by_drop(),
@@ -210,15 +211,16 @@ def documents(ready: Bench) -> dict[str, Counts]:
 
 
 def budget() -> dict[str, Counts]:
-    """What was agreed."""
+    """The counts in budget.json."""
     return json.loads(BUDGET.read_text())
 
 
 def differing(counted: Mapping[str, Counts]) -> list[str]:
-    """Where a count is not what was agreed: one that is less has to be agreed too, or it could grow again unseen."""
+    """The counts that differ from the budget. A lower count must be written there too, or it could grow again
+    unseen."""
     agreed = budget()
     return [
-        f"{case}: {operation} {count:g}, agreed are {agreed.get(case, {}).get(operation, 0):g}; --update agrees"
+        f"{case}: {operation} {count:g}, the budget has {agreed.get(case, {}).get(operation, 0):g}; --update accepts it"
         for case, counts in counted.items()
         for operation, count in (dict.fromkeys(agreed.get(case, {}), 0.0) | dict(counts)).items()
         if abs(count - agreed.get(case, {}).get(operation, 0)) > (CHANCE if case == IDLE_HOUR else 0)
@@ -226,7 +228,7 @@ def differing(counted: Mapping[str, Counts]) -> list[str]:
 
 
 def wrongly_estimated(counted: Mapping[str, Counts]) -> list[str]:
-    """Where `penstock estimate` would say something else."""
+    """The counts that `penstock estimate` would give otherwise."""
     lines = []
     for case, counts in counted.items():
         way = next((way for way in Way if case.startswith(way)), None)
@@ -234,12 +236,12 @@ def wrongly_estimated(counted: Mapping[str, Counts]) -> list[str]:
             continue
         expected = requests_of(way, _shards(counts) if "shards" in case else 1)
         if _rounded(counts) != _rounded(expected):
-            lines.append(f"{case}: penstock.cost says {_rounded(expected)}")
+            lines.append(f"{case}: penstock.operations.cost gives {_rounded(expected)}")
     return lines
 
 
 def _shards(counts: Counts) -> int:
-    """Of a document by HTTPS: all that is put beside the document itself."""
+    """The number of shards of a document by HTTPS: every object except the original is a shard."""
     return round(counts["S3.PutObject"]) - 1
 
 
@@ -256,14 +258,15 @@ def show(counted: Mapping[str, Counts]) -> None:
 
 
 def idle(ready: Bench, seconds: float) -> Counts:
-    """Requests of an hour in which nothing comes: those of a shorter time, by a Celery worker that polls all queues."""
+    """The requests of an hour without documents, extrapolated from a shorter time, by a Celery worker that polls all
+    queues."""
     with ExitStack() as running, tempfile.TemporaryFile() as log:
         worker = subprocess.Popen([sys.executable, "-m", "penstock.worker"], stdout=log, stderr=log, cwd=ROOT)
         running.callback(end, worker, 30)
         time.sleep(WARM_UP)
-        ready.meter.reset()
+        ready.proxy.reset()
         time.sleep(seconds)
-        counts = ready.meter.reset()
+        counts = ready.proxy.reset()
         assert worker.poll() is None, "the worker ended"
     return {operation: round(count * HOUR / seconds, 1) for operation, count in sorted(counts.items())}
 
@@ -282,17 +285,17 @@ def bench() -> Iterator[Bench]:
         )
         log = Path(folder) / "emulator.log"
         running = parts.enter_context(emulator(ROOT / ".venv-emulator/bin/python", free_port(), log))
-        meter = parts.enter_context(metered(running.url))
+        proxy = parts.enter_context(counting_proxy(running.url))
         aside = aws_clients(running.url)
         os.environ.update(provision(aside, ROOT / "template.yaml", "penstock").environment())
-        os.environ["AWS_ENDPOINT_URL"] = meter.url
+        os.environ["AWS_ENDPOINT_URL"] = proxy.url
         settings = Settings.from_environment()
-        # Whoever waits is told every 0.4 s how far a reading is. How often that is depends on the machine: not here.
+        # Progress is reported every 0.4 s, so how often depends on the machine. With this clock it never is.
         began = now()
         wired = replace(services(settings), clock=lambda: began)
         api = TestClient(create_app(lambda: wired, settings))
         api.headers["Authorization"] = f"Bearer {create_key(wired, TENANT, 'bench')}"
-        yield Bench(meter, aws_clients(meter.url), aside, settings, wired, api, iter(range(1_000_000)))
+        yield Bench(proxy, aws_clients(proxy.url), aside, settings, wired, api, iter(range(1_000_000)))
 
 
 def _restore(environment: Mapping[str, str]) -> None:

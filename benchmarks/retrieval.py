@@ -2,8 +2,9 @@
 
     python -m benchmarks.retrieval DIR... [--index sqlite|opensearch] [--embedder wordllama|openai|onnx:DIR]
 
-Each DIR has corpus.jsonl, queries.jsonl and qrels/test.tsv. Documents are indexed whole, one chunk each. The OpenSearch
-is the one that OPENSEARCH_URL names, else one that is started for it. Ends with a line of JSON for each collection.
+Each DIR has corpus.jsonl, queries.jsonl and qrels/test.tsv. Each document is indexed as one chunk. The OpenSearch
+server is the one that OPENSEARCH_URL names, else one that is started. The last lines of the output are JSON, one for
+each collection.
 """
 
 from __future__ import annotations
@@ -40,12 +41,12 @@ TENANT = TenantId("bench")
 CUT = 10
 DEEP = 100
 Judged = Mapping[str, int]
-"""Relevance by document."""
+"""The relevance of each judged document."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Means over the queries that have a relevant document."""
+    """The means over all queries that have a relevant document."""
 
     ndcg_at_10: float
     recall_at_100: float
@@ -53,7 +54,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one collection."""
+    """The result for one collection."""
 
     collection: str
     index: str
@@ -64,7 +65,7 @@ class Result:
     vectors: Quality
     both: Quality
     ms_per_query: float
-    """The index's part, the median."""
+    """The median time that the index takes for a query, in milliseconds."""
 
 
 def main() -> None:
@@ -73,8 +74,8 @@ def main() -> None:
     parser.add_argument("--index", default="sqlite")
     parser.add_argument("--embedder", default="wordllama")
     asked = parser.parse_args()
-    os.environ.setdefault("AWS_REGION", "us-east-1")  # where nothing is asked for
-    embedder = chosen_embedder(Settings.from_environment(embedder=asked.embedder), aws_clients())
+    os.environ.setdefault("AWS_REGION", "us-east-1")  # the SDK needs a region even if no request is sent
+    embedder = chosen_embedder(Settings(embedder=asked.embedder), aws_clients())
     results = []
     for folder in asked.folders:
         with opened(asked.index, embedder.space) as (index, _):
@@ -91,7 +92,7 @@ def main() -> None:
 
 @contextmanager
 def opened(name: str, space: Space) -> Iterator[tuple[SearchIndex, Server | None]]:
-    """An empty index, removed at the end; and the server that has it, where one has."""
+    """An empty index, which is removed at the end, and the server that has it, if there is one."""
     with tempfile.TemporaryDirectory() as state:
         if name != "opensearch":
             yield chosen_index(Settings.from_environment(index=name, index_path=Path(state) / "index"), space), None
@@ -104,8 +105,8 @@ def opened(name: str, space: Space) -> Iterator[tuple[SearchIndex, Server | None
 
 @contextmanager
 def running_server(state: Path) -> Iterator[str]:
-    if told := os.environ.get("OPENSEARCH_URL"):
-        yield told
+    if named := os.environ.get("OPENSEARCH_URL"):
+        yield named
         return
     try:
         with opensearch(state) as server:
@@ -127,9 +128,9 @@ def measured(folder: Path, name: str, index: SearchIndex, embedder: Embedder) ->
         if not any(judgement.values()):
             continue
         query = index_query(Question(each["text"]), embedder.embed_query(TENANT, each["text"]))
-        begun = time.perf_counter()
+        started = time.perf_counter()
         found = index.candidates(TENANT, query)
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.perf_counter() - started)
         both = [ranked.candidate.entry.document for ranked in fuse(found, embedder.weight)]
         orders = (by_words(found), by_vectors(found), both)
         qualities.append([Quality(ndcg(order, judgement), recall(order, judgement)) for order in orders])
@@ -155,7 +156,7 @@ def _mean(column: Sequence[Quality]) -> Quality:
 
 
 def fill(index: SearchIndex, embedder: Embedder, folder: Path) -> int:
-    """How many documents there are."""
+    """Index the documents. Returns their number."""
     documents = list(lines(folder / "corpus.jsonl"))
     count = len(documents)
     while documents:
@@ -167,7 +168,7 @@ def fill(index: SearchIndex, embedder: Embedder, folder: Path) -> int:
             [
                 Entry(
                     document=DocumentId(each["_id"]),
-                    pair=BuildId(1, 1),
+                    build_id=BuildId(1, 1),
                     chunk=Chunk(0, text, 1, 1),
                     hash=embedder.space.text_hash(text),
                     vector=vector,

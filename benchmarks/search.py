@@ -1,10 +1,11 @@
-"""How fast the indexes are: chunks stored a second, milliseconds a query, memory. Each index in the same run, on the
-same made-up chunks: words with the frequencies of a language, 256-dimensional vectors in clusters.
+"""How fast the indexes are: chunks stored per second, milliseconds per query, and memory. All indexes are measured in
+the same run, on the same generated chunks: words with the frequencies of a language, 256-dimensional vectors in
+clusters.
 
     python -m benchmarks.search [--chunks 100000] [--queries 200] [--index sqlite --index opensearch]
 
-The OpenSearch is one that is started for it with 512 MB of heap, or the one that OPENSEARCH_URL names. Ends with a line
-of JSON for each index.
+The OpenSearch server is the one that OPENSEARCH_URL names, else one that is started with 512 MB of heap. The last lines
+of the output are JSON, one for each index.
 """
 
 from __future__ import annotations
@@ -39,16 +40,16 @@ from penstock.search.words import question_terms
 TENANT = TenantId("bench")
 SPACE = Space("made-up", 256)
 WORDS = 150
-"""Of a chunk."""
+"""The number of words of a chunk."""
 VOCABULARY = 50_000
 CLUSTERS = 200
 BATCH = 500
 BARE = 5000
-"""Chunks that are sent by the client's own helper, for comparison."""
+"""The number of chunks that are also sent by the client library's own helper, for comparison."""
 
 
 class Library:
-    """Made-up chunks and questions, the same each time."""
+    """Generated chunks and questions, the same on each run."""
 
     def __init__(self) -> None:
         self._random = np.random.default_rng(7)
@@ -127,11 +128,11 @@ def measured(index: SearchIndex, server: Server | None, chunks: int, queries: in
     found["processor_ms"] = round(1000 * (sum(map(_processor_seconds, processes)) - before) / queries, 1)
     for clients in (1, 8):
         with ThreadPoolExecutor(clients) as threads:
-            begun = time.perf_counter()
+            started = time.perf_counter()
             times = sorted(
                 threads.map(lambda question: _seconds(lambda: index.candidates(TENANT, question)), questions)
             )
-            lasted = time.perf_counter() - begun
+            lasted = time.perf_counter() - started
         for share in (50, 95, 99):
             found[f"p{share}_ms_{clients}_clients"] = round(1000 * times[len(times) * share // 100 - 1], 1)
         found[f"queries_per_s_{clients}_clients"] = round(queries / lasted, 1)
@@ -142,12 +143,13 @@ def measured(index: SearchIndex, server: Server | None, chunks: int, queries: in
 
 
 def bulks() -> dict[str, float]:
-    """Chunks a second of the same chunks into two indexes with the same mapping, in turns on one server: by us, and by
-    the client's own helper, with JSON of lists. Words were taken apart before, which is timed too."""
+    """The chunks stored per second when the same chunks go into two indexes with the same mapping, in turns on one
+    server: by Penstock, and by the client library's own helper, with lists in JSON. Splitting into words is done and
+    timed before."""
     ours = bare = 0.0
     prepared: list[tuple[str, dict[str, object]]] = []
 
-    def take_apart(entries: Sequence[Entry]) -> None:
+    def split_words(entries: Sequence[Entry]) -> None:
         prepared[:] = [(entry.id, as_stored(TENANT, entry)) for entry in entries]
 
     apart = 0.0
@@ -158,7 +160,7 @@ def bulks() -> dict[str, float]:
             body = index_body(f"{name}-alias", SPACE, engine="lucene", shards=1)
             client.indices.create(index=name, body=body)
         for entries in Library().entries(BARE):
-            apart += _seconds(lambda entries=entries: take_apart(entries))  # type: ignore[misc]
+            apart += _seconds(lambda entries=entries: split_words(entries))  # type: ignore[misc]
             ours += _seconds(lambda: send(server, (item_of(names[0], TENANT, *each) for each in prepared)))
             bare += _seconds(lambda: bulk(client, [_action(names[1], *each) for each in prepared]))
         for name in names:
@@ -178,19 +180,20 @@ def _action(index: str, name: str, kept: Mapping[str, Any]) -> dict[str, object]
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
+    started = time.perf_counter()
     work()
-    return time.perf_counter() - begun
+    return time.perf_counter() - started
 
 
 def _process(server: Server) -> str:
-    """Its number, on this machine."""
+    """The id of the server's process on this machine."""
     (node,) = server.ask("GET", "/_nodes/_local/process")["nodes"].values()
     return str(node["process"]["id"])
 
 
 def _processor_seconds(process: str) -> float:
-    """Which, unlike a time, does not depend on what else the machine does."""
+    """The processor time of a process in seconds. Unlike elapsed time it does not depend on other work of the
+    machine."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.searchable [--documents N]
 
-Documents that nobody has seen before, one after the other, by each door; from the beginning of the sending to the first
-answer of a search that has the document. Whoever waits asks every 20 ms, which is load as well.
+New documents are sent one after the other by each door. The time runs from the start of sending to the first answer of
+a search that has the document. The search is repeated every 20 ms, which is part of the load.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.e2e.stack import RunningStack, running_stack
-from tests.support.documents import pdf
+from tests.support.pdf_files import pdf
 
 PAGES = 10
 ASK_EVERY = 0.02
 PATIENCE = 60.0
 WARM_UP = 3
-"""Documents of each door that are not counted: what is opened once is open then."""
+"""The number of documents of each door that are not counted, because they open connections and files."""
 
 _LINE = re.compile(
     r"(?P<at>\S+ \d\d:\d\d:\d\d,\d\d\d) .*(?:received \S+ as (?P<received>\w+)"
     r"|extract \S+/(?P<done>\w+) \d+: done in (?P<seconds>[\d.]+) s)"
 )
-"""Of the logs of poller and worker."""
+"""The lines of interest in the logs of the poller and the worker."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """Seconds of one document, from the beginning of its sending."""
+    """The moments of one document, in seconds from the start of sending."""
 
     accepted: float
-    begun: float
+    started: float
     done: float
     found: float
 
     @property
     def parts(self) -> tuple[float, float, float, float]:
-        return self.accepted, self.begun - self.accepted, self.done - self.begun, self.found - self.done
+        return self.accepted, self.started - self.accepted, self.done - self.started, self.found - self.done
 
 
 PARTS = ("accepted", "waits in the queue", "read, cut, embedded, published", "seen by a search")
@@ -57,7 +57,7 @@ PARTS = ("accepted", "waits in the queue", "read, cut, embedded, published", "se
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--documents", type=int, default=40, help="of each door")
+    parser.add_argument("--documents", type=int, default=40, help="the number of documents by each door")
     number = parser.parse_args(arguments).documents
     doors: dict[str, Callable[[RunningStack], Way]] = {"HTTPS": by_https, "drop folder": by_drop}
     began = os.getloadavg()[0]
@@ -96,14 +96,15 @@ def by_drop(stack: RunningStack) -> Way:
 
 
 def file() -> tuple[bytes, str]:
-    """A PDF whose every text is new, and a word that it alone has."""
+    """A PDF whose texts are all new, and a word that only this PDF has."""
     word = uuid.uuid4().hex
     sentence = "Water comes down the penstock, turns the wheel and leaves by the tailrace. "
     return pdf(f"Page {number} of {word}.\n" + f"{word[number:]} {sentence}" * 10 for number in range(PAGES)), word
 
 
 def followed(stack: RunningStack, document: str, word: str, began: float, accepted: float | None) -> Way:
-    """Until it is found; `accepted`: when, where the sender was told."""
+    """Wait until the document is found. `accepted` is the time of acceptance; if it is None, it is taken from the
+    log."""
     deadline = began + PATIENCE
     while not stack.search(word, document=document)["hits"]:
         assert time.time() < deadline, f"{document} is not found"
@@ -117,7 +118,8 @@ def followed(stack: RunningStack, document: str, word: str, began: float, accept
 
 
 def logged(log: Path, what: str, document: str) -> tuple[float, float]:
-    """When the log says this of the document, and how many seconds it says besides. It may be written a moment late."""
+    """The time of the log line about this event of the document, and the duration that the line gives. The line may be
+    written a moment late."""
     deadline = time.time() + PATIENCE
     while time.time() < deadline:
         for line in log.read_text().splitlines():
@@ -126,7 +128,7 @@ def logged(log: Path, what: str, document: str) -> tuple[float, float]:
                 at = datetime.strptime(match["at"], "%Y-%m-%d %H:%M:%S,%f").timestamp()  # noqa: DTZ007 - the log's
                 return at, float(match["seconds"] or 0)
         time.sleep(ASK_EVERY)
-    raise AssertionError(f"{log} does not say {what} of {document}")
+    raise AssertionError(f"{log} has no line about {what} of {document}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""An SQS in memory, as fast as one process of Python can be: what a worker's own speed is measured against.
+"""An SQS in memory, as fast as one Python process can be, so that a worker's own speed can be measured.
 
-It speaks SQS's JSON protocol as far as workers use it, keeps visibility, and says of each queue when its first message
-was received and its last one deleted. Run as a program, it prints its address and serves until it is ended.
+It speaks the part of SQS's JSON protocol that workers use, implements visibility timeouts, and reports when the first
+message of a queue was received and when the last one was deleted. As a program, it prints its address and serves until
+it is stopped.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import orjson
 
 @dataclass
 class Queue:
-    """Messages by handle, and who waits for them."""
+    """A queue: its visible and hidden messages, and an event for receivers that wait."""
 
     visible: deque[tuple[str, str]] = field(default_factory=deque)
     hidden: dict[str, tuple[str, str, float]] = field(default_factory=dict)
@@ -82,7 +83,7 @@ _CALLS: dict[str, Callable[[Queue, dict[str, Any]], None]] = {
 
 
 class Stub:
-    """The queues, made when first named."""
+    """The queues. Each is created when it is first named."""
 
     def __init__(self) -> None:
         self.queues: dict[str, Queue] = {}
@@ -90,28 +91,28 @@ class Stub:
     def queue(self, url: str) -> Queue:
         return self.queues.setdefault(url.rsplit("/", 1)[-1], Queue())
 
-    async def answer(self, operation: str, asked: dict[str, Any]) -> dict[str, Any]:
-        queue = self.queue(asked["QueueUrl"])
+    async def answer(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        queue = self.queue(request["QueueUrl"])
         if operation == "Stub.Stats":
             return self._stats(queue)
         queue.requests += 1
         if operation == "ReceiveMessage":
-            return await self._receive(queue, asked)
+            return await self._receive(queue, request)
         if operation == "GetQueueAttributes":
             return {"Attributes": {"ApproximateNumberOfMessages": str(len(queue.visible))}}
-        entries = asked.get("Entries", [asked])
+        entries = request.get("Entries", [request])
         for entry in entries:
             _CALLS[operation.removesuffix("Batch")](queue, entry)
-        return {"Successful": [{"Id": entry["Id"]} for entry in entries]} if "Entries" in asked else {}
+        return {"Successful": [{"Id": entry["Id"]} for entry in entries]} if "Entries" in request else {}
 
     def _stats(self, queue: Queue) -> dict[str, Any]:
-        asked = [each.requests for each in self.queues.values() if each.requests]
+        requests = [each.requests for each in self.queues.values() if each.requests]
         seconds = queue.last_deleted - queue.first_received
-        return {"deleted": queue.deleted, "seconds": seconds, "queues": len(asked), "asked": sum(asked)}
+        return {"deleted": queue.deleted, "seconds": seconds, "queues": len(requests), "asked": sum(requests)}
 
-    async def _receive(self, queue: Queue, asked: dict[str, Any]) -> dict[str, Any]:
-        most, visibility = asked.get("MaxNumberOfMessages", 1), asked.get("VisibilityTimeout", 30)
-        end = time.monotonic() + asked.get("WaitTimeSeconds", 0)
+    async def _receive(self, queue: Queue, request: dict[str, Any]) -> dict[str, Any]:
+        most, visibility = request.get("MaxNumberOfMessages", 1), request.get("VisibilityTimeout", 30)
+        end = time.monotonic() + request.get("WaitTimeSeconds", 0)
         while not (taken := queue.take(most, visibility)):
             left = end - time.monotonic()
             if left <= 0:

@@ -1,16 +1,16 @@
-"""How fast a worker is apart from its work, beside what it is bound to be.
+"""How fast a worker is apart from the work itself, compared with other workers.
 
     python -m benchmarks.worker [--rounds N] [--idle SECONDS]
 
-Each contender empties a queue of an SQS in memory (`benchmarks.sqs_stub`): first of no-ops, then of tasks of 0.3 s with
-two processes. They take turns on one machine, so the ratios are what counts. Contenders: Penstock's worker as it is
-configured by default; Celery on SQS with the defaults of both; Celery on a broker in its own memory, which is what
-Celery costs without SQS; and a loop of plain boto3 that receives and deletes ten at a time.
+Each contender empties a queue of an SQS in memory (`benchmarks.sqs_stub`): first of no-ops, then of tasks that take
+0.3 s, with two processes. The contenders take turns on one machine, so that their ratios count. They are: Penstock's
+worker with its default settings; Celery on SQS with the defaults of both; Celery on a broker in its own memory, which
+shows what Celery costs without SQS; and a loop of plain boto3 that receives and deletes ten messages at a time.
 
-Before that, Penstock's worker is left without work, and its requests are counted.
+Before that, Penstock's worker runs without work, and its requests are counted.
 
-Fails where Penstock's worker does less than a tenth of the plain loop's tasks a second, or is busy for less than 97 %
-of the time.
+The program fails if Penstock's worker runs less than a tenth of the plain loop's tasks per second, or is busy for less
+than 97 % of the time.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ NAP = 0.3
 NAPS = 60
 QUEUE = "extract-standard"
 PATIENCE = 60.0
-"""Seconds that a contender is given; what it has done by then counts."""
+"""The time that a contender has, in seconds. What it has done by then counts."""
 PLAIN = "a loop of plain boto3, tens at a time"
 PENSTOCK = "Penstock's worker"
 STOCK = "Celery on SQS, defaults"
@@ -53,7 +53,7 @@ AWS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGI
 @dataclass(frozen=True)
 class Contender:
     noops: int
-    """How many it is given: some seconds' worth."""
+    """The number of no-ops that the contender gets: enough for some seconds."""
     naps: bool = True
 
 
@@ -69,14 +69,14 @@ CONTENDERS = {
 class Result:
     done: int
     seconds: float
-    """From the first message received to the last one deleted."""
+    """The time from the first message that was received to the last one that was deleted, in seconds."""
 
     @property
     def rate(self) -> float:
         return self.done / self.seconds
 
 
-# What runs in the processes of the contenders
+# The programs of the contenders' processes
 
 
 def run_plain(url: str, count: int) -> None:
@@ -126,7 +126,7 @@ def run_stock(url: str) -> None:
 
 
 def run_memory(count: int, kind: str) -> None:
-    """Says itself what it did: nobody else sees its broker."""
+    """Run Celery on a broker in memory. It reports its result itself, because no other process sees its broker."""
     from threading import Thread
 
     from celery import Celery
@@ -165,7 +165,7 @@ def _work(what: str) -> None:
             journal.write(f"{began} {time.monotonic()}\n")
 
 
-# The race
+# The comparison
 
 
 def _client(url: str) -> Any:
@@ -195,7 +195,7 @@ def _program(*arguments: str, env: Mapping[str, str]) -> Iterator[subprocess.Pop
 
 
 def busy(name: str) -> float:
-    """The share of its processes' time, from the beginning of the first nap to the end of the last, that they nap."""
+    """The share of the processes' time that they nap, from the start of the first nap to the end of the last."""
     with tempfile.NamedTemporaryFile() as journal:
         os.environ["NAPS"] = journal.name
         measure(name, NAPS, "nap")
@@ -205,7 +205,7 @@ def busy(name: str) -> float:
 
 
 def measure(name: str, count: int, kind: str) -> Result:
-    """One contender, a stub of its own, and so many tasks of this kind, which wait for it."""
+    """Measure one contender with a stub of its own, whose queue holds `count` tasks of this kind."""
     if name == MEMORY:
         with _program("-m", "benchmarks.worker", "memory", str(count), kind, env={}) as process:
             assert process.stdout
@@ -223,7 +223,7 @@ def measure(name: str, count: int, kind: str) -> Result:
 
 
 def idle(seconds: float) -> None:
-    """What a worker asks for while there is nothing."""
+    """Print the requests of a worker that has no work."""
     with _program("-m", "benchmarks.sqs_stub", env={}) as stub:
         assert stub.stdout
         url = json.loads(stub.stdout.readline())

@@ -1,4 +1,4 @@
-"""Make the sample PDFs: `python samples/make.py`. All that they tell of Alder Falls was made up for this project."""
+"""Make the sample PDFs: `python samples/make.py`. Alder Falls and everything about it was invented for this project."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADING = ParagraphStyle("heading", fontName="Times-Bold", fontSize=13, leading=
 BODY = ParagraphStyle("body", fontName="Times-Roman", fontSize=11, leading=15, spaceAfter=7, alignment=TA_JUSTIFY)
 
 Pages = tuple[str, ...]
-"""One text per page, of paragraphs with an empty line between them; `# ` begins a title, `## ` a heading."""
+"""The texts of the pages. Paragraphs are separated by an empty line; `# ` begins a title, `## ` a heading."""
 
 HANDBOOK: Pages = (
     """
@@ -318,7 +318,7 @@ def main() -> None:
 
 
 def make(path: Path, title: str, pages: Pages) -> None:
-    """The same bytes each time, so that a sample that is made again is no new generation."""
+    """Make a PDF. Its bytes are the same each time, so that a sample that is made again is no new generation."""
 
     def number(canvas: Canvas, _: SimpleDocTemplate) -> None:
         canvas.setFont("Times-Roman", 9)

@@ -58,7 +58,7 @@ def published(tenant: TenantId, id_: str, original: Original) -> Document:
 
 moments = st.integers(0, 10**9).map(lambda number: NOW + timedelta(milliseconds=number))
 counts = st.integers(0, 10**12)
-# Text as it comes out of JSON: UTF-8 has no lone surrogates.
+# Text as it can come from JSON: UTF-8 has no lone surrogates.
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}", fullmatch=True).map(DocumentId)
 build_ids = st.builds(BuildId, counts, counts)

@@ -1,4 +1,4 @@
-"""What every document table promises."""
+"""The promises of every document table."""
 
 from __future__ import annotations
 
@@ -104,6 +104,7 @@ def test_each_write_of_an_item_has_the_next_revision(documents: DocumentTable, t
     assert second == replace(first, resend_wait=5, revision=2)
 
 
+@pytest.mark.invariant("I2")
 def test_a_write_on_an_older_reading_is_refused_and_changes_nothing(documents: DocumentTable, tenant: TenantId) -> None:
     """I2: the condition names what was read."""
     documents.write(tenant, Change(None, document(tenant)))
@@ -116,6 +117,7 @@ def test_a_write_on_an_older_reading_is_refused_and_changes_nothing(documents: D
     assert documents.read(tenant, read.id) == replace(read, resend_wait=1, revision=2)
 
 
+@pytest.mark.invariant("I2")
 def test_a_write_that_believes_in_another_generation_is_refused(documents: DocumentTable, tenant: TenantId) -> None:
     """I2: the condition names the generation as well as the revision."""
     documents.write(tenant, Change(None, document(tenant, generation=5)))
@@ -146,10 +148,11 @@ def test_a_removed_item_is_gone(documents: DocumentTable, tenant: TenantId) -> N
 
 
 ATOMIC = pytest.mark.parametrize("documents", ["fake", "ministack"], indirect=True)
-"""moto's server looks at a condition and writes in two steps, so that under threads two writers can pass; DynamoDB and
-these do both in one."""
+"""The adapters whose writes are atomic. moto's server checks the condition and writes in two steps, so that two threads
+can both pass; DynamoDB and these do both in one step."""
 
 
+@pytest.mark.invariant("I2")
 @ATOMIC
 def test_of_many_writers_of_the_same_reading_exactly_one_wins(documents: DocumentTable, tenant: TenantId) -> None:
     """I2: the first claim wins, and each loser gets a Conflict."""
@@ -210,6 +213,7 @@ def test_several_changes_are_written_together(documents: DocumentTable, tenant: 
     assert documents.read_build(tenant, record.id, build.build_id) is None
 
 
+@pytest.mark.invariant("I2")
 @pytest.mark.parametrize("stale", ["record", "build"])
 def test_where_one_change_is_refused_none_is_written(documents: DocumentTable, tenant: TenantId, stale: str) -> None:
     """I2: total and status `embedding` are one transaction."""
@@ -240,6 +244,7 @@ def test_a_move_that_the_table_of_states_does_not_know_is_not_written(
         documents.write(tenant, Change(read, replace(read, status=Status.INDEXED)))
 
 
+@pytest.mark.invariant("I10")
 def test_no_call_reaches_a_document_of_another_tenant(
     documents: DocumentTable, tenant: TenantId, stranger: TenantId
 ) -> None:
@@ -262,6 +267,7 @@ def test_no_call_reaches_a_document_of_another_tenant(
     assert documents.read(tenant, DocumentId("other")) is None
 
 
+@pytest.mark.invariant("I10")
 def test_two_tenants_may_have_documents_of_the_same_id(
     documents: DocumentTable, tenant: TenantId, stranger: TenantId
 ) -> None:
@@ -314,6 +320,7 @@ def test_a_tombstone_is_not_listed(documents: DocumentTable, tenant: TenantId) -
     assert documents.read(tenant, DocumentId("dying")) is not None
 
 
+@pytest.mark.invariant("I6")
 def test_what_is_due_is_found_over_all_tenants(documents: DocumentTable, tenant: TenantId, stranger: TenantId) -> None:
     """I6: the sweep finds what is due, and nothing that is final or due later."""
     past = NOW - timedelta(days=365)  # earlier than anything that another test leaves on a shared emulator
@@ -364,6 +371,7 @@ def test_it_says_that_it_is_not_there(stack: Stack, tenant: TenantId) -> None:
             call()
 
 
+@pytest.mark.invariant("I9")
 def test_an_address_that_does_not_answer_is_a_transient_failure(credentials: None, tenant: TenantId) -> None:
     """I9: no exception of the SDK leaves the adapter."""
     table = DynamoDocumentTable(aws_clients("http://127.0.0.1:9").dynamodb, "table")
@@ -533,6 +541,7 @@ class LosesTheFirstAnswer(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.invariant("I2")
 @pytest.mark.parametrize("stack", ["ministack"], indirect=True)
 def test_a_write_whose_answer_was_lost_is_not_taken_for_anothers(stack: Stack, tenant: TenantId) -> None:
     """I2: a Conflict says that nothing was written, so a put that the SDK sends again must recognize its own write."""

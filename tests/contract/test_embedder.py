@@ -6,7 +6,6 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from email.utils import formatdate
@@ -39,15 +38,7 @@ ODD = ["", " ", "\n\t", "\0", "§§§ ---", "😀", "文書", "a" * 3000, "word 
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
-    with OpenAIServer() as server:
-        monkeypatch.setenv("OPENAI_API_KEY", server.key)
-        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        yield server
-
-
-@pytest.fixture
-def openai(server: OpenAIServer) -> OpenAIEmbedder:
+def openai(provider: OpenAIServer) -> OpenAIEmbedder:
     return OpenAIEmbedder("text-embedding-3-small", 64, batch=16)
 
 
@@ -171,8 +162,9 @@ def test_wordllama_cuts_nothing_off(wordllama: WordllamaEmbedder) -> None:
     assert float(one @ other) < 0.99
 
 
+@pytest.mark.invariant("I9")
 def test_neither_embedder_is_imported_or_logs_before_it_is_used() -> None:
-    """I9: and wordllama's import, which would set the root logger to INFO, leaves it as it was."""
+    """I9. wordllama's import would set the root logger to INFO; the logger stays as it was."""
     program = (
         "import logging, sys\n"
         "from penstock.adapters.embedders.openai import OpenAIEmbedder\n"
@@ -191,32 +183,34 @@ def test_neither_embedder_is_imported_or_logs_before_it_is_used() -> None:
 
 
 def test_openai_asks_once_for_a_batch_in_the_configured_dimensions(
-    openai: OpenAIEmbedder, server: OpenAIServer
+    openai: OpenAIEmbedder, provider: OpenAIServer
 ) -> None:
     openai.embed(ACME, [f"line {n}" for n in range(16)])
-    assert (server.requests, len(server.texts)) == (1, 16)
+    assert (provider.requests, len(provider.texts)) == (1, 16)
 
 
-def test_openai_takes_lists_of_numbers_where_a_server_gives_them(openai: OpenAIEmbedder, server: OpenAIServer) -> None:
+def test_openai_takes_lists_of_numbers_from_a_server_that_sends_them(
+    openai: OpenAIEmbedder, provider: OpenAIServer
+) -> None:
     (coded,) = openai.embed(ACME, ["water gauge"])
-    server.floats = True
+    provider.floats = True
     (plain,) = openai.embed(ACME, ["water gauge"])
     np.testing.assert_array_equal(coded, plain)
 
 
-def test_openai_takes_an_answer_that_does_not_tell_its_tokens(openai: OpenAIEmbedder, server: OpenAIServer) -> None:
-    server.tells_usage = False
+def test_openai_takes_an_answer_that_does_not_report_its_tokens(openai: OpenAIEmbedder, provider: OpenAIServer) -> None:
+    provider.reports_usage = False
     assert is_unit(openai.embed(ACME, ["water gauge"])[0], openai)
 
 
-def test_openai_divides_a_batch_that_is_too_large_for_a_request(openai: OpenAIEmbedder, server: OpenAIServer) -> None:
+def test_openai_divides_a_batch_that_is_too_large_for_a_request(openai: OpenAIEmbedder, provider: OpenAIServer) -> None:
     texts = [f"{n:02} " + "é" * (WINDOW_BYTES // 2 - 10) for n in range(100)]
     vectors = OpenAIEmbedder("m", 64, batch=100).embed(ACME, texts)
     assert all(is_unit(vector, openai) for vector in vectors)
-    assert server.requests == 1
-    assert server.texts == texts[: len(vectors)]
+    assert provider.requests == 1
+    assert provider.texts == texts[: len(vectors)]
     assert sum(len(text.encode()) for text in texts[: len(vectors) + 1]) > REQUEST_BYTES
-    assert sum(len(text.encode()) for text in server.texts) <= REQUEST_BYTES
+    assert sum(len(text.encode()) for text in provider.texts) <= REQUEST_BYTES
 
 
 def test_openai_counts_the_window_in_bytes(openai: OpenAIEmbedder) -> None:
@@ -228,47 +222,48 @@ def test_openai_counts_the_window_in_bytes(openai: OpenAIEmbedder) -> None:
 
 @pytest.mark.parametrize("bad", [{0}, {15}, {3, 4, 11}], ids=lambda bad: "-".join(map(str, sorted(bad))))
 def test_openai_finds_the_refused_texts_and_embeds_the_others(
-    openai: OpenAIEmbedder, server: OpenAIServer, bad: set[int]
+    openai: OpenAIEmbedder, provider: OpenAIServer, bad: set[int]
 ) -> None:
     """A text that the provider refuses does not affect the others of its batch, and none of them is paid for twice."""
     texts = [f"line {n}" + " forbidden" * (n in bad) for n in range(16)]
-    server.refuse = lambda text: "forbidden" in text
+    provider.refuse = lambda text: "forbidden" in text
     vectors = openai.embed(ACME, texts)
     assert {n for n, vector in enumerate(vectors) if vector is None} == bad
     assert all(is_unit(vector, openai) for n, vector in enumerate(vectors) if n not in bad)
-    paid = [text for text in server.texts if text in texts]
+    paid = [text for text in provider.texts if text in texts]
     assert sorted(paid) == sorted(text for n, text in enumerate(texts) if n not in bad)
 
 
 def test_openai_refusing_every_text_of_a_batch_is_not_an_error_of_the_call(
-    openai: OpenAIEmbedder, server: OpenAIServer
+    openai: OpenAIEmbedder, provider: OpenAIServer
 ) -> None:
-    server.refuse = lambda text: "forbidden" in text
+    provider.refuse = lambda text: "forbidden" in text
     assert list(openai.embed(ACME, ["forbidden"] * 4)) == [None] * 4
 
 
 def test_a_call_that_openai_refuses_whatever_the_text_is_reported_at_once(
-    openai: OpenAIEmbedder, server: OpenAIServer
+    openai: OpenAIEmbedder, provider: OpenAIServer
 ) -> None:
-    """A wrong parameter is a 400 too: it must not make every chunk 'refused', nor cost a request for each."""
-    server.refuse = lambda text: True
+    """A wrong parameter is a 400 too. It must not make every chunk 'refused', nor cost a request for each."""
+    provider.refuse = lambda text: True
     with pytest.raises(EmbeddingMisconfigured, match="PENSTOCK_OPENAI_DIMENSIONS"):
         openai.embed(ACME, [f"line {n}" for n in range(16)])
-    assert server.requests == 2
+    assert provider.requests == 2
 
 
+@pytest.mark.invariant("I5")
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_what_the_user_must_repair_is_permanent_and_named(
-    openai: OpenAIEmbedder, server: OpenAIServer, status: int
+    openai: OpenAIEmbedder, provider: OpenAIServer, status: int
 ) -> None:
     """I5."""
-    server.fail = [Failure(status)]
+    provider.fail = [Failure(status)]
     with pytest.raises(EmbeddingMisconfigured, match="OPENAI_API_KEY") as caught:
         openai.embed(ACME, ["x"])
     assert str(status) in str(caught.value)
 
 
-def test_a_wrong_key_is_reported_without_showing_it(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_key_is_reported_without_showing_it(provider: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     with pytest.raises(EmbeddingMisconfigured) as caught:
         OpenAIEmbedder("m", 8).embed(ACME, ["x"])
@@ -282,18 +277,20 @@ def test_a_missing_key_is_reported_when_it_is_needed(monkeypatch: pytest.MonkeyP
         embedder.embed(ACME, ["x"])
 
 
+@pytest.mark.invariant("I4", "I9")
 @pytest.mark.parametrize("status", [408, 409, 500, 502, 503, 529])
-def test_what_may_pass_is_transient_and_tried_once(openai: OpenAIEmbedder, server: OpenAIServer, status: int) -> None:
+def test_what_may_pass_is_transient_and_tried_once(openai: OpenAIEmbedder, provider: OpenAIServer, status: int) -> None:
     """I4: only the queue retries. I9: no error of the SDK leaves the adapter."""
-    server.fail = [Failure(status)]
+    provider.fail = [Failure(status)]
     with pytest.raises(Transient, match=str(status)) as caught:
         openai.embed(ACME, ["x"])
     assert caught.value.retry_after is None
-    assert server.requests == 1
+    assert provider.requests == 1
     (vector,) = openai.embed(ACME, ["x"])
     assert is_unit(vector, openai)
 
 
+@pytest.mark.invariant("I4")
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
@@ -308,68 +305,68 @@ def test_what_may_pass_is_transient_and_tried_once(openai: OpenAIEmbedder, serve
     ids=str,
 )
 def test_a_refusal_for_being_asked_too_much_is_waited_for_and_no_attempt(
-    openai: OpenAIEmbedder, server: OpenAIServer, headers: dict[str, str], seconds: float
+    openai: OpenAIEmbedder, provider: OpenAIServer, headers: dict[str, str], seconds: float
 ) -> None:
     """I4: the wait is as long as the provider asks for, in whichever header."""
-    server.fail = [Failure(429, headers)]
+    provider.fail = [Failure(429, headers)]
     with pytest.raises(NotYet, match="429") as caught:
         openai.embed(ACME, ["x"])
     assert caught.value.seconds == pytest.approx(seconds, abs=0.5)
-    assert server.requests == 1
+    assert provider.requests == 1
 
 
-def test_while_the_provider_is_waited_for_it_is_not_asked(openai: OpenAIEmbedder, server: OpenAIServer) -> None:
-    server.fail = [Failure(429, {"Retry-After": "60"})]
+def test_while_the_provider_is_waited_for_it_is_not_asked(openai: OpenAIEmbedder, provider: OpenAIServer) -> None:
+    provider.fail = [Failure(429, {"Retry-After": "60"})]
     for _ in range(3):
         with pytest.raises(NotYet):
             openai.embed(ACME, ["x"])
-    assert server.requests == 1
+    assert provider.requests == 1
     assert openai.embed_query(ACME, "x") is not None, "a question is asked all the same"
 
 
 def test_a_lack_of_credit_counts_as_an_attempt_since_no_waiting_ends_it(
-    openai: OpenAIEmbedder, server: OpenAIServer
+    openai: OpenAIEmbedder, provider: OpenAIServer
 ) -> None:
     """Otherwise its documents would wait for ever, and nobody would learn of it."""
-    server.fail = [Failure(429, body='{"error": {"message": "pay", "code": "insufficient_quota"}}')]
+    provider.fail = [Failure(429, body='{"error": {"message": "pay", "code": "insufficient_quota"}}')]
     with pytest.raises(Transient, match="insufficient_quota") as caught:
         openai.embed(ACME, ["x"])
     assert not isinstance(caught.value, NotYet)
 
 
-def test_what_the_headers_of_an_answer_say_is_left_is_heeded(openai: OpenAIEmbedder, server: OpenAIServer) -> None:
-    server.headers = {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "30s"}
+def test_what_the_headers_of_an_answer_say_is_left_is_heeded(openai: OpenAIEmbedder, provider: OpenAIServer) -> None:
+    provider.headers = {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "30s"}
     assert len(openai.embed(ACME, ["x"])) == 1
     with pytest.raises(NotYet) as caught:
         openai.embed(ACME, ["x"])
     assert 29 < caught.value.seconds <= 30
-    assert server.requests == 1
+    assert provider.requests == 1
 
 
-def test_a_silent_provider_is_left_alone_and_then_asked_for_a_word(server: OpenAIServer) -> None:
+def test_a_silent_provider_is_left_alone_and_then_asked_for_a_word(provider: OpenAIServer) -> None:
     clock = FakeClock()
     openai = OpenAIEmbedder("m", 64, texts=RateLimiter(LocalBudgetTable(), "m", clock))
-    server.rule = lambda: Failure(503)
+    provider.rule = lambda: Failure(503)
     kinds = []
     for _ in range(SILENT_AFTER + 5):
         with pytest.raises(Transient) as caught:
             openai.embed(ACME, ["x"])
         kinds.append(type(caught.value))
     assert kinds == [Transient] * (SILENT_AFTER - 1) + [NotYet] * 6
-    assert server.requests == SILENT_AFTER
+    assert provider.requests == SILENT_AFTER
     clock.pass_time(FIRST_SILENCE)
-    server.rule = lambda: None
+    provider.rule = lambda: None
     openai.embed(ACME, ["y"])
-    assert server.texts == ["word", "y"]
+    assert provider.texts == ["word", "y"]
     openai.embed(ACME, ["z"])
-    assert server.texts == ["word", "y", "z"]
+    assert provider.texts == ["word", "y", "z"]
 
 
-def test_a_text_that_makes_the_provider_fail_is_distinguished_from_an_outage(server: OpenAIServer) -> None:
+def test_a_text_that_makes_the_provider_fail_is_distinguished_from_an_outage(provider: OpenAIServer) -> None:
     """Its attempts are used up in the end. Otherwise it would wait for ever, and shut out all other texts."""
     clock = FakeClock()
     openai = OpenAIEmbedder("m", 64, texts=RateLimiter(LocalBudgetTable(), "m", clock))
-    server.crash = lambda text: "deadly" in text
+    provider.crash = lambda text: "deadly" in text
     attempts = 0
     for _ in range(40):
         with pytest.raises(Transient) as caught:
@@ -379,29 +376,35 @@ def test_a_text_that_makes_the_provider_fail_is_distinguished_from_an_outage(ser
     assert attempts >= 10
 
 
-def test_a_batch_is_no_larger_than_a_minute_s_tokens(server: OpenAIServer) -> None:
+def test_a_batch_is_no_larger_than_a_minute_s_tokens(provider: OpenAIServer) -> None:
     texts = [f"{number:02} " + "word " * 200 for number in range(100)]
     limit = Amount(100, 10_000)
     openai = OpenAIEmbedder("m", 64, texts=RateLimiter(LocalBudgetTable(), "m", FakeClock(), limit=limit))
     vectors = openai.embed(ACME, texts)
     assert 1 < len(vectors) < 100
-    assert sum(map(len, server.texts)) <= 10_000 * BYTES_PER_TOKEN
+    assert sum(map(len, provider.texts)) <= 10_000 * BYTES_PER_TOKEN
 
 
 def test_what_was_paid_for_while_a_refused_text_is_looked_for_is_kept(
-    openai: OpenAIEmbedder, server: OpenAIServer
+    openai: OpenAIEmbedder, provider: OpenAIServer
 ) -> None:
     texts = [f"line {n}" + " forbidden" * (n == 13) for n in range(16)]
-    server.refuse = lambda text: "forbidden" in text
-    server.fail = [None, None, None, None, Failure(429)]  # whole, word, first half, second half, its first half
+    provider.refuse = lambda text: "forbidden" in text
+    provider.fail = [
+        None,
+        None,
+        None,
+        None,
+        Failure(429),
+    ]  # batch, probe, two halves, a quarter
     first = openai.embed(ACME, texts)
     assert len(first) == 8
     assert all(is_unit(vector, openai) for vector in first)
-    assert [text for text in server.texts if text != "word"] == texts[:8]
+    assert [text for text in provider.texts if text != "word"] == texts[:8]
 
 
-def test_retry_after_may_be_a_date(openai: OpenAIEmbedder, server: OpenAIServer) -> None:
-    server.fail = [Failure(429, {"Retry-After": formatdate(time.time() + 3600, usegmt=True)})]
+def test_retry_after_may_be_a_date(openai: OpenAIEmbedder, provider: OpenAIServer) -> None:
+    provider.fail = [Failure(429, {"Retry-After": formatdate(time.time() + 3600, usegmt=True)})]
     with pytest.raises(Transient) as caught:
         openai.embed(ACME, ["x"])
     assert caught.value.retry_after is not None
@@ -422,9 +425,9 @@ def test_retry_after_may_be_a_date(openai: OpenAIEmbedder, server: OpenAIServer)
     ids=lambda failure: failure.body[:50] if failure.status else "closed",
 )
 def test_no_answer_or_one_that_cannot_be_read_is_transient(
-    openai: OpenAIEmbedder, server: OpenAIServer, failure: Failure
+    openai: OpenAIEmbedder, provider: OpenAIServer, failure: Failure
 ) -> None:
-    server.fail = [failure]
+    provider.fail = [failure]
     with pytest.raises(Transient):
         openai.embed(ACME, ["x"])
 
@@ -437,14 +440,14 @@ def test_a_server_that_is_not_there_is_transient(monkeypatch: pytest.MonkeyPatch
         OpenAIEmbedder("m", 8).embed(ACME, ["x"])
 
 
-def test_vectors_of_other_dimensions_than_asked_for_are_refused(openai: OpenAIEmbedder, server: OpenAIServer) -> None:
-    server.dimensions = 32
+def test_vectors_of_other_dimensions_than_asked_for_are_refused(openai: OpenAIEmbedder, provider: OpenAIServer) -> None:
+    provider.dimensions = 32
     with pytest.raises(EmbeddingMisconfigured, match="32 dimensions where 64"):
         openai.embed(ACME, ["x"])
 
 
 def test_a_question_beyond_the_window_has_no_vector_and_asks_nobody(
-    openai: OpenAIEmbedder, server: OpenAIServer
+    openai: OpenAIEmbedder, provider: OpenAIServer
 ) -> None:
     assert openai.embed_query(ACME, "word " * 2000) is None
-    assert server.requests == 0
+    assert provider.requests == 0

@@ -1,4 +1,4 @@
-"""What every table of API keys promises."""
+"""The promises of every table of API keys."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ def test_the_keys_of_a_tenant_are_listed(keys: KeyTable, tenant: TenantId) -> No
     assert sorted(keys.of(tenant), key=lambda key: key.id) == stored
 
 
+@pytest.mark.invariant("I10")
 def test_no_call_reaches_a_key_of_another_tenant(keys: KeyTable, tenant: TenantId, stranger: TenantId) -> None:
     """I10."""
     keys.store(_key(tenant))
@@ -59,6 +60,7 @@ def test_every_field_has_a_place_in_the_item() -> None:
     assert KEY.fields == {field.name for field in fields(ApiKey)} - {"tenant", "id"}
 
 
+@pytest.mark.invariant("I9")
 @pytest.mark.usefixtures("credentials")
 def test_an_address_that_does_not_answer_is_a_transient_failure(tenant: TenantId) -> None:
     """I9: no exception of the SDK leaves the adapter."""

@@ -1,4 +1,4 @@
-"""What every object store promises."""
+"""The promises of every object store."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_what_is_not_there_is_missing(objects: ObjectStore, tenant: TenantId) ->
 def test_what_its_owner_deleted_is_missing_but_its_versions_are_there(
     objects: ObjectStore, tenant: TenantId, delete: Callable[[str], None]
 ) -> None:
-    """A drop folder is the user's: a plain delete there hides the object behind a marker."""
+    """A drop folder belongs to the user: a plain delete hides the object behind a marker."""
     stored = objects.put(tenant, f"drop/{tenant}/a", BytesIO(b"a"))
     delete(stored.key)
     with pytest.raises(OriginalMissing):
@@ -225,6 +225,7 @@ def test_a_folder_must_be_one(objects: ObjectStore, tenant: TenantId) -> None:
         objects.remove_all(tenant, f"work/{tenant}/document")
 
 
+@pytest.mark.invariant("I10")
 def test_no_call_reaches_an_object_of_another_tenant(
     objects: ObjectStore, tenant: TenantId, stranger: TenantId
 ) -> None:
@@ -366,7 +367,7 @@ def test_a_form_that_does_not_keep_to_its_policy_is_refused(
 
 @pytest.mark.usefixtures("credentials")
 def test_a_policy_binds_the_bytes_by_their_checksum_in_the_buckets_own_region(tenant: TenantId) -> None:
-    """S3 checks the checksum of a form; the emulators take its word. A form does not follow a redirect, as the global
+    """S3 checks the checksum of a form; the emulators do not. A form does not follow redirects, which the global
     address answers with for a new bucket."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_REGION", "eu-west-1")
@@ -417,7 +418,8 @@ def test_a_file_of_several_parts_is_one_version(stack: Stack, tenant: TenantId) 
     assert digest.digest() == hashlib.sha256(b"\x01" * size).digest()
 
 
-@pytest.mark.parametrize("stack", ["ministack"], indirect=True)  # moto runs in this process, and its memory would count
+@pytest.mark.invariant("I12")
+@pytest.mark.parametrize("stack", ["ministack"], indirect=True)  # moto runs in this process, so its memory would count
 def test_the_memory_of_a_put_does_not_grow_with_the_file(stack: Stack, tenant: TenantId) -> None:
     """I12."""
 
@@ -479,6 +481,7 @@ def test_a_bucket_without_versions_is_refused(stack: Stack, tenant: TenantId) ->
         S3ObjectStore(stack.clients.s3, bucket).put(tenant, f"files/{tenant}/a", BytesIO(b"a"))
 
 
+@pytest.mark.invariant("I9")
 @pytest.mark.usefixtures("credentials")
 def test_an_address_that_does_not_answer_is_a_transient_failure(tenant: TenantId) -> None:
     """I9: no exception of the SDK leaves the adapter."""

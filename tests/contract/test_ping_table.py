@@ -1,4 +1,4 @@
-"""What every table of pings promises."""
+"""The promises of every table of pings."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def test_a_ping_may_be_answered_twice(pings: PingTable, tenant: TenantId) -> Non
     assert pings.answered(tenant, "ping")
 
 
+@pytest.mark.invariant("I10")
 def test_no_tenant_sees_the_answer_to_another(pings: PingTable, tenant: TenantId, stranger: TenantId) -> None:
     """I10."""
     pings.answer(tenant, "ping")

@@ -81,6 +81,7 @@ def answering(credentials: None) -> Iterator[Stubber]:
         yield stubber
 
 
+@pytest.mark.invariant("I5", "I9")
 @pytest.mark.parametrize(
     ("code", "status", "kind"),
     [
@@ -118,6 +119,7 @@ def configured(stack: Stack, name: str) -> Settings:
     )
 
 
+@pytest.mark.invariant("I11")
 @pytest.mark.parametrize("stack", ["ministack"], indirect=True)
 def test_texts_are_embedded_with_the_stored_key_which_no_environment_ever_has(
     stack: Stack, name: str, provider: OpenAIServer

@@ -1,4 +1,4 @@
-"""What every Reader promises."""
+"""The promises of every Reader."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from penstock.domain.errors import EmptyFile, Permanent, Unreadable
 from penstock.ports import Reader, Reading
 from penstock.reading.limits import ReadLimits
 from penstock.reading.sandbox.reader import ChildReader
-from tests.support.documents import pdf
 from tests.support.fakes.reader import FakeReader
+from tests.support.pdf_files import pdf
 
 TEXT = "The weir was opened in spring.\n\nThe sluice was closed in autumn.\n"
 

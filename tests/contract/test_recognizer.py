@@ -1,4 +1,4 @@
-"""What every Recognizer promises."""
+"""The promises of every Recognizer."""
 
 from __future__ import annotations
 

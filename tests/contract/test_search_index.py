@@ -1,4 +1,4 @@
-"""What every SearchIndex promises."""
+"""The promises of every SearchIndex."""
 
 from __future__ import annotations
 
@@ -121,6 +121,7 @@ def texts(candidates: dict[str, Candidate]) -> set[str]:
 # Tenants
 
 
+@pytest.mark.invariant("I10")
 def test_a_tenant_never_sees_the_chunks_or_vectors_of_another(index: SearchIndex) -> None:
     """I10."""
     put(index, entry("salmon ladder"), tenant=GLOBEX)
@@ -132,6 +133,7 @@ def test_a_tenant_never_sees_the_chunks_or_vectors_of_another(index: SearchIndex
     assert index.count(GLOBEX, DOC, BUILD_ID) == Count(1, 1)
 
 
+@pytest.mark.invariant("I10")
 def test_scores_of_a_tenant_do_not_depend_on_the_chunks_of_another(index: SearchIndex) -> None:
     """I10: not even the frequency of a word is revealed."""
     put(index, entry("salmon ladder", 0), entry("water gauge", 1))
@@ -164,6 +166,7 @@ def test_an_entry_comes_back_as_it_was_put(index: SearchIndex) -> None:
     assert stored.metadata == whole.metadata
 
 
+@pytest.mark.invariant("I3")
 def test_an_entry_put_again_overwrites_itself(index: SearchIndex) -> None:
     """I3: a redelivery stores nothing twice."""
     put(index, entry("old words", vector=direction(1)))
@@ -555,7 +558,7 @@ def test_what_was_put_is_there_when_opened_again(reopen: Callable[[Space], Searc
 
 @pytest.mark.parametrize("other", [Space("letters", 16), Space("numbers", 32)], ids=str)
 def test_an_index_of_another_embedder_is_refused(reopen: Callable[[Space], SearchIndex], other: Space) -> None:
-    """Vectors of two models are never mixed, and the message names both."""
+    """Vectors of two models are never mixed, and the message names both models."""
     put(reopen(SPACE), entry("salmon"))
     opened = reopen(other)
     refused: list[Callable[[], object]] = [

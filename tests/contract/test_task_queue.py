@@ -87,6 +87,7 @@ def _messages(tenant: TenantId) -> Mapping[Stage, Message]:
     }
 
 
+@pytest.mark.invariant("I1")
 @pytest.mark.parametrize("stage", Stage)
 @pytest.mark.parametrize("lane", Lane)
 def test_a_message_travels_by_the_queue_of_its_stage_and_lane(
@@ -106,6 +107,7 @@ def test_a_message_does_not_travel_by_another_lane(queue_and_inbox: tuple[TaskQu
     assert inbox.taken(Stage.EXTRACT, Lane.BULK, tenant) is not None
 
 
+@pytest.mark.invariant("I4")
 @pytest.mark.parametrize("stage", Stage)
 @pytest.mark.parametrize("reason", ["the file is damaged", "tried 8 times; the last time: «429»\nwait"])
 def test_a_dead_letter_has_its_reason(
@@ -153,6 +155,7 @@ def test_a_delayed_message_is_not_seen_before_its_time(stack: Stack, tenant: Ten
     assert found is not None
 
 
+@pytest.mark.invariant("I6")
 @ON_AWS
 def test_the_tenant_is_the_message_group(stack: Stack, tenant: TenantId) -> None:
     """I6: fair queues keep one tenant's backlog from delaying the others."""
@@ -224,6 +227,7 @@ def test_the_check_fails_when_a_queue_is_missing(stack: Stack) -> None:
         SqsTaskQueue(stack.clients.sqs, nowhere, stack.provisioned.dead_letters).check()
 
 
+@pytest.mark.invariant("I9")
 @pytest.mark.usefixtures("credentials")
 def test_an_address_that_does_not_answer_is_a_transient_failure(tenant: TenantId) -> None:
     """I9: no exception of the SDK leaves the adapter."""
@@ -241,6 +245,7 @@ def test_sending_imports_neither_celery_nor_kombu() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+@pytest.mark.invariant("I1")
 def test_what_arrives_with_other_arguments_is_refused(tenant: TenantId) -> None:
     """I1."""
     arguments = _messages(tenant)[Stage.EXTRACT].arguments()

@@ -1,4 +1,4 @@
-"""What every table of awaited uploads promises."""
+"""The promises of every table of awaited uploads."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def test_one_that_was_never_announced_is_not_found(uploads: UploadTable, tenant:
     assert uploads.find(tenant, UploadId("none")) is None
 
 
+@pytest.mark.invariant("I10")
 def test_no_tenant_finds_the_upload_of_another(uploads: UploadTable, tenant: TenantId, stranger: TenantId) -> None:
     """I10."""
     uploads.store(_upload(tenant))
@@ -62,6 +63,7 @@ def test_dynamodb_learns_when_it_ends_and_an_item_of_another_version_is_refused(
         DynamoUploadTable(client, table).find(tenant, UploadId("0a1b"))
 
 
+@pytest.mark.invariant("I9")
 @pytest.mark.usefixtures("credentials")
 def test_an_address_that_does_not_answer_is_a_transient_failure(tenant: TenantId) -> None:
     """I9: no exception of the SDK leaves the adapter."""

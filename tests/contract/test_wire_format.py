@@ -88,6 +88,7 @@ def test_a_stock_celery_worker_runs_what_the_queue_sends(queue: SqsTaskQueue, ra
     ]
 
 
+@pytest.mark.invariant("I1")
 @pytest.mark.parametrize("message", [EXTRACT, EMBED, DELETE], ids=lambda message: message.stage)
 def test_our_worker_reads_what_the_queue_sends(
     message: Message, queue: SqsTaskQueue, ministack: Stack, urls: dict[str, str]

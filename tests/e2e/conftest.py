@@ -1,5 +1,5 @@
-"""What tests of this folder share: each index in turn, one stack on it for all that do not need their own (a local one
-or, with --deployed, the template on the emulator), and podman."""
+"""Fixtures of the end-to-end tests: each index in turn, one stack per index for all tests that need no stack of their
+own (a local one or, with --deployed, the template on the emulator), and podman."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.e2e.deployment import deployment
 from tests.e2e.limits import ENVIRONMENT
 from tests.e2e.podman import Podman
 from tests.e2e.stack import ROOT, Stack, running_stack
-from tests.support.environment import environment_as_it_was
-from tests.support.search_server import a_name, check_startable
+from tests.support.environment import restored_environment
+from tests.support.opensearch_server import check_startable, unused_index_name
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Whoever asks for a stack, or for what it is told, is run on each index; a deployment has the one it has."""
+    """Run each test that uses a stack or an index on every index. A deployment has only one."""
     if "index" in metafunc.fixturenames:
         deployed = metafunc.config.getoption("--deployed")
         metafunc.parametrize("index", ["sqlite"] if deployed else ["sqlite", "opensearch"], scope="session")
@@ -32,20 +32,20 @@ def stack(index: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.T
         with deployment(state) as deployed:
             yield deployed
     else:
-        with _told(index, request) as told, running_stack(state, **ENVIRONMENT, **told) as running:
+        with _index_settings(index, request) as settings, running_stack(state, **ENVIRONMENT, **settings) as running:
             yield running
 
 
 @pytest.fixture
 def on_index(index: str, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    """What a test's own stack is told of its index."""
-    with _told(index, request) as told:
-        yield told
+    """The environment variables that choose the index, for a stack of the test's own."""
+    with _index_settings(index, request) as settings:
+        yield settings
 
 
 @pytest.fixture
 def on_its_own(index: str, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """What a test's own stack, with its state in `tmp_path`/state, is told where it has to bring the index itself."""
+    """The same for a stack that starts its index itself, with its state in `tmp_path`/state."""
     if index == "opensearch":
         check_startable()
     yield {"PENSTOCK_INDEX": index}
@@ -53,12 +53,12 @@ def on_its_own(index: str, tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def _told(index: str, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+def _index_settings(index: str, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     if index == "sqlite":
         yield {"PENSTOCK_INDEX": index}
         return
     url = request.getfixturevalue("opensearch_url")
-    with a_name(url) as name:
+    with unused_index_name(url) as name:
         yield {"PENSTOCK_INDEX": index, "PENSTOCK_INDEX_URL": url, "PENSTOCK_INDEX_NAME": name}
 
 
@@ -69,7 +69,7 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Podman:
 
 @pytest.fixture
 def at_the_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """In the repository's folder; what a test takes into the environment there is gone afterwards."""
+    """Change to the repository's folder, and restore the environment afterwards."""
     monkeypatch.chdir(ROOT)
-    with environment_as_it_was():
+    with restored_environment():
         yield

@@ -1,5 +1,5 @@
-"""The whole template on the emulator, for tests: its doors, what its functions were seen to call, and what may happen
-to it."""
+"""The whole template on the emulator, for tests: its doors, the calls that its functions make, and what may happen to
+it."""
 
 from __future__ import annotations
 
@@ -28,28 +28,30 @@ from penstock.settings import Settings
 from penstock.wiring import services
 from tests.e2e.limits import ENVIRONMENT
 from tests.e2e.stack import ROOT, Stack, alive, descendants, until
-from tests.support.meter import Request, Sender, Watcher, metered
-from tests.support.plan import TEMPLATE, Plan
-from tests.support.rights import Right, rights
+from tests.support.counting_proxy import Request, Sender, Watcher, counting_proxy
+from tests.support.iam_rights import Right, rights
+from tests.support.paths import TEMPLATE
+from tests.support.resolved_template import Template
 from tools.lambda_lab.deploy import TENANT, deployed
 
 PYTHON = ROOT / ".venv-emulator-deploy/bin/python"
 STATE = ROOT / ".penstock/deploy-test"
 SUMMARY = STATE / "summary"
-"""What `make deploy-local-test` says at its end."""
+"""The file that `make deploy-local-test` prints at its end."""
 FEW = {f"{lane.capitalize()}Concurrency": "2" for lane in Lane}
-"""Each function that starts takes a core for seconds."""
-PLAN = Plan(Index="sqlite", Embedder="wordllama")
+"""Parameters that limit concurrency, because each function that starts takes a core for seconds."""
+PLAN = Template(Index="sqlite", Embedder="wordllama")
 
 
 def aws(service: str) -> Any:
-    """A client of one who may do everything."""
+    """A client that may do everything."""
     return boto3.client(service, region_name="us-east-1")  # type: ignore[call-overload]  # the stubs know literal names
 
 
 @dataclass
 class Recorder(Watcher):
-    """Of one function: which rights its calls needed, and those that a link or a form of its needed in other hands."""
+    """Records the rights that the calls of one function needed, and the rights that its links and forms needed when
+    others used them."""
 
     queues: Mapping[str, str]
     calls: Counter[str] = field(default_factory=Counter)
@@ -58,16 +60,16 @@ class Recorder(Watcher):
     _held: list[tuple[Callable[[Request], bool], Event, Event]] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
 
-    def came(self, request: Request, sender: Sender) -> None:
+    def before_forwarding(self, request: Request, sender: Sender) -> None:
         for fits, reached, release in list(self._held):
             if fits(request):
                 reached.set()
                 release.wait(60)
 
-    def answered(self, request: Request, status: int) -> None:
+    def before_answering(self, request: Request, status: int) -> None:
         own = "authorization" in request.headers
         if not own and status >= 400:
-            return  # it is not the function's doing that somebody else had no leave
+            return  # a call that was refused to somebody else needs no right of the function
         with self._lock:
             self.calls[request.operation] += 1
             try:
@@ -77,7 +79,7 @@ class Recorder(Watcher):
 
     @contextmanager
     def held(self, operation: str, area: str) -> Iterator[Event]:
-        """Calls of this kind wait until the context ends; the event is set once one has come."""
+        """Hold calls of this kind until the end of the context. The event is set when the first has arrived."""
         reached, release = Event(), Event()
         hold = (lambda request: request.operation == operation and request.key.startswith(area), reached, release)
         self._held.append(hold)
@@ -90,19 +92,19 @@ class Recorder(Watcher):
 
 @dataclass
 class Deployment(Stack):
-    """A stack whose functions are Lambda's, as the emulator runs them."""
+    """A stack whose functions run as Lambda functions on the emulator."""
 
     outputs: Mapping[str, str]
     services: Services
-    """Of an operator, who may do everything."""
+    """The services of an operator, who may do everything."""
     recorders: Mapping[str, Recorder]
-    """By the logical name of the function."""
+    """The recorder of each function, by its logical name."""
     removed: str = ""
-    """What there was, once it is removed."""
+    """What was left when the stack was deleted. It is empty until then."""
 
     @contextmanager
     def paused(self, *queues: str) -> Iterator[None]:
-        """Nothing consumes these queues (by the ends of their names) for as long as the context lasts."""
+        """Pause all consumers of these queues until the end of the context. A queue is named by the end of its name."""
         client = aws("lambda")
         mappings = {
             each["EventSourceArn"].rsplit(":", 1)[-1].partition("-")[2]: each["UUID"]
@@ -117,15 +119,15 @@ class Deployment(Stack):
                 client.update_event_source_mapping(UUID=mappings[queue], Enabled=True)
 
     def queue(self, name: str) -> str:
-        """Its URL, by the end of its name."""
+        """The URL of the queue, by the end of its name."""
         return aws("sqs").get_queue_url(QueueName=f"penstock-{name}")["QueueUrl"]
 
     def linked(self, url: str) -> httpx.Response:
-        """The emulator speaks no TLS and has the API under a path of its own."""
+        """Follow a link. The emulator does not speak TLS, and has the API under a path."""
         return self.client.get(urlsplit(url).path)
 
     def waiting(self, queue: str, how: str = "") -> int:
-        """Messages that it holds; `how`: Delayed, NotVisible."""
+        """The number of messages in the queue. With `how` only those that are Delayed or NotVisible."""
         name = f"ApproximateNumberOfMessages{how}"
         answer = aws("sqs").get_queue_attributes(QueueUrl=self.queue(queue), AttributeNames=[name])
         return int(answer["Attributes"][name])
@@ -135,7 +137,7 @@ class Deployment(Stack):
             aws("sqs").send_message(QueueUrl=self.queue(queue), MessageBody=body)
 
     def take(self, queue: str, number: int) -> list[str]:
-        """So many messages out of a queue that is paused."""
+        """Receive and delete this number of messages of a paused queue."""
         sqs, url, bodies = aws("sqs"), self.queue(queue), []
 
         def taken() -> bool | None:
@@ -149,7 +151,7 @@ class Deployment(Stack):
         return bodies
 
     def look(self, queue: str, number: int) -> list[str]:
-        """So many messages of a queue that is paused, which keeps them."""
+        """The bodies of this number of messages of a paused queue, which keeps them."""
         bodies = self.take(queue, number)
         self.send(queue, *bodies)
         return bodies
@@ -160,7 +162,7 @@ class Deployment(Stack):
         return found
 
     def reaches(self, document: str, status: Status, *, seconds: float = 60) -> None:
-        """Waits until the document stands so."""
+        """Wait until the document has this status."""
 
         def reached() -> bool | None:
             found = self.services.documents.read(TENANT, DocumentId(document))
@@ -169,16 +171,16 @@ class Deployment(Stack):
         until(reached, seconds=seconds, what=f"{document} is {status}")
 
     def documents(self) -> int:
-        """How many the table knows, tombstones too."""
+        """The number of documents in the table, tombstones included."""
         pages = aws("dynamodb").get_paginator("scan").paginate(TableName=self.environment["PENSTOCK_TABLE"])
         return sum(item["sk"]["S"] == RECORD for page in pages for item in page["Items"])
 
     def change(self, document: str, decide: Callable[[Document], Document]) -> None:
-        """By hand, where a test cannot wait for time to pass."""
+        """Change the record by hand, where a test cannot wait for time to pass."""
         update_record(self.services, TENANT, DocumentId(document), lambda found: decide(found) if found else None)
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
-        """What the function answers when it is called directly, as a schedule does."""
+        """The answer of the function when it is called directly, as a schedule does."""
         name = f"penstock-{function}"
         answer = aws("lambda").invoke(FunctionName=name, Payload=json.dumps(event).encode())
         answered: dict[str, Any] = json.loads(answer["Payload"].read())
@@ -188,9 +190,9 @@ class Deployment(Stack):
 
 @contextmanager
 def deployment(state: Path) -> Iterator[Deployment]:
-    """The template, deployed; each function sees AWS through a meter of its own.
+    """Deploy the template, with a proxy of its own between each function and AWS.
 
-    The packages and the emulator's log are kept in STATE, since the layers take a minute to make.
+    The packages and the emulator's log are kept in STATE, because building the layers takes a minute.
     """
     before = dict(os.environ)
     for name in [name for name in os.environ if name.startswith(("PENSTOCK_", "AWS_", "OPENAI_"))]:
@@ -204,11 +206,13 @@ def deployment(state: Path) -> Iterator[Deployment]:
     try:
         with ExitStack() as parts:
 
-            def told(function: str, emulator: str) -> dict[str, str]:
-                meter = parts.enter_context(metered(emulator, recorders[function]))
-                return {**ENVIRONMENT, "AWS_ENDPOINT_URL": meter.url}
+            def function_environment(function: str, emulator: str) -> dict[str, str]:
+                proxy = parts.enter_context(counting_proxy(emulator, recorders[function]))
+                return {**ENVIRONMENT, "AWS_ENDPOINT_URL": proxy.url}
 
-            there = parts.enter_context(deployed(TEMPLATE, STATE, PYTHON, parameters=FEW, environment=told))
+            there = parts.enter_context(
+                deployed(TEMPLATE, STATE, PYTHON, parameters=FEW, environment=function_environment)
+            )
             environment = {
                 **{name: os.environ[name] for name in os.environ if name.startswith("AWS_")},
                 "PENSTOCK_BUCKET": there.outputs["Bucket"],

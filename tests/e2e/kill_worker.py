@@ -1,9 +1,9 @@
-"""kill -9 of the worker in the middle of a long document: started again, it finishes, with no chunk missing or doubled,
-and nothing embedded twice beyond what was in flight.
+"""kill -9 of the worker in the middle of a long document. When it is started again it finishes the document: no chunk
+is missing or doubled, and no text is embedded twice beyond the batches in flight.
 
     python -m tests.e2e.kill_worker [--pages 300] [--index opensearch]
 
-The embedder is an OpenAI-compatible server that counts what it is sent.
+The embedder is an OpenAI-compatible server that counts the texts that it gets.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from penstock.ports import SearchIndex
 from penstock.settings import Settings
 from penstock.wiring import chosen_index
 from tests.e2e.stack import RunningStack, running_stack, until
-from tests.support.documents import long_pdf
+from tests.support.pdf_files import long_pdf
 from tests.support.stubs.openai_server import OpenAIServer
 
 BATCH, CONCURRENCY = 8, 2
@@ -42,7 +42,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Counts:
-    """What there was in the end."""
+    """The counts at the end."""
 
     seconds: float
     chunks: int
@@ -64,7 +64,7 @@ class Counts:
 
 
 def kill_and_count(stack: RunningStack, server: OpenAIServer, pages: int) -> Counts:
-    """Upload, kill after the first shard, and wait for the end."""
+    """Upload a document, kill the worker after the first shard, and wait for the end."""
     document = DocumentId(stack.upload("long.pdf", long_pdf(pages), document_id="long")["document_id"])
     index = _index(stack)
     until(lambda: _indexed(stack, index, document) >= 16 or None, seconds=60, what="the first shard is indexed")
@@ -100,11 +100,9 @@ def _indexed(stack: RunningStack, index: SearchIndex, document: DocumentId) -> i
 
 
 def _index(stack: RunningStack) -> SearchIndex:
-    """The one that the stack has, for this process too."""
-    told = {name: value for name, value in stack.environment.items() if name.startswith("PENSTOCK_INDEX")}
-    settings = Settings.from_environment(
-        **{name.removeprefix("PENSTOCK_").lower(): value for name, value in told.items()}
-    )
+    """The index of the stack, opened in this process too."""
+    index_settings = {name: value for name, value in stack.environment.items() if name.startswith("PENSTOCK_INDEX")}
+    settings = Settings(**{name.removeprefix("PENSTOCK_").lower(): value for name, value in index_settings.items()})
     return chosen_index(settings, SPACE)
 
 
@@ -113,11 +111,11 @@ def main() -> int:
     parser.add_argument("--pages", type=int, default=300)
     parser.add_argument("--index", default="sqlite", help="sqlite, or opensearch (see OPENSEARCH_URL)")
     asked = parser.parse_args()
-    told = {"PENSTOCK_INDEX": asked.index, "PENSTOCK_INDEX_URL": os.environ.get("OPENSEARCH_URL", "")}
+    index_settings = {"PENSTOCK_INDEX": asked.index, "PENSTOCK_INDEX_URL": os.environ.get("OPENSEARCH_URL", "")}
     with OpenAIServer() as server, tempfile.TemporaryDirectory() as folder:
         server.delay = 0.1
         key = {"OPENAI_API_KEY": server.key, "OPENAI_BASE_URL": server.url}
-        with running_stack(Path(folder) / "state", **told, **SETTINGS, **key) as stack:
+        with running_stack(Path(folder) / "state", **index_settings, **SETTINGS, **key) as stack:
             counts = kill_and_count(stack, server, asked.pages)
     print(f"{counts.status} {counts.seconds:.1f} s after kill -9 of the worker")
     indexed = f"{counts.entries} in the index, {counts.ordinals} of them different, {counts.vectors} with a vector"

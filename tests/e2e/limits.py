@@ -1,4 +1,4 @@
-"""The limits that every stack of these tests has: small, so that a test can go beyond them."""
+"""The limits of all stacks of these tests. They are small, so that a test can exceed them."""
 
 from __future__ import annotations
 

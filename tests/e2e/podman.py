@@ -1,6 +1,6 @@
-"""Containers for tests, where podman is. No registry is asked: the base of all images is a Debian made here.
+"""Containers for tests, where podman is installed. No registry is used: the base of all images is a Debian made here.
 
-Images stay, as what a later run builds on; `podman rmi` of localhost/penstock-* and samcli/* removes them.
+Images are kept, because later runs build on them. `podman rmi` of localhost/penstock-* and samcli/* removes them.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _PATIENCE = 10.0
 
 
 def needs(*programs: str) -> pytest.MarkDecorator:
-    """Runs a test where these are installed, and says in the summary which of them is not."""
+    """Run the test only where these programs are installed. The summary names the one that is missing."""
     missing = [program for program in programs if shutil.which(program) is None]
     return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}, which this machine does not have")
 
 
 @dataclass(frozen=True)
 class Podman:
-    """Podman with limits that this machine can give: what it would ask for by itself may be more than is allowed."""
+    """Podman with limits that this machine allows: its defaults may be higher."""
 
     environment: Mapping[str, str]
 
@@ -42,29 +42,29 @@ class Podman:
     def limited(cls, folder: Path) -> Self:
         """
         Args:
-            folder: for its configuration.
+            folder: the folder for podman's configuration.
         """
         (folder / "containers.conf").write_text(_LIMITS)
         return cls({**os.environ, "CONTAINERS_CONF": str(folder / "containers.conf")})
 
     def __call__(self, *arguments: object) -> str:
-        """What it printed."""
+        """Run podman and return its output."""
         command = ["podman", *map(str, arguments)]
         done = subprocess.run(command, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{' '.join(command)}: {done.stdout[-2000:]} {done.stderr[-4000:]}"
         return done.stdout.strip()
 
     def logs(self, container: str) -> str:
-        """All that it said, on whichever of the two ways out."""
+        """The log of the container, from stdout and stderr."""
         command = ["podman", "logs", container]
         return subprocess.run(
             command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
         ).stdout
 
     def build(self, tag: str, folder: Path, *arguments: object) -> str:
-        """An image out of a folder, on the home-made base; its name."""
+        """Build an image from a folder, on the base that is made here. Returns its name."""
         self._make_base()
-        # Who answers pip here may be known to this machine alone.
+        # The server that pip asks may have a certificate that only this machine trusts.
         known = ("--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro") if _CERTIFICATES.exists() else ()
         self("build", "--network", "host", *known, "--build-arg", f"BASE={BASE}", "--tag", tag, *arguments, folder)
         return tag
@@ -83,7 +83,7 @@ class Podman:
 
     @contextmanager
     def service(self, folder: Path) -> Iterator[str]:
-        """Its answer to Docker's protocol, as DOCKER_HOST."""
+        """Podman's service with Docker's protocol. Yields the address for DOCKER_HOST."""
         socket = folder / "podman.sock"
         process = subprocess.Popen(
             ["podman", "system", "service", "--time=0", f"unix://{socket}"],
@@ -98,6 +98,6 @@ class Podman:
             end(process, _PATIENCE)
 
     def gateway(self) -> str:
-        """This machine's address, as containers of podman's own network see it."""
+        """This machine's address in the network of podman's containers."""
         (network,) = json.loads(self("network", "inspect", "podman"))
         return str(network["subnets"][0]["gateway"])

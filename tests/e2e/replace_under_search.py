@@ -1,11 +1,11 @@
-"""Search without a pause while a document of three shards is replaced again and again, and now and then deleted: every
-answer must be wholly of one edition, none may be older than the one before, none may be of an edition whose deletion
-was answered before it was asked for, and none may be empty while the document is there (I8).
+"""Search without a pause while a document of three shards is replaced again and again, and deleted now and then. Every
+answer must be wholly of one edition. None may be older than the one before, none may be of an edition whose deletion
+was confirmed before the search, and none may be empty while the document exists (I8).
 
     python -m tests.e2e.replace_under_search [--searches 2000] [--replacements 20] [--index opensearch]
 
-Ends with an error, too, unless the read-time check had work to do: hits dropped in at least as many answers as there
-were replacements.
+The program also fails unless the check at read time had work to do: hits must have been dropped in at least as many
+answers as there were replacements.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ SETTINGS = {"PENSTOCK_CHUNK_CHARS": "400", "PENSTOCK_OVERLAP_CHARS": "40", "PENS
 
 
 DELETED_EVERY = 4
-"""Editions."""
+"""The number of editions between deletions."""
 
 
 @dataclass
 class Shown:
-    """What readers may find just now."""
+    """What readers may find at the moment."""
 
     gone: int = -1
-    """Editions up to this were deleted."""
+    """Editions up to this one were deleted."""
     perhaps_none: bool = False
-    """From before a deletion until the next edition is published."""
+    """Whether an answer may be empty: from before a deletion until the next edition is published."""
 
 
 @dataclass
 class Seen:
-    """What the answers were."""
+    """Statistics of the answers."""
 
     answers: int = 0
     hits: int = 0
@@ -55,7 +55,7 @@ class Seen:
 
 
 def edition(number: int) -> bytes:
-    """Text of three shards, every chunk of which says which edition it is of."""
+    """A text of three shards in which every chunk names its edition."""
     paragraphs = (
         f"In edition{number} the gauge at station {station} of edition{number} read {station * 7 + number} metres of "
         f"water. Edition{number} says that the gate of station {station} was opened by hand, and edition{number} says "
@@ -66,7 +66,7 @@ def edition(number: int) -> bytes:
 
 
 def search_while_replacing(stack: RunningStack, searches: int, replacements: int) -> Seen:
-    """Replacements are spread evenly over the searches; each waits for the one before to be published."""
+    """Spread the replacements evenly over the searches. Each waits until the one before is published."""
     stack.upload("log.txt", edition(0), document_id=DOCUMENT)
     assert stack.final(DOCUMENT)["status"] == "indexed"
     seen, shown, go = Seen(), Shown(), threading.Semaphore(0)
@@ -99,7 +99,7 @@ def search_while_replacing(stack: RunningStack, searches: int, replacements: int
 
 
 def delete(stack: RunningStack, shown: Shown, number: int) -> None:
-    """The document, whose edition this is, until nothing is left of it."""
+    """Delete the document with this edition, and wait until nothing of it is left."""
     shown.perhaps_none = True
     answer = stack.client.delete(f"/v1/documents/{DOCUMENT}")
     assert answer.status_code == 202, answer.text

@@ -1,5 +1,5 @@
-"""A real stack for tests, by its two doors; and a local one: `penstock up` in a process of its own, on free ports, with
-a state of its own."""
+"""A real stack for tests, used through its two doors; and a local one: `penstock up` in a process of its own, on free
+ports and with its own state."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ T = TypeVar("T")
 
 @dataclass
 class Stack:
-    """What answers by HTTPS and by S3, wherever it runs."""
+    """A stack that is reached by HTTPS and S3, wherever it runs."""
 
     state: Path
-    """A folder of its own."""
+    """The stack's own folder."""
     client: httpx.Client
-    """With the key of the tenant `local`."""
+    """A client with the key of the tenant `local`."""
     environment: Mapping[str, str]
-    """Of whoever works on it: where AWS is, and the stack's outputs."""
+    """The environment variables of programs that work on the stack: the address of AWS, and the stack's outputs."""
 
     def upload(self, name: str, content: bytes, **fields: str) -> dict[str, Any]:
         answer = self.client.post("/v1/documents", files={"files": (name, content)}, data=fields)
@@ -47,7 +47,7 @@ class Stack:
         return answer.json()
 
     def final(self, document: str, *, seconds: float = 90) -> dict[str, Any]:
-        """The document, once its newest generation has ended."""
+        """Wait until the document's newest generation has ended. Returns the document."""
 
         def ended() -> dict[str, Any] | None:
             answer = self.client.get(f"/v1/documents/{document}")
@@ -57,7 +57,7 @@ class Stack:
         return until(ended, seconds=seconds, what=f"document {document} ends")
 
     def task(self, task: str, *, seconds: float = 90) -> dict[str, Any]:
-        """The task, once it has ended."""
+        """Wait until the task has ended. Returns the task."""
 
         def ended() -> dict[str, Any] | None:
             found = self.client.get(f"/v1/tasks/{task}").json()
@@ -71,11 +71,11 @@ class Stack:
         return answer.json()
 
     def linked(self, url: str) -> httpx.Response:
-        """What one of the API's own links gives."""
+        """Follow one of the API's own links."""
         return self.client.get(url)
 
     def announce(self, content: bytes, **fields: Any) -> dict[str, Any]:
-        """An upload of this content, by the way of the bucket."""
+        """Announce an upload of this content."""
         sha256 = hashlib.sha256(content).hexdigest()
         about = {"name": "long.txt", "size": len(content), "sha256": sha256, **fields}
         answer = self.client.post("/v1/uploads", json=about)
@@ -83,12 +83,12 @@ class Stack:
         return answer.json()
 
     def post(self, announced: dict[str, Any], content: bytes, **changed: str) -> int:
-        """Send it, and say what S3 answers."""
+        """Post the content to the bucket, and return S3's response."""
         form = {**announced["fields"], **changed}
         return httpx.post(announced["url"], data=form, files={"file": ("any", content)}, trust_env=False).status_code
 
     def versions(self, prefix: str) -> list[str]:
-        """The keys of all that lies under it, once for each version."""
+        """The keys under this prefix, once for each version."""
         found = self.s3().list_object_versions(Bucket=self.bucket, Prefix=prefix)
         return [each["Key"] for each in found.get("Versions", [])]
 
@@ -106,7 +106,7 @@ class Stack:
         return self.environment["PENSTOCK_BUCKET"]
 
     def penstock(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
-        """The command line, as its user would call it, against this stack."""
+        """Run the command line against this stack, as a user does."""
         return subprocess.run(
             [sys.executable, "-m", "penstock.cli.main", *arguments],
             env={
@@ -125,13 +125,13 @@ class Stack:
 
 @dataclass
 class RunningStack(Stack):
-    """A local stack: what `penstock up` left word of, and the process."""
+    """A local stack: the outputs of `penstock up`, and its process."""
 
     process: subprocess.Popen[bytes]
 
 
 def until(ask: Callable[[], T | None], *, seconds: float, what: str) -> T:
-    """What `ask` answers, once it does."""
+    """Return what `ask` returns, once it is not None."""
     deadline = time.monotonic() + seconds
     while (found := ask()) is None:
         assert time.monotonic() < deadline, f"after {seconds} s still not: {what}"
@@ -141,10 +141,10 @@ def until(ask: Callable[[], T | None], *, seconds: float, what: str) -> T:
 
 @contextmanager
 def running_stack(state: Path, **settings: str) -> Iterator[RunningStack]:
-    """A stack that is ready; ended, with all that it started, whatever happens.
+    """Run a local stack until the end of the context, and then end everything that it started, whatever happens.
 
     Args:
-        settings: environment variables beside the ports.
+        settings: environment variables in addition to the ports.
     """
     ports = {"PENSTOCK_API_PORT": str(free_port()), "PENSTOCK_EMULATOR_PORT": str(free_port())}
     clean = {
@@ -175,7 +175,7 @@ def running_stack(state: Path, **settings: str) -> Iterator[RunningStack]:
 
 
 def stop(process: subprocess.Popen[bytes], seconds: float = 60) -> int:
-    """Ctrl-C, and no patience without end."""
+    """Send Ctrl-C, and wait for the end for a limited time."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
     try:
@@ -187,7 +187,7 @@ def stop(process: subprocess.Popen[bytes], seconds: float = 60) -> int:
 
 
 def descendants(pid: int) -> list[int]:
-    """All processes that this one started, and those they started; their sessions differ."""
+    """All processes that this process started, and those that they started. Their sessions differ."""
     parents: dict[int, list[int]] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:

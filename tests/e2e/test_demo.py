@@ -12,11 +12,11 @@ from penstock.local.port import free_port
 from tests.e2e.stack import ROOT
 
 
-def demo(state: Path, *options: str, **told: str) -> subprocess.CompletedProcess[str]:
-    """As its user calls it, also where the ports of `make run` are set."""
+def demo(state: Path, *options: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run the demo as its user does, also where the ports of `make run` are set."""
     return subprocess.run(
         [sys.executable, "-m", "penstock.cli.main", "demo", "--state", str(state), *options],
-        env={**os.environ, "PENSTOCK_API_PORT": str(free_port()), **told},
+        env={**os.environ, "PENSTOCK_API_PORT": str(free_port()), **settings},
         cwd=ROOT,
         capture_output=True,
         text=True,

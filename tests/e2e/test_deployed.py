@@ -1,6 +1,6 @@
-"""What only a deployment has: functions with roles, queues with consumers, and what may happen to them.
+"""What only a deployment has: functions with roles, queues with consumers, and their failures.
 
-Runs with --deployed, after the tests of the doors, whose calls count for the roles as well; the last test removes the
+Runs with --deployed, after the tests of the doors, whose calls count for the roles too. The last test deletes the
 stack.
 """
 
@@ -32,11 +32,11 @@ from penstock.records.claim import Claim
 from penstock.records.shard_lease import take_embed
 from tests.e2e.deployment import PLAN, PYTHON, STATE, Deployment, aws
 from tests.e2e.stack import ROOT, until
-from tests.support.documents import long_pdf, pdf
-from tests.support.lambdas import sample
-from tests.support.made import zip_of
-from tests.support.plan import listed, statements
-from tests.support.rights import Right
+from tests.support.iam_rights import Right
+from tests.support.lambda_events import sample
+from tests.support.pdf_files import long_pdf, pdf
+from tests.support.resolved_template import listed, statements
+from tests.support.sample_files import zip_of
 from tools.lambda_lab.deploy import TENANT, delete_stack, instead_of
 
 FUNCTIONS = PLAN.of("AWS::Serverless::Function")
@@ -55,20 +55,20 @@ def message(body: str, stage: Stage) -> Message:
 
 
 def seen(stack: Deployment, function: str, action: str, resource: str) -> None:
-    """Waits until the function was seen to do this."""
+    """Wait until the function was seen to use this right."""
     right, recorder = Right(action, resource), stack.recorders[function]
     until(lambda: right in recorder.needed or None, seconds=60, what=f"{function} calls {action} on {resource}")
 
 
 def taken(stack: Deployment, body: str, stage: Stage) -> Claim:
-    """What a worker somewhere else holds, for longer than any test takes."""
+    """Claim the message as another worker would, for longer than any test takes."""
     limits = replace(stack.services.limits, lease=timedelta(hours=1))
     return STAGES[stage].take(replace(stack.services, limits=limits), message(body, stage))
 
 
 @contextmanager
 def handed_back(stack: Deployment, function: str, claims: Sequence[Claim]) -> Iterator[None]:
-    """Until the function has put off as many messages as these claims keep it from."""
+    """Wait until the function has deferred as many messages as these claims keep from it."""
     calls = stack.recorders[function].calls
     before = calls[PUT_OFF]
     yield
@@ -77,21 +77,21 @@ def handed_back(stack: Deployment, function: str, claims: Sequence[Claim]) -> It
 
 
 def ended(stack: Deployment, claims: Iterable[Claim]) -> None:
-    """That worker fails; its documents fall due."""
+    """Let that worker fail, so that its documents fall due."""
     for claim in claims:
         claim.release_failed(stack.services, Failure("transient", "It could not."), timedelta(0))
     fall_due(stack, *{claim.document.id for claim in claims})
 
 
 def fall_due(stack: Deployment, *documents: str) -> None:
-    """Time passes for these, and the schedule's turn comes."""
+    """Let time pass for these documents, and run the scheduled sweep."""
     for document in documents:
         stack.change(document, lambda found: replace(found, sweep_at=stack.services.clock()))
     stack.invoke("sweep", sample("sweep"))
 
 
 def letter(stack: Deployment, document: str, *, kept: bool = False) -> Letter:
-    """What its queue gave up of this document, once that is filed."""
+    """The dead letter of this document, once it is filed."""
 
     def filed() -> Letter | None:
         found = letters(stack.services, kept=kept, tenant=TENANT)
@@ -106,14 +106,14 @@ def cancel(stack: Deployment, document: str) -> None:
 
 
 def gaps() -> bytes:
-    """Every second page is empty: more than a record lists. Two shards: what is new each time stands too far from any
-    sentence's end to decide where chunks are cut."""
+    """A text in which every second page is empty: more pages than a record lists. It has two shards. What is new each
+    time stands too far from the end of a sentence to influence where chunks are cut."""
     text = f"On the left side of the weir the gauge {fresh()} was read by the keeper of the lock. " * 2
     return pdf(f"{number} {text}" if number % 2 else "" for number in range(300))
 
 
 def replaced(stack: Deployment) -> str:
-    """A document whose readers see its second edition, and whose first one's receipt is still in the bucket."""
+    """A document with two editions. Readers see the second one; the receipt of the first is still in the bucket."""
     document = f"replaced-{fresh()}"
     for name, content in (("gaps.pdf", gaps()), ("short.md", b"A weir.")):
         stack.upload(name, content, document_id=document)
@@ -123,7 +123,7 @@ def replaced(stack: Deployment) -> str:
 
 
 def left_of(stack: Deployment, document: str) -> set[str]:
-    """Where something is of its attempts."""
+    """The places that still hold something of the document's attempts."""
     return {area for area in ("work", "receipts") if stack.versions(f"{area}/{TENANT}/{document}/")}
 
 
@@ -132,6 +132,7 @@ def test_all_that_the_api_depends_on_answers(stack: Deployment) -> None:
     assert answer.is_success, answer.text
 
 
+@pytest.mark.invariant("I6", "I7")
 def test_in_each_lane_a_lost_message_is_sent_again_and_one_that_another_works_on_is_kept(stack: Deployment) -> None:
     """I6, I7."""
     claims: list[Claim] = []
@@ -143,7 +144,7 @@ def test_in_each_lane_a_lost_message_is_sent_again_and_one_that_another_works_on
                 for lane in Lane
             }
             for lane in Lane:
-                stack.take(f"extract-{lane}", 1)  # it is lost
+                stack.take(f"extract-{lane}", 1)  # the message is lost
             fall_due(stack, *documents.values())
             for lane in Lane:
                 extracts += (taken(stack, body, Stage.EXTRACT) for body in stack.look(f"extract-{lane}", 1))
@@ -160,7 +161,7 @@ def test_in_each_lane_a_lost_message_is_sent_again_and_one_that_another_works_on
 
 
 class Silent:
-    """An index that does not answer whoever would publish."""
+    """An index that does not answer when a document is to be published."""
 
     def __init__(self, index: SearchIndex) -> None:
         self._index = index
@@ -173,7 +174,8 @@ class Silent:
 
 
 def unpublished(stack: Deployment, document: str, content: bytes) -> Message:
-    """A document whose shards are all done, by a worker that was lost before it published; its last message."""
+    """A document whose shards are all done, by a worker that was lost before it published. Returns its last message
+    too."""
     with stack.paused("embed-standard"):
         stack.upload("gaps.pdf", content, document_id=document)
         stack.reaches(document, Status.EMBEDDING)
@@ -190,8 +192,9 @@ def unpublished(stack: Deployment, document: str, content: bytes) -> Message:
     return last
 
 
+@pytest.mark.invariant("I6")
 def test_whoever_comes_by_publishes_what_a_lost_worker_finished(stack: Deployment) -> None:
-    """I6; and a receipt with long lists is stored whole, by whoever publishes."""
+    """I6. A receipt with long lists is stored whole, whoever publishes."""
     content, services = gaps(), stack.services
     swept, extracted, embedded = (f"{way}-{fresh()}" for way in ("swept", "extracted", "embedded"))
     for document in (swept, extracted, embedded):
@@ -217,7 +220,7 @@ def test_a_receipt_is_kept_whole_for_a_document_of_one_shard_too(stack: Deployme
 
 
 def test_a_lost_deletion_is_asked_for_again_and_takes_all_generations_along(stack: Deployment) -> None:
-    """One is published, and has a receipt of its own; another is in work."""
+    """One generation is published and has a receipt of its own; another is in work."""
     document = f"going-{fresh()}"
     claims: list[Claim] = []
     with handed_back(stack, "DeleteFunction", claims), stack.paused("delete"):
@@ -228,7 +231,7 @@ def test_a_lost_deletion_is_asked_for_again_and_takes_all_generations_along(stac
             stack.reaches(document, Status.EMBEDDING)
             assert stack.client.delete(f"/v1/documents/{document}").status_code == 202
             stack.take("embed-standard", 2)
-        stack.take("delete", 1)  # it is lost
+        stack.take("delete", 1)  # the message is lost
         fall_due(stack, document)
         claims += (taken(stack, body, Stage.DELETE) for body in stack.look("delete", 1))
     ended(stack, claims)
@@ -241,6 +244,7 @@ def test_a_lost_deletion_is_asked_for_again_and_takes_all_generations_along(stac
     assert stack.services.documents.read(TENANT, DocumentId(document)) is None
 
 
+@pytest.mark.invariant("I4")
 def test_what_its_queue_gave_up_fails_its_document_or_is_asked_for_again(stack: Deployment) -> None:
     """I4."""
     with stack.paused("extract-standard"):
@@ -261,6 +265,7 @@ def test_what_its_queue_gave_up_fails_its_document_or_is_asked_for_again(stack: 
     assert stack.final(unknown)["status"] == "indexed"
 
 
+@pytest.mark.invariant("I4")
 def test_a_dead_letter_of_what_only_waited_for_the_provider_is_asked_for_again(stack: Deployment) -> None:
     """I4: waiting is never judged dead, in any lane."""
     with stack.paused(*EMBEDS):
@@ -304,7 +309,7 @@ def test_a_message_that_nobody_can_read_is_buried_and_then_filed(stack: Deployme
 def test_a_document_in_work_is_cancelled_and_retried(
     stack: Deployment, function: str, call: str, status: Status
 ) -> None:
-    """By the function that works on it, which cleans up."""
+    """The function that works on the document notices the cancel, and cleans up."""
     document = replaced(stack)
     with stack.recorders[function].held(call, "work/") as reached:
         entered = stack.upload("long.pdf", long_pdf(28), document_id=document)
@@ -323,7 +328,7 @@ def test_a_document_in_work_is_cancelled_and_retried(
 def test_a_document_that_nobody_works_on_is_cancelled_at_once_and_cleaned_up_when_it_falls_due(
     stack: Deployment,
 ) -> None:
-    """Where a worker that was lost had it, that is when its lease is over."""
+    """If a lost worker had the document, that is when its lease is over."""
     with stack.paused("extract-standard"):
         waiting = stack.upload("waiting.md", f"Never read. {fresh()}".encode(), document_id=fresh())["document_id"]
         cancel(stack, waiting)
@@ -362,7 +367,8 @@ def test_what_is_not_in_the_bucket_any_more_comes_to_an_end(stack: Deployment) -
 
 @pytest.mark.parametrize("queue", ["arrivals", "arrivals-dead"])
 def test_arrivals_are_taken_in_whichever_queue_tells_of_them(stack: Deployment, queue: str) -> None:
-    """S3 tells once: what its queue gave up is received all the same. In any order, and in any lane."""
+    """S3 reports an arrival only once, so dead letters of the arrivals queue are received too, in any order and
+    lane."""
     s3, folder = stack.s3(), f"drop/{TENANT}/{fresh()}"
 
     def put(name: str) -> DocumentId:
@@ -402,7 +408,7 @@ def test_arrivals_are_taken_in_whichever_queue_tells_of_them(stack: Deployment, 
 
 @pytest.mark.parametrize("queue", ["arrivals", "arrivals-dead"])
 def test_a_file_that_arrives_while_its_document_is_deleted_leaves_nothing_behind(stack: Deployment, queue: str) -> None:
-    """Its message stays in the queue until that is done."""
+    """The message of the arrival stays in its queue until the removal is done."""
     document = stack.upload("raced.md", f"A race {fresh()}.".encode(), document_id=fresh())["document_id"]
     stack.final(document)
     with stack.paused("arrivals"):
@@ -466,8 +472,8 @@ _IMPORT = "import sys, importlib; handler, *sys.path[:0] = sys.argv[1:]; importl
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_needs_only_its_package_and_its_layers(stack: Deployment, name: str) -> None:
-    """The emulator's own libraries are within reach of what it runs, and would hide that one is missing; here an
-    interpreter without any imports the handler."""
+    """The emulator's own libraries are importable in the functions that it runs, and would hide a missing one. Here an
+    interpreter without them imports the handler."""
     function = FUNCTIONS[name]
     uris = [RESOURCES[layer]["Properties"]["ContentUri"] for layer in function["Layers"]]
     layers = [STATE / "package" / instead_of(uri).name / "content/python" for uri in uris]
@@ -483,7 +489,7 @@ def test_a_function_needs_only_its_package_and_its_layers(stack: Deployment, nam
 
 
 def granted(function: str) -> set[Right]:
-    """What the role of a function lets it do."""
+    """The rights that the role of a function grants."""
     role = FUNCTIONS[function]["Role"].removesuffix(".Arn")
     return {
         Right(action, resource)
@@ -495,9 +501,9 @@ def granted(function: str) -> set[Right]:
 
 
 def in_its_name(function: str) -> set[Right]:
-    """What AWS does in the name of a function: Lambda writes its log and receives the messages of its queues.
+    """The rights that AWS itself uses in the name of a function: Lambda writes its log and receives from its queues.
 
-    The provider's key and the OpenSearch domain have policies of their own, which this deployment has no use for.
+    The provider's key and the OpenSearch domain have policies of their own, which this deployment does not use.
     """
     logs = {Right(action, "Log.Arn") for action in ("logs:CreateLogStream", "logs:PutLogEvents")}
     consumed = {
@@ -519,7 +525,7 @@ def test_a_role_says_what_its_function_was_seen_to_do_and_no_more(stack: Deploym
 
 
 def test_what_holds_data_stays_and_all_else_goes(stack: Deployment) -> None:
-    """The last one: it removes the stack."""
+    """This is the last test: it deletes the stack."""
     documents = stack.documents()
     assert documents > 0
     delete_stack()

@@ -1,4 +1,4 @@
-"""The real stack, from outside: both doors, replace, delete, duplicate, search."""
+"""The real stack from outside: both doors, replace, delete, duplicate, search."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from tests.e2e.limits import DIRECT_BYTES, SHARD_CHUNKS
 from tests.e2e.stack import Stack, until
-from tests.support.documents import long_pdf, pdf
-from tests.support.made import zip_of
+from tests.support.pdf_files import long_pdf, pdf
+from tests.support.sample_files import zip_of
 
 WEIR = "The weir at Thornby was raised by {} centimetres in the dry summer."
 
@@ -23,7 +23,7 @@ def hits(stack: Stack, query: str, document: str) -> list[dict[str, object]]:
 
 
 def dropped(stack: Stack, key: str) -> str:
-    """The id of the document of a drop-folder key of the local tenant."""
+    """The id of the document of a drop-folder key of the tenant `local`."""
     return hashlib.sha256(f"local\0{key}".encode()).hexdigest()[:32]
 
 
@@ -121,7 +121,7 @@ def test_a_long_pdf_of_several_shards_cites_the_right_page(stack: Stack) -> None
 
 
 def members(stack: Stack, archive: str, count: int) -> dict[str, dict[str, object]]:
-    """What came in it, by name, once so many have ended."""
+    """The members of the archive by name, once this number of them has ended."""
 
     def ended() -> dict[str, dict[str, object]] | None:
         found = stack.client.get("/v1/documents", params={"container": archive, "limit": 100}).json()["documents"]
@@ -204,6 +204,7 @@ def test_a_locked_pdf_fails_with_what_to_do(stack: Stack) -> None:
     assert task["next_steps"]
 
 
+@pytest.mark.invariant("I10")
 def test_another_tenants_document_is_not_there(stack: Stack) -> None:
     """I10: 404, never 403."""
     entered = stack.upload("mine.txt", (WEIR.format(9) + uuid.uuid4().hex).encode())

@@ -1,4 +1,4 @@
-"""The worker's image, from the repository's Dockerfile: a document goes through the worker in it."""
+"""The worker's image from the repository's Dockerfile: a document goes through the worker in a container."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ WEIR = DocumentId("weir")
 
 @pytest.fixture(scope="module")
 def image(podman: Podman) -> str:
-    """With the embedder that needs no provider."""
+    """The image with the embedder that needs no provider."""
     return podman.build("localhost/penstock-worker", ROOT, "--build-arg", "REQUIREMENTS=requirements/local.txt")
 
 
 def test_a_document_goes_through_the_worker_in_its_image(podman: Podman, image: str, tmp_path: Path) -> None:
-    """Nothing but its index and /tmp can be written to; and SIGTERM to its first process is a warm shutdown."""
+    """Only the index and /tmp are writable. SIGTERM to the first process is a warm shutdown."""
     with world(place_of(ROOT), tmp_path / "emulator.log") as (environment, own):
         receive(own, WEIR)
         with worker(podman, image, environment) as name:
@@ -46,11 +46,11 @@ def test_a_document_goes_through_the_worker_in_its_image(podman: Podman, image: 
 
 @contextmanager
 def worker(podman: Podman, image: str, environment: Mapping[str, str]) -> Iterator[str]:
-    """The worker's container, on this machine's own network; its name."""
+    """Run the worker's container on this machine's own network. Yields its name."""
     name, index = f"penstock-worker-{os.getpid()}", environment["PENSTOCK_INDEX_PATH"]
-    told = {**environment, "AWS_REGION": "us-east-1", "PENSTOCK_WAIT_SECONDS": "1"}
-    variables = [part for each in told.items() for part in ("--env", "=".join(each))]
-    mount = ("--volume", f"{index}:{index}:U")  # given to whoever the container runs as
+    settings = {**environment, "AWS_REGION": "us-east-1", "PENSTOCK_WAIT_SECONDS": "1"}
+    variables = [part for each in settings.items() for part in ("--env", "=".join(each))]
+    mount = ("--volume", f"{index}:{index}:U")  # given to the user that the container runs as
     try:
         podman(
             *("run", "--detach", "--init", "--name", name, "--network", "host", "--read-only", "--tmpfs", "/tmp"),
@@ -60,16 +60,16 @@ def worker(podman: Podman, image: str, environment: Mapping[str, str]) -> Iterat
     finally:
         print(podman.logs(name))
         podman("rm", "--force", "--ignore", name)
-        podman("run", "--rm", "--user", "0", *mount, "--entrypoint", "true", image)  # and back
+        podman("run", "--rm", "--user", "0", *mount, "--entrypoint", "true", image)  # and given back
 
 
 def test_the_image_as_it_is_deployed_gets_ready(podman: Podman, tmp_path: Path) -> None:
-    """With what requirements/worker.txt holds and nothing else."""
+    """The image has only the packages of requirements/worker.txt."""
     image = podman.build("localhost/penstock-worker-deployed", ROOT)
-    told = {"PENSTOCK_EMBEDDER": "openai", "OPENAI_API_KEY": "sk-sample"}
+    settings = {"PENSTOCK_EMBEDDER": "openai", "OPENAI_API_KEY": "sk-sample"}
     with (
         world(place_of(ROOT), tmp_path / "emulator.log") as (environment, _),
-        worker(podman, image, {**environment, **told}) as name,
+        worker(podman, image, {**environment, **settings}) as name,
     ):
         until(lambda: " ready: " in podman.logs(name) or None, seconds=60, what="the worker is ready")
 

@@ -1,4 +1,4 @@
-"""Every sample event through Lambda's runtime interface, each on an emulator that holds what it speaks of."""
+"""Every sample event through Lambda's runtime interface, each on an emulator that has the records of the event."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tools.lambda_lab.sample_events import SAMPLES, Sample
 
 pytestmark = [
     pytest.mark.usefixtures("at_the_root"),
-    pytest.mark.timeout(600),  # the first time, the layers are made
+    pytest.mark.timeout(600),  # the first run builds the layers
     pytest.mark.skipif(sys.platform != "linux", reason="the runtime interface emulator is a program for Linux"),
 ]
 PLACE = place_of(ROOT)
@@ -33,28 +33,30 @@ def made() -> Package:
     return packaged(PLACE)
 
 
+@pytest.mark.invariant("I4")
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.event)
 def test_a_sample_event_is_answered_and_leaves_what_it_is_to(made: Package, sample: Sample) -> None:
-    """Cold and warm: the second time it is a redelivery, which changes nothing (I4)."""
+    """Cold and warm: the second delivery changes nothing (I4)."""
     done = invoke(PLACE, sample, made)
     assert not done.differs
     assert done.memory > 20e6, "an interpreter with a handler holds more than that"
 
 
 def test_an_answer_and_a_world_that_are_not_as_they_should_be_are_told(made: Package) -> None:
-    """The check can fail: in what is answered, cold or warm, and in what is left."""
+    """The check can fail: in the cold answer, in the warm answer, and in the documents that are left."""
     (removal,) = [sample for sample in SAMPLES if sample.event == "stages-delete"]
     done = invoke(PLACE, removal, made)
-    for wrong, told in {
+    for wrong, changed in {
         "answered": replace(removal, answer="kept this-one"),
         "not ('kept none', 'kept this-one')": replace(removal, again="kept this-one"),
         "left nothing, not weir.pdf deleting": replace(removal, leaves={"weir.pdf": Status.DELETING}),
     }.items():
-        assert wrong in replace(done, sample=told).differs
+        assert wrong in replace(done, sample=changed).differs
 
 
 def test_a_function_has_nothing_but_its_package_and_its_layers(made: Package, tmp_path: Path) -> None:
-    """Without the layer that holds Celery it does not start, though the environment of these tests has it."""
+    """Without the layer that has Celery the function does not start, though the environment of these tests has
+    Celery."""
     whole = function(read_template(PLACE.template), "DeleteFunction", made, PLACE.unpacked)
     *rest, _ = whole.folders
     without = replace(whole, folders=rest)
@@ -74,11 +76,11 @@ for each in list(sys.modules.values()):
         taken = os.path.exists(found.cached) and open(found.cached, "rb").read(8)[4:] == bytes([1, 0, 0, 0])
         print(found.name, "compiled" if taken else "not compiled")
 """
-"""Flags of 1: taken as it is, whatever the dates of the files (PEP 552)."""
+"""The flags 1 mean that the bytecode is used whatever the dates of the files (PEP 552)."""
 
 
 def test_a_cold_start_compiles_nothing(made: Package) -> None:
-    """Lambda's disk is read-only: each start would do it again."""
+    """Lambda's disk is read-only, so each start would compile again."""
     whole = function(read_template(PLACE.template), "ExtractFunction", made, PLACE.unpacked)
     module = whole.handler.rpartition(".")[0]
     folders = [str(folder.absolute()) for folder in whole.folders]

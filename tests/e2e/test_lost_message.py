@@ -1,4 +1,4 @@
-"""The sweep on the real stack: beat asks for it, a worker does it."""
+"""The sweep on the real stack: beat requests it, a worker runs it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from tests.e2e.stack import running_stack
 from tests.support.fakes.queue import FakeTaskQueue
 
 
+@pytest.mark.invariant("I6")
 def test_a_document_whose_message_was_lost_is_found_all_the_same(
     on_index: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """I6: its record was written by a process that ended before it sent the message."""
+    """I6: the record was written by a process that ended before it sent the message."""
     with running_stack(tmp_path / "state", **on_index, PENSTOCK_SWEEP_SECONDS="1") as stack:
         for name, value in (stack.environment | {"PENSTOCK_RESEND_SECONDS": "1"}).items():
             monkeypatch.setenv(name, value)

@@ -20,7 +20,7 @@ from tests.support.stubs.openai_server import OpenAIServer
 
 
 def await_end(processes: Sequence[int]) -> None:
-    """What opens files ends by itself, once the worker's end of a socket is closed."""
+    """Wait for the processes that open files. They end when the worker's end of a socket is closed."""
     until(lambda: not any(map(alive, processes)) or None, seconds=60, what="all its processes have ended")
 
 
@@ -81,6 +81,7 @@ def test_an_index_of_another_embedder_is_refused_and_not_mixed(on_index: dict[st
             pytest.fail("it started")
 
 
+@pytest.mark.invariant("I2", "I3", "I6")
 def test_the_worker_killed_in_mid_document_loses_doubles_and_repeats_nothing(
     on_index: dict[str, str], tmp_path: Path
 ) -> None:
@@ -93,6 +94,7 @@ def test_the_worker_killed_in_mid_document_loses_doubles_and_repeats_nothing(
     assert counts.right, counts
 
 
+@pytest.mark.invariant("I8")
 def test_answers_are_wholly_old_or_wholly_new_while_a_document_is_replaced(
     on_index: dict[str, str], tmp_path: Path
 ) -> None:

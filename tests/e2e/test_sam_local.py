@@ -1,4 +1,4 @@
-"""`sam local invoke`, as docs/deploy.md has it, with podman in the place of Docker."""
+"""`sam local invoke` as docs/deploy.md describes it, with podman in place of Docker."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ DEBIAN = (
     "--implementation=cp",
     "--only-binary=:all:",
 )
-"""What pip has to be told to install for the Python of the image."""
+"""The options with which pip installs packages for the Python of the image."""
 _ARCHITECTURES = {"aarch64": "arm64"}
 INVOKED = {"api-alive", "stages-extract"}
-"""Each takes tens of seconds: sam makes an image of all layers first."""
+"""Only these events, because each takes tens of seconds: sam first makes an image of all layers."""
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +62,15 @@ def test_a_sample_event_is_answered_in_sams_container(
         podman.service(tmp_path) as docker_host,
     ):
         sample.before(replace(own, clock=lambda: MOMENT))
-        told = {**environment, "AWS_ENDPOINT_URL": endpoint, "PENSTOCK_INDEX_PATH": "/tmp/index"}
+        variables = {**environment, "AWS_ENDPOINT_URL": endpoint, "PENSTOCK_INDEX_PATH": "/tmp/index"}
         done = subprocess.run(
             [
                 *("sam", "local", "invoke", sample.function, "--event", PLACE.events / f"{sample.event}.json"),
-                *("--template", built(made, tmp_path, told), "--region", "us-east-1"),
+                *("--template", built(made, tmp_path, variables), "--region", "us-east-1"),
                 *("--skip-pull-image", "--invoke-image", image),
             ],
-            # sam would take variables of the function from its own environment, if it had them.
-            env={**podman.environment, **told, "DOCKER_HOST": docker_host, "SAM_CLI_TELEMETRY": "0"},
+            # sam would override variables of the function with those of its own environment.
+            env={**podman.environment, **variables, "DOCKER_HOST": docker_host, "SAM_CLI_TELEMETRY": "0"},
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -81,13 +81,13 @@ def test_a_sample_event_is_answered_in_sams_container(
         assert documents(own) == sample.leaves
 
 
-def built(made: Package, folder: Path, told: Mapping[str, str]) -> Path:
-    """What `sam build` would leave, but for this machine and for the Python of the image."""
+def built(made: Package, folder: Path, variables: Mapping[str, str]) -> Path:
+    """The output of `sam build`, but for this machine and for the Python of the image."""
     template = load_template(PLACE.template)
     function = template["Globals"]["Function"]
     function["CodeUri"] = str(unpacked(made.archives[CODE], PLACE.unpacked))
     function["Architectures"] = [_ARCHITECTURES.get(platform.machine(), platform.machine())]
-    function["Environment"]["Variables"] |= told
+    function["Environment"]["Variables"] |= variables
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::LayerVersion":
             layer = resource["Properties"]
@@ -100,13 +100,14 @@ def built(made: Package, folder: Path, told: Mapping[str, str]) -> Path:
 
 
 _IP_FREEBIND = 15
-"""Linux: podman's bridge, whose address it is, is there only while a container runs."""
+"""A constant of Linux. It lets a server listen on the address of podman's bridge, which exists only while a container
+runs."""
 
 
 @contextmanager
 def reachable_from_containers(podman: Podman, url: str) -> Iterator[str]:
-    """127.0.0.1 is the container itself, in a container: what comes to the address that it has for this machine is
-    passed on to `url`."""
+    """In a container 127.0.0.1 is the container itself. Connections to the address that it has for this machine are
+    forwarded to `url`."""
     there = urlsplit(url)
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Large files on the real stack: announced, posted to the bucket by S3's own rules, found."""
+"""Large files on the real stack: they are announced, posted to the bucket by S3's rules, and found."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_what_nobody_announced_is_removed(stack: Stack) -> None:
 
 
 def test_the_command_line_chooses_the_way_by_size_and_sends_nothing_twice(stack: Stack) -> None:
-    """By what it knows itself, and by what the API says of a request."""
+    """It knows the limit by itself, or learns it from the API's answer to a request."""
     fresh = uuid.uuid4().hex
     small, large = stack.state / "small.txt", stack.state / "large.txt"
     small.write_text(f"A small thing, {fresh}.")

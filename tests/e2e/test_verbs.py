@@ -1,4 +1,4 @@
-"""Cancel, retry, doctor and dead letters on the real stack, by the command line as an operator has it at night."""
+"""Cancel, retry, doctor and dead letters on the real stack, by the command line, as an operator uses it at night."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import boto3
 
 from tests.e2e.stack import RunningStack, until
-from tests.support.documents import long_pdf, pdf
+from tests.support.pdf_files import long_pdf, pdf
 
 PAGES = 2_500
 
 
-def told(stack: RunningStack, *arguments: str, check: bool = True) -> Any:
+def run_json(stack: RunningStack, *arguments: str, check: bool = True) -> Any:
     return json.loads(stack.penstock(*arguments, "--json", check=check, **stack.environment).stdout)
 
 
@@ -35,7 +35,7 @@ def test_a_running_document_is_cancelled_and_what_readers_saw_stays(stack: Runni
         seconds=60,
         what="somebody works on it",
     )
-    cancelled = told(stack, "cancel", name)
+    cancelled = run_json(stack, "cancel", name)
     assert [each["status"] for each in cancelled["documents"]] == ["cancelled"]
     task = stack.task(entered["task_id"])
     assert (task["state"], task["reason"]) == ("REVOKED", "cancelled")
@@ -45,7 +45,7 @@ def test_a_running_document_is_cancelled_and_what_readers_saw_stays(stack: Runni
     assert [hit["generation"] for hit in hits] == [first["generation"]]
     assert not _work_files(stack, name)
     assert doctor(stack) == [{"tenant": "local", "findings": 0, "mended": 0, "kinds": {}}]
-    retried = told(stack, "retry", name)
+    retried = run_json(stack, "retry", name)
     assert [each["status"] for each in retried["documents"]] == ["indexed"]
     assert stack.document(name)["receipt"]["pages"] == PAGES
     until(lambda: not _work_files(stack, name) or None, seconds=60, what="its work files are gone")
@@ -66,7 +66,7 @@ def test_a_failed_document_is_retried_with_its_old_error_in_the_history_alone(st
     document = entered["document_id"]
     first = stack.final(document)
     assert first["error"]["code"] == "password_required"
-    retried = told(stack, "retry", document, check=False)
+    retried = run_json(stack, "retry", document, check=False)
     assert [each["status"] for each in retried["documents"]] == ["failed"]
     again = stack.document(document)
     assert [cause["at"] for cause in again["history"]] == [first["error"]["at"]]
@@ -101,16 +101,16 @@ def test_a_message_that_nobody_can_read_is_found_among_the_dead_letters(stack: R
     sqs.send_message(QueueUrl=json.loads(stack.environment["PENSTOCK_QUEUES"])["extract-express"], MessageBody=body)
 
     def filed() -> dict[str, Any] | None:
-        letters = told(stack, "dead-letters", "list", "--queue", "extract")["letters"]
+        letters = run_json(stack, "dead-letters", "list", "--queue", "extract")["letters"]
         return next((each for each in letters if each["fate"] == "poison"), None)
 
     letter = until(filed, seconds=90, what="the letter is filed")
     assert "no JSON" in letter["reason"]
     shown = stack.penstock("dead-letters", "show", letter["id"], **stack.environment)
     assert json.loads(shown.stdout)["body"] == body
-    refused = told(stack, "dead-letters", "redrive", letter["id"], "--yes", check=False)
-    assert "it is not a message of Penstock" in refused["letters"][0]["refused"]
-    told(stack, "dead-letters", "drop", "--reason", "no json", "--yes")
+    refused = run_json(stack, "dead-letters", "redrive", letter["id"], "--yes", check=False)
+    assert "no message of ours" in refused["letters"][0]["refused"]
+    run_json(stack, "dead-letters", "drop", "--reason", "no json", "--yes")
     assert filed() is None
-    kept = told(stack, "dead-letters", "list", "--kept")["letters"]
+    kept = run_json(stack, "dead-letters", "list", "--kept")["letters"]
     assert letter["id"] in [each["id"] for each in kept if each["fate"] == "dropped"]

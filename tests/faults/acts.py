@@ -1,4 +1,4 @@
-"""What is done to a document while faults are done to its way."""
+"""The acts of the fault suite: what is done to a document while its requests meet faults."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from pathlib import Path
 import httpx
 
 from penstock.adapters.aws.budget import PROVIDER_BUDGET
-from penstock.domain.provider_budget import FULL_LEVEL, SILENT_AFTER, ProviderBudget
+from penstock.adapters.aws.form import WHOLE
+from penstock.domain.provider_budget import SILENT_AFTER, ProviderBudget
 from penstock.domain.status import FINAL, Status
 from tests.e2e.stack import descendants
 from tests.faults.case import Run
@@ -26,22 +27,23 @@ from tests.faults.proof import ended
 from tests.faults.proxy import Held, Seen
 from tests.faults.shifted import RIGHT
 from tests.faults.stack import HOUR, PATIENCE, TENANT, until
-from tests.support.meter import Request
+from tests.support.counting_proxy import Request
 
 BUDGET = 20
-"""Requests a minute, of the group whose provider has one."""
+"""The provider's budget in requests per minute, for the group of cases that has one."""
 IN_FLIGHT = 6
-"""Calls of two workers to the provider at once: one of each of their processes."""
+"""The maximum number of concurrent calls to the provider: one from each of the three processes of two workers."""
 
 
 def add(run: Run) -> None:
-    """Accepted by the API, with the traps set."""
+    """Upload the document with the traps set."""
     run.trap_all()
     run.upload()
 
 
 def with_clock(process: str, act: Callable[[Run], object]) -> Callable[[Run], None]:
-    """This process has another time than all others, and tells it of the document."""
+    """Perform `act` while the clock of this process is wrong, and assert that the process wrote wrong times of the
+    document."""
 
     def acted(run: Run) -> None:
         _, seen = run.see(process, "DynamoDB.(PutItem|TransactWriteItems)", marked=True)
@@ -53,19 +55,20 @@ def with_clock(process: str, act: Callable[[Run], object]) -> Callable[[Run], No
 
 
 def _count_wrong_times(run: Run, process: str, seen: Seen) -> None:
-    told = sum(map(_tells_wrong_time, seen.requests))
-    assert told, f"{process} told nobody a wrong time: nothing is proven"
-    run.done.append(f"{told} requests of {process} with a time an hour off")
+    wrong = sum(map(_names_wrong_time, seen.requests))
+    assert wrong, f"{process} wrote no wrong time: nothing is proven"
+    run.done.append(f"{wrong} requests of {process} with a time an hour off")
 
 
-def _tells_wrong_time(request: Request) -> bool:
-    """Whether it names a moment, in milliseconds, that is an hour from now, give or take what a case lasts."""
-    off = (abs(int(told) / 1000 - time.time()) for told in re.findall(rb"\b1\d{12}\b", request.body))
+def _names_wrong_time(request: Request) -> bool:
+    """Whether the request names a time, in milliseconds, that is an hour from now, give or take the length of a
+    case."""
+    off = (abs(int(found) / 1000 - time.time()) for found in re.findall(rb"\b1\d{12}\b", request.body))
     return any(abs(each - HOUR) < PATIENCE for each in off)
 
 
 def replace_after(run: Run) -> None:
-    """An API of another time accepts its bytes, and then one whose clock is right others."""
+    """An API whose clock is wrong accepts the document, then one whose clock is right accepts a replacement."""
     run.upload()
     ended(run.stack, run.document)
     answer = run.stack.apis["api"].post("/v1/documents", **run.form(run.text()))
@@ -74,10 +77,10 @@ def replace_after(run: Run) -> None:
 
 
 def contend(run: Run) -> None:
-    """In the midst of the work, another runtime with another time gets its message, too."""
+    """During the work, a copy of the message reaches another runtime whose clock differs."""
     held = run.hold("lambda-express.*", "Provider.Embed")
     run.upload()
-    assert held.reached.wait(180), "it is being embedded"
+    assert held.reached.wait(180), "the document is being embedded"
     try:
         other, _ = run.see("lambda-?(bulk)?", "DynamoDB.GetItem", marked=True)
         run.send("bulk")
@@ -85,21 +88,21 @@ def contend(run: Run) -> None:
         run.done.append("in mid-task, its message came to a container whose clock is right")
         if run.case.batches:
             until("that one has taken it, and ended it", lambda: _status(run) in FINAL)
-            run.done.append("which took it for abandoned, and ended it")
+            run.done.append("which took it over, and finished it")
     finally:
         held.released.set()
 
 
 def sweep_behind(run: Run) -> None:
-    """Its message is lost. One of those who sweep takes nothing for due."""
+    """The document's message is lost. To one of the workers that sweep, nothing is due."""
     _, seen = run.see("worker-behind", "DynamoDB.Query")
     add(run)
-    until("it has swept, too", lambda: any(map(_tells_wrong_time, seen.requests)))
+    until("it has swept, too", lambda: any(map(_names_wrong_time, seen.requests)))
     _count_wrong_times(run, "worker-behind", seen)
 
 
 def sweep_ahead(run: Run) -> None:
-    """Its message is lost. Whoever sweeps takes everything for due."""
+    """The document's message is lost. To the worker that sweeps, everything is due."""
     resent, _ = run.see("worker-ahead", "SQS.SendMessage", marked=True)
     _, seen = run.see("worker-ahead", "DynamoDB.Query")
     add(run)
@@ -108,7 +111,7 @@ def sweep_ahead(run: Run) -> None:
 
 
 def right_beat(beat: str) -> Callable[[Run], None]:
-    """Beat's clock is put right, an hour on or back, and then a message is lost."""
+    """Beat's clock is corrected by an hour, forwards or back, and then a message is lost."""
 
     def act(run: Run) -> None:
         before, _ = run.see(beat, "SQS.SendMessage")
@@ -137,7 +140,7 @@ def post(run: Run) -> None:
 
 
 def add_and_remove(run: Run) -> None:
-    """The fault is done to the removal."""
+    """The faults meet the removal."""
     run.upload()
     ended(run.stack, run.document)
     run.ends = frozenset({Status.DELETED})
@@ -147,10 +150,10 @@ def add_and_remove(run: Run) -> None:
 
 
 def add_and_cancel(run: Run) -> None:
-    """The fault is done to whoever is asked to cancel."""
+    """The faults meet the cancel request."""
     held = HOLDS["embed"](run)
     run.upload()
-    assert held.reached.wait(180), "it is being embedded"
+    assert held.reached.wait(180), "the document is being embedded"
     try:
         run.trap_all()
         _cancel(run)
@@ -160,10 +163,10 @@ def add_and_cancel(run: Run) -> None:
 
 
 def add_and_retry(run: Run) -> None:
-    """The fault is done to whoever is asked to retry."""
+    """The faults meet the retry request."""
     held = HOLDS["embed"](run)
     run.upload()
-    assert held.reached.wait(180), "it is being embedded"
+    assert held.reached.wait(180), "the document is being embedded"
     try:
         _cancel(run)
     finally:
@@ -172,14 +175,14 @@ def add_and_retry(run: Run) -> None:
     run.paid_from = len(run.stack.provider.texts)
     run.trap_all()
     answer = run.call("POST", f"/v1/documents/{run.document}/retry")
-    # Who asks again after a kill may hear that it is done already.
+    # A client that repeats its request after a kill may learn that it is done already.
     assert answer.status_code in {HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT}, answer.text
     run.ends = frozenset({Status.INDEXED})
     run.done.append("cancelled in mid-document, and retried")
 
 
 def both_runtimes(run: Run) -> None:
-    """Copies of its message for the worker and for the function, at the same time."""
+    """Send copies of the message to the worker and to the function at the same time."""
     run.upload()
     for lane in ("bulk", "standard", "bulk"):
         run.send(lane)
@@ -187,7 +190,7 @@ def both_runtimes(run: Run) -> None:
 
 
 def two_workers(run: Run) -> None:
-    """Copies of its message for two workers."""
+    """Send copies of the message to two workers."""
     run.upload()
     for _ in range(3):
         run.send("standard")
@@ -195,11 +198,11 @@ def two_workers(run: Run) -> None:
 
 
 def redeliver(run: Run) -> None:
-    """The visibility of its only message ends, and another container gets it while the first is still at work."""
+    """The visibility of the only message ends, and another container receives it while the first is still at work."""
     looked, _ = run.see("lambda-express.*", "DynamoDB.GetItem", marked=True)
     held = run.hold("lambda-express.*", "Provider.Embed")
     run.upload()
-    assert held.reached.wait(180), "it is being embedded"
+    assert held.reached.wait(180), "the document is being embedded"
     try:
         name = run.traps[-1].met[0].split()[0]
         others = until("another has got it", lambda: [met for met in looked.met if met.split()[0] != name])
@@ -209,12 +212,12 @@ def redeliver(run: Run) -> None:
 
 
 def stall(process: str) -> Callable[[Run], None]:
-    """One stands still for longer than its lease, another goes on, and then the first wakes."""
+    """A worker is stopped for longer than its lease, another one takes over, and then the first one continues."""
 
     def act(run: Run) -> None:
         held = run.hold(f"{process}.*", "Provider.Embed", skip=1)
         run.upload()
-        assert held.reached.wait(180), "it is being embedded"
+        assert held.reached.wait(180), "the document is being embedded"
         name = run.traps[-1].met[0].split()[0]
         other = next(each for each in run.stack.programs if each.startswith(process) and each != name)
         pid = run.stack.programs[name].pid
@@ -242,7 +245,7 @@ def _status(run: Run) -> Status | None:
     return record.status if record else None
 
 
-# Races: something is asked for while a request of the stage is on its way.
+# Races: a request is made while a request of the stage is held.
 
 HOLDS: dict[str, Callable[[Run], Held]] = {
     "claim": lambda run: run.hold(_runtime(run), "DynamoDB.(PutItem|TransactWriteItems)"),
@@ -274,7 +277,7 @@ def race(operation: str, stage: str) -> Callable[[Run], None]:
 
 
 def race_removal(operation: str) -> Callable[[Run], None]:
-    """While its last bytes are being removed."""
+    """Make a request while the document's last bytes are being removed."""
 
     def act(run: Run) -> None:
         again = operation == "drop again"
@@ -315,14 +318,14 @@ def _cancel(run: Run) -> None:
 
 
 def _retry(run: Run) -> None:
-    """Of what is under way, nothing is changed."""
+    """Retry a document that is in work already, which changes nothing."""
     answer = run.call("POST", f"/v1/documents/{run.document}/retry")
     assert answer.status_code == HTTPStatus.ACCEPTED, answer.text
     run.ends = frozenset({Status.INDEXED})
 
 
 def _retried(run: Run) -> bool:
-    """Once the cancel has come to its end: until then there is nothing to retry."""
+    """Retry, and return whether that was accepted: there is nothing to retry until the cancel is finished."""
     answer = run.call("POST", f"/v1/documents/{run.document}/retry")
     if answer.status_code != 202:
         return False
@@ -352,18 +355,19 @@ AFTER_DELETE: dict[str, Callable[[Run], object]] = {
 }
 
 
-# The provider's pace, which all share.
+# The provider's budget, which all processes share.
 
 
 def share_budget(run: Run) -> None:
-    """More requests than a minute has, of two workers. What they lease stands in their writes, by the minute."""
+    """Two workers need more requests than the budget of a minute. Their leases of the budget are read from their
+    writes."""
     _, leases = run.see("worker.*", "DynamoDB.PutItem", "~provider/")
     asked, _ = run.see("worker.*", "Provider.Embed")
     run.upload()
     ended(run.stack, run.document)
     most: dict[int, float] = {}
-    for pace in map(_pace_in, leases.requests):
-        most[pace.minute] = max(most.get(pace.minute, 0), pace.spent.requests)
+    for budget in map(_budget_in, leases.requests):
+        most[budget.minute] = max(most.get(budget.minute, 0), budget.spent.requests)
     assert max(most.values()) <= BUDGET, f"leased by the minute: {most}, of {BUDGET}"
     assert BUDGET < asked.fired <= sum(most.values()), f"{asked.fired} requests, leased by the minute: {most}"
     senders = {met.split()[0] for met in asked.met}
@@ -371,39 +375,39 @@ def share_budget(run: Run) -> None:
     run.done.append(f"two workers with a budget of {BUDGET} requests a minute, used in {len(most)} minutes")
 
 
-def _pace_in(request: Request) -> ProviderBudget:
+def _budget_in(request: Request) -> ProviderBudget:
     item = json.loads(request.body)["Item"]
     return PROVIDER_BUDGET.unpack({name: value for name, value in item.items() if name not in {"pk", "sk"}})
 
 
 def outage(run: Run) -> None:
-    """The provider is out until a probe has found it so. Whoever tried again without asking whether it is there would
-    use up the attempts of this group in moments."""
+    """The provider fails until a probe has failed too. A worker that tried again without probing would use up the
+    attempts of this group in moments."""
     run.trap_all()
     ((_, down),) = run.planned
     run.upload()
-    until("the circuit is open", lambda: run.stack.pace().silent)
-    until("a probe has failed", lambda: run.stack.pace().failures > SILENT_AFTER)
-    pace = run.stack.pace()
+    until("the circuit is open", lambda: run.stack.provider_budget().silent)
+    until("a probe has failed", lambda: run.stack.provider_budget().failures > SILENT_AFTER)
+    budget = run.stack.provider_budget()
     down.times = 0
-    probes = pace.failures - SILENT_AFTER
+    probes = budget.failures - SILENT_AFTER
     assert down.fired <= SILENT_AFTER + IN_FLIGHT + probes, f"asked {down.fired} times, with {probes} probes"
-    until("a probe has closed it", lambda: run.stack.pace().failures == 0)
+    until("a probe has closed it", lambda: run.stack.provider_budget().failures == 0)
     run.done.append(f"out until {probes} probe had failed; then it came back")
 
 
 def refusals(run: Run) -> None:
-    """Each of a document's first requests is refused, and nobody is to be asked so much any more."""
+    """Each of the document's first requests is refused, and all processes slow down."""
     run.trap_all()
     run.upload()
-    until("they are slowed down", lambda: run.stack.pace().level < FULL_LEVEL)
+    until("they are slowed down", lambda: run.stack.provider_budget().level < WHOLE)
 
 
-# The index is a file: what can be done to it is done to the file and to its writers.
+# The index is a file: its faults are done to the file and to the processes that write it.
 
 
 def lock_index(seconds: float) -> Callable[[Run], None]:
-    """Another process holds the write lock for so long."""
+    """Another process holds the index's write lock for this number of seconds."""
 
     def act(run: Run) -> None:
         run.upload()
@@ -425,10 +429,10 @@ def lock_index(seconds: float) -> Callable[[Run], None]:
 
 
 def fill_disk(run: Run) -> None:
-    """The worker's processes may write no byte beyond the first few of any file, until one has found out."""
+    """The worker's processes cannot write beyond the first 16 KiB of any file, until one has reported it."""
     worker = run.stack.programs["worker"].pid
     found = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in descendants(worker)}
-    before = {pid: limits for pid, limits in found.items() if limits[1]}  # the others are those that open files
+    before = {pid: limits for pid, limits in found.items() if limits[1]}  # the others are the processes that open files
     for pid, (_, hard) in before.items():
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (16_384, hard))
     try:
@@ -442,8 +446,8 @@ def fill_disk(run: Run) -> None:
 
 
 def fill_tmp(process: str, act: Callable[[Run, Callable[[], bool]], None]) -> Callable[[Run], None]:
-    """The TMPDIR of this process is a file system of 1 MiB, and, while `act` is done, full. It was used before: Python
-    looks for another where it finds it full at first."""
+    """The TMPDIR of this process is a file system of 1 MiB, which is full during `act`. It was used before, because
+    Python chooses another folder if it finds the first one full at the start."""
 
     def acted(run: Run) -> None:
         run.upload()
@@ -452,7 +456,7 @@ def fill_tmp(process: str, act: Callable[[Run, Callable[[], bool]], None]) -> Ca
         filler = folder / "filler"
 
         def full() -> bool:
-            """What lay there may be gone: it is filled again."""
+            """Fill the folder, again if its files were deleted. Returns whether it is full."""
             try:
                 with filler.open("ab", buffering=0) as file:
                     while True:
@@ -490,7 +494,7 @@ def refuses(run: Run, full: Callable[[], bool]) -> None:
 
 
 def add_again(refused: Callable[[Run], None]) -> Callable[[Run], None]:
-    """The same bytes, when there is room."""
+    """Upload the same bytes again when there is room."""
 
     def act(run: Run) -> None:
         refused(run)
@@ -501,7 +505,7 @@ def add_again(refused: Callable[[Run], None]) -> Callable[[Run], None]:
 
 
 def needs_no_room(run: Run, full: Callable[[], bool]) -> None:
-    """What goes through the drop folder is copied from S3 to S3."""
+    """A file of the drop folder needs no room: it is copied from S3 to S3."""
     run.texts.clear()
     received, _ = run.see("poller.*", "DynamoDB.PutItem", re.escape(f"{run.mark[:-1]}.txt"))
     run.drop()
@@ -529,8 +533,8 @@ def _entries(run: Run) -> int:
 
 
 def restart_all(run: Run) -> None:
-    """Everything is asked to end in mid-document, and started again on the state that it kept."""
+    """Stop all processes in mid-document, and start them again on the state that they kept."""
     run.upload()
-    until("it is being embedded", run.embedding)
+    until("the document is being embedded", run.embedding)
     run.stack.restart()
     run.done.append("everything ended and started again, the emulator by a clean stop")

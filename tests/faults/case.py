@@ -1,4 +1,5 @@
-"""A case: what is done to one document's way, by whom, and how it may end. Running it proves that it was done."""
+"""A case: an act on one document, the faults that its requests meet, and the outcomes that are allowed. Running a case
+proves that its faults were done."""
 
 from __future__ import annotations
 
@@ -20,14 +21,15 @@ from tests.faults.proxy import FAULTS, KILLS, Held, Seen, Trap
 from tests.faults.stack import TENANT, Stack, until
 
 ALONE = ("alone",)
-"""The turns of cases that run when all others of their group have ended."""
+"""The turns of cases that run after all others of their group."""
 INDEXED = frozenset({Status.INDEXED})
 _ALL = 1_000_000
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A fault, and from which requests on it is done: numbers of which a case takes one by chance."""
+class PlannedFault:
+    """A fault that a case plans, and which of the matching requests it is done to: numbers within ranges are chosen at
+    random."""
 
     fault: str
     process: str
@@ -35,9 +37,10 @@ class Plan:
     skip: tuple[int, int] = (0, 0)
     times: tuple[int, int] = (1, 1)
     marked: bool = True
-    """Only requests that name the case's document; of a queue, those that delete and delay messages do not."""
+    """Whether only requests that name the case's document count. The requests that delete or delay a message do not
+    name it."""
     least: int = 1
-    """So often it has to be done, or the case has proven nothing."""
+    """The minimum number of times that the fault must be done. With fewer the case has proven nothing."""
 
 
 @dataclass(frozen=True)
@@ -45,55 +48,55 @@ class Case:
     name: str
     group: str
     act: Callable[[Run], object]
-    plans: tuple[Plan, ...] = ()
+    plans: tuple[PlannedFault, ...] = ()
     ends: frozenset[Status] = INDEXED
     batches: int = 0
-    """How many batches may be in flight, and paid for in vain, when work is broken off."""
+    """The number of batches that may be in flight, and so be paid for twice, when work is interrupted."""
     lane: str = "standard"
     api: str = "api"
-    """Which one its client asks."""
+    """The name of the API that the client uses."""
     paragraphs: int = 12
     turns: tuple[str, ...] = ()
-    """Cases that have a word in common here run one after the other: in the end nobody else may have killed whom they
-    count on."""
+    """Cases that share a word here run one after the other, so that no other case kills a process that they depend
+    on."""
     quick: bool = False
-    """Runs in CI, too."""
+    """Whether the case runs in CI too."""
 
     @property
     def mark(self) -> str:
-        """A word that is in what belongs to this case alone: none is the beginning of another's."""
+        """A word that only the requests of this case contain. No mark is the beginning of another."""
         return re.sub(r"[^a-z0-9]+", "-", f"{self.group} {self.name} case".lower()).strip("-")
 
 
 @dataclass
 class Run:
-    """A case under way."""
+    """A case that is running."""
 
     case: Case
     stack: Stack
     chance: random.Random
     traps: list[Trap] = field(default_factory=list)
-    planned: list[tuple[Plan, Trap]] = field(default_factory=list)
-    """Of those, the case's own, which have to be met."""
+    planned: list[tuple[PlannedFault, Trap]] = field(default_factory=list)
+    """The traps of the faults that the case plans. Each fault must be done."""
     texts: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
-    """What was done beside the faults, in words."""
+    """What was done apart from the faults, in words."""
     document: DocumentId = field(init=False)
     ends: frozenset[Status] = INDEXED
     paid_from: int = 0
-    """Of the texts that the provider was sent: those before were paid for by an attempt that was cancelled, which
-    leaves nothing behind, its vectors neither."""
+    """The number of texts that the provider got before they count. An attempt that was cancelled paid for those before,
+    and leaves nothing behind, not even its vectors."""
 
     def __post_init__(self) -> None:
         self.mark, self.ends = f"{self.case.mark}-", self.case.ends
         self.document = DocumentId(self.case.mark)
 
     def text(self) -> str:
-        """The next bytes, which have the mark in every chunk."""
+        """The text of the next upload, with the mark in every chunk."""
         self.texts.append(_text(f"{self.mark}{len(self.texts)}", self.case.paragraphs))
         return self.texts[-1]
 
-    def trap(self, plan: Plan) -> Trap:
+    def trap(self, plan: PlannedFault) -> Trap:
         marks = (self.case.mark, self.document) if plan.marked else ()
         skip, times = self.chance.randint(*plan.skip), self.chance.randint(*plan.times)
         trap = Trap(FAULTS[plan.fault], plan.process, plan.operation, marks, skip, times)
@@ -102,19 +105,21 @@ class Run:
         return trap
 
     def trap_all(self) -> None:
-        """All that the case plans."""
+        """Set the traps of all faults that the case plans."""
         for plan in self.case.plans:
             self.trap(plan)
 
     def see(self, process: str, operation: str, word: str = "", *, marked: bool = False) -> tuple[Trap, Seen]:
-        """Requests that have this pattern in their body. `marked`: and name the case's document."""
+        """Watch the requests that have this pattern in their body. With `marked` they must also name the case's
+        document."""
         seen, marks = Seen(), (self.case.mark, self.document) if marked else ()
         trap = Trap(seen.fault, process, operation, marks, times=_ALL, word=word)
         self.traps.append(self.stack.traps.set(trap))
         return trap, seen
 
     def hold(self, process: str, operation: str, word: str = "", skip: int = 0) -> Held:
-        """The next request of this kind that names the document waits. `word`: and has this pattern in its body."""
+        """Hold the next request of this kind that names the document. `word` is a pattern that its body must also
+        have."""
         held = Held()
         trap = Trap(held.fault, process, operation, (self.case.mark, self.document), skip, 1, word=word)
         self.traps.append(self.stack.traps.set(trap))
@@ -125,7 +130,7 @@ class Run:
         return self.stack.apis[self.case.api]
 
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """As a client that asks again when it gets no answer: what was not accepted, nobody promised to keep."""
+        """Send a request, and repeat it until there is an answer: what was not accepted, nobody promised to keep."""
 
         def ask() -> httpx.Response | None:
             try:
@@ -144,25 +149,25 @@ class Run:
         return self.call("POST", "/v1/documents", **self.form(text))
 
     def form(self, text: str) -> dict[str, Any]:
-        """What the API is sent of it."""
+        """The form of an upload."""
         return {
             "files": {"files": (f"{self.case.mark}.txt", text.encode())},
             "data": {"document_id": self.document, "lane": self.case.lane},
         }
 
     def post(self) -> None:
-        """Announced to the API, and sent to the bucket."""
+        """Announce the upload to the API, and post the file to the bucket."""
         body = self.text().encode()
         about = {"name": f"{self.case.mark}.txt", "size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
         answer = self.call("POST", "/v1/uploads", json={**about, "document_id": self.document, "lane": self.case.lane})
         assert answer.status_code == 201, answer.text
         self.trap_all()
-        told = answer.json()
-        posted = httpx.post(told["url"], data=told["fields"], files={"file": ("any", body)}, trust_env=False)
+        announced = answer.json()
+        posted = httpx.post(announced["url"], data=announced["fields"], files={"file": ("any", body)}, trust_env=False)
         assert posted.status_code == 204, posted.text
 
     def drop(self) -> None:
-        """Into the drop folder."""
+        """Put the file into the drop folder."""
         key = f"drop/{TENANT}/cases/{self.case.mark}.txt"
         self.document = derived_id(TENANT, key)
         self.trap_all()
@@ -170,18 +175,18 @@ class Run:
         self.stack.clients.s3.put_object(Bucket=bucket, Key=key, Body=self.text().encode(), ContentType="text/plain")
 
     def send(self, lane: str) -> None:
-        """A copy of the document's first message."""
+        """Send a copy of the document's first message."""
         record = self.stack.services.documents.read(TENANT, self.document)
         assert record is not None
         self.stack.services.queue.send(Message(Stage.EXTRACT, TENANT, record.id, record.generation), Lane(lane))
 
     def embedding(self) -> bool:
-        """Whether the provider was paid for some of it."""
+        """Whether the provider has embedded some of the document."""
         return any(self.mark in text for text in list(self.stack.provider.texts))
 
     def proven(self) -> Proven:
         assert len(self.planned) == len(self.case.plans), "all that was planned was set"
-        for plan, trap in self.planned:  # some of it is done when the document has ended
+        for plan, trap in self.planned:  # some faults are done after the document has ended
             until(
                 f"{plan.fault} is done to {plan.operation}: else nothing is proven",
                 lambda trap=trap, plan=plan: trap.fired >= plan.least,  # type: ignore[misc]
@@ -198,7 +203,7 @@ class Run:
 
 
 def _text(mark: str, paragraphs: int) -> str:
-    """No two chunks of it are alike, and each has the mark."""
+    """A text whose chunks all differ, and all contain the mark."""
     return "\n\n".join(
         " ".join(
             f"Line {line} of {mark} is {hashlib.sha256(f'{mark} {number} {line}'.encode()).hexdigest()[:16]}."
@@ -216,7 +221,7 @@ class Result:
     seconds: float
     failed: bool
     killed: int
-    """Processes that a supervisor had to start again."""
+    """The number of processes that the supervisor had to start again."""
 
 
 def run_case(case: Case, stack: Stack, seed: int) -> Result:
@@ -225,19 +230,19 @@ def run_case(case: Case, stack: Stack, seed: int) -> Result:
     try:
         case.act(run)
         seen, failed = str(run.proven()), False
-    except Exception as error:  # noqa: BLE001 - it is told with the case
+    except Exception as error:  # noqa: BLE001 - it is reported with the case
         seen, failed = f"{type(error).__name__}: {error}", True
     finally:
         for trap in run.traps:
             stack.traps.drop(trap)
     killed = sum(trap.fired for trap in run.traps if trap.fault in KILLS)
-    return Result(case, _told(run), seen, time.monotonic() - began, failed, killed)
+    return Result(case, _summary(run), seen, time.monotonic() - began, failed, killed)
 
 
-def _told(run: Run) -> str:
+def _summary(run: Run) -> str:
     met: dict[tuple[str, str], int] = {}
     for trap in run.traps:
         for place in trap.met:
             met[trap.fault.name, place] = met.get((trap.fault.name, place), 0) + 1
-    told = [f"{fault}: {place}" + (f" ×{times}" if times > 1 else "") for (fault, place), times in met.items()]
-    return "; ".join([*told, *run.done])
+    faults = [f"{fault}: {place}" + (f" ×{times}" if times > 1 else "") for (fault, place), times in met.items()]
+    return "; ".join([*faults, *run.done])

@@ -1,4 +1,4 @@
-"""All cases, and the stacks that they run on."""
+"""All cases of the fault suite, and the stacks that they run on."""
 
 from __future__ import annotations
 
@@ -42,27 +42,27 @@ from tests.faults.acts import (
     two_workers,
     with_clock,
 )
-from tests.faults.case import ALONE, Case, Plan
+from tests.faults.case import ALONE, Case, PlannedFault
 from tests.faults.stack import USUAL
 
 
 @dataclass(frozen=True)
 class Group:
-    """Cases that share a stack, at most so many at a time."""
+    """Cases that share a stack, and the maximum number that run at a time."""
 
     name: str
     programs: Sequence[str] = USUAL
     settings: dict[str, str] = field(default_factory=dict)
     at_once: int = 14
     beside: bool = False
-    """It waits for most of its time: it runs beside the others."""
+    """Whether the group runs beside the others, because it waits most of the time."""
 
 
 _OFF = {
     word: tuple(f"{kind}-{word}" for kind in ("worker", "lambda-express", "beat", "poller", "api"))
     for word in ("ahead", "behind")
 }
-"""Programs whose clocks are an hour off."""
+"""The programs whose clocks are an hour off."""
 GROUPS = (
     Group("matrix"),
     Group("killed", (*USUAL, "express"), beside=True),
@@ -80,7 +80,7 @@ GROUPS = (
         beside=True,
     ),
     Group("small", ("worker-small", "lambda-express-small", "beat", "poller-small", "api", "api-small"), beside=True),
-    # Who is alone in a lane, or in sweeping, does it with another time; beside it are some whose clocks are right.
+    # A program with a wrong clock has its lane or its sweeps to itself; programs with right clocks run beside it.
     Group("ahead", (*_OFF["ahead"], "lambda-bulk", "api"), beside=True),
     Group("behind", (*_OFF["behind"], "lambda", "api"), beside=True),
     Group("restart", USUAL),
@@ -96,7 +96,7 @@ _FAULTS: dict[str, dict[str, tuple[int, int]]] = {
     "garbage": {"times": (1, 3)},
     "slow": {"times": (1, 3)},
 }
-"""How often each is done: once is for the client library to see to; more than four times, for the queue."""
+"""How often each fault is done. The client library copes with one; more than four are left to the queue."""
 
 _PLACES: dict[str, list[tuple[str, tuple[int, int]]]] = {
     "S3": [("S3.GetObject", (0, 2)), ("S3.PutObject", (0, 1))],
@@ -104,7 +104,7 @@ _PLACES: dict[str, list[tuple[str, tuple[int, int]]]] = {
     "DynamoDB": [("DynamoDB.(GetItem|BatchGetItem)", (0, 3)), ("DynamoDB.(PutItem|TransactWriteItems)", (0, 5))],
     "Provider": [("Provider.Embed", (0, 4))],
 }
-"""Requests that are made about a document of three shards, and from which of them on a fault is done."""
+"""The requests that are made for a document of three shards, and the first of them that a fault is done to."""
 
 _QUICK = {
     ("S3", "500", "worker"),
@@ -130,24 +130,24 @@ def _matrix() -> Iterator[Case]:
                     name,
                     "matrix",
                     add,
-                    (Plan(fault, who, operation, skip, **how),),
+                    (PlannedFault(fault, who, operation, skip, **how),),
                     batches=_in_vain(service, fault),
                     lane=lane,
                     quick=(service, fault, who) in _QUICK,
                 )
     for operation in ("ReceiveMessage", "DeleteMessageBatch"):
         for fault, how in _FAULTS.items():
-            plan = Plan(fault, "worker", f"SQS.{operation}", marked=False, **how)
+            plan = PlannedFault(fault, "worker", f"SQS.{operation}", marked=False, **how)
             yield Case(f"SQS {operation}, {fault}, worker", "matrix", add, (plan,), paragraphs=1)
 
     for number, operation in enumerate(_DOORS["api"]):
         for column, (fault, how) in enumerate(_FAULTS.items()):
-            plan = Plan(fault, "api", operation, **how)
+            plan = PlannedFault(fault, "api", operation, **how)
             lane = ("standard", "bulk")[(number + column) % 2]
             yield Case(f"{operation}, {fault}, API", "matrix", add, (plan,), lane=lane, paragraphs=2)
     for operation, marked in _DOORS["poller"].items():
         for fault, how in _FAULTS.items():
-            plan = Plan(fault, "poller", operation, marked=marked, **how)
+            plan = PlannedFault(fault, "poller", operation, marked=marked, **how)
             yield Case(f"{operation}, {fault}, drop folder", "matrix", drop, (plan,), paragraphs=2)
 
 
@@ -160,12 +160,13 @@ _DOORS: dict[str, dict[str, bool]] = {
         "SQS.DeleteMessage": False,
     },
 }
-"""What API and drop-folder handler ask for, and whether the request names the document."""
+"""The requests of the API and the drop-folder handler, and whether each names the document."""
 
 
 def _in_vain(service: str, fault: str) -> int:
-    """Batches: of a provider whose answer is lost, as many as were lost. A holder that waits for the table for longer
-    than its lease is overtaken, and both had batches in flight."""
+    """The number of batches that may be paid for twice. If answers of the provider are lost, each lost one is such a
+    batch. A lease holder that waits for the table longer than its lease is overtaken, and both had batches in
+    flight."""
     if service == "Provider" and fault == "reset after the effect":
         return 3
     return 3 if service == "DynamoDB" and fault in {"silence", "slow"} else 0
@@ -183,7 +184,7 @@ _WRITES: dict[str, tuple[int, int]] = {
 
 
 _OF_DELETE = "worker|express|lambda.*"
-"""Who takes from the delete queue: removals, and sweeps."""
+"""The programs that receive from the delete queue: removals and sweeps."""
 
 
 def _killed() -> Iterator[Case]:
@@ -194,7 +195,7 @@ def _killed() -> Iterator[Case]:
                     f"worker, {kind} {when} {operation}",
                     "killed",
                     add,
-                    (Plan(f"{kind} {when}", who, operation, skip),),
+                    (PlannedFault(f"{kind} {when}", who, operation, skip),),
                     batches=3,
                     lane=lane,
                     turns=(who,),
@@ -204,16 +205,16 @@ def _killed() -> Iterator[Case]:
                 f"lambda, SIGKILL {when} {operation}",
                 "killed",
                 add,
-                (Plan(f"SIGKILL {when}", "lambda.*", operation, skip),),
+                (PlannedFault(f"SIGKILL {when}", "lambda.*", operation, skip),),
                 batches=3,
                 lane="bulk",
             )
-        plan = Plan(f"SIGKILL {when}", "worker", "SQS.DeleteMessageBatch", marked=False)
+        plan = PlannedFault(f"SIGKILL {when}", "worker", "SQS.DeleteMessageBatch", marked=False)
         yield Case(
             f"worker, SIGKILL {when} SQS.DeleteMessageBatch", "killed", add, (plan,), batches=3, turns=("worker",)
         )
         for operation in ("S3.PutObject", "DynamoDB.PutItem", "SQS.SendMessage"):
-            plan = Plan(f"SIGKILL {when}", "api", operation)
+            plan = PlannedFault(f"SIGKILL {when}", "api", operation)
             yield Case(
                 f"API, SIGKILL {when} {operation}",
                 "killed",
@@ -231,7 +232,7 @@ def _killed() -> Iterator[Case]:
             ("a retry", add_and_retry, "DynamoDB.PutItem", Status.INDEXED),
             ("a retry", add_and_retry, "SQS.SendMessage", Status.INDEXED),
         ):
-            plan = Plan(f"SIGKILL {when}", "api", operation)
+            plan = PlannedFault(f"SIGKILL {when}", "api", operation)
             yield Case(
                 f"API, SIGKILL {when} {operation} in {name}",
                 "killed",
@@ -243,32 +244,32 @@ def _killed() -> Iterator[Case]:
                 turns=("api",),
             )
         for operation, skip in (("S3.DeleteObject", (0, 0)), ("DynamoDB.PutItem", (0, 2))):
-            plan = Plan(f"SIGKILL {when}", _OF_DELETE, operation, skip)
+            plan = PlannedFault(f"SIGKILL {when}", _OF_DELETE, operation, skip)
             name = f"SIGKILL {when} {operation} in a removal"
             yield Case(
                 name, "killed", add_and_remove, (plan,), frozenset({Status.DELETED}), batches=3, turns=("worker",)
             )
-        lost = Plan("503", "api", "SQS.SendMessage", times=(9, 9), least=1)
-        sweeper = Plan(f"SIGKILL {when}", _OF_DELETE, "DynamoDB.PutItem")
+        lost = PlannedFault("503", "api", "SQS.SendMessage", times=(9, 9), least=1)
+        sweeper = PlannedFault(f"SIGKILL {when}", _OF_DELETE, "DynamoDB.PutItem")
         name = f"SIGKILL {when} DynamoDB.PutItem in a sweep"
-        # Were the API killed meanwhile, then the message would not be lost by what is done to SQS.
+        # If the API were killed meanwhile, the fault of SQS would not be what loses the message.
         yield Case(name, "killed", add, (lost, sweeper), batches=3, lane="bulk", turns=("worker", "api"))
         for operation in ("S3.CopyObject", "DynamoDB.PutItem"):
-            plan = Plan(f"SIGKILL {when}", "poller", operation)
+            plan = PlannedFault(f"SIGKILL {when}", "poller", operation)
             yield Case(f"upload, SIGKILL {when} {operation}", "killed", post, (plan,), batches=3)
         for operation in ("DynamoDB.PutItem", "SQS.SendMessage"):
-            plan = Plan(f"SIGKILL {when}", "poller", operation)
+            plan = PlannedFault(f"SIGKILL {when}", "poller", operation)
             yield Case(
                 f"drop folder, SIGKILL {when} {operation}", "killed", drop, (plan,), batches=3, quick=when == "after"
             )
-        plan = Plan(f"SIGKILL {when}", "poller", "SQS.DeleteMessage", marked=False)
+        plan = PlannedFault(f"SIGKILL {when}", "poller", "SQS.DeleteMessage", marked=False)
         yield Case(f"drop folder, SIGKILL {when} SQS.DeleteMessage", "killed", drop, (plan,), batches=3)
 
 
 def _disorder() -> Iterator[Case]:
     for who, lane in (("worker.*", "standard"), ("lambda.*", "bulk")):
         name = who.removesuffix(".*")
-        copies = Plan("copies", f"{who}|api", "SQS.SendMessage", times=(20, 20))
+        copies = PlannedFault("copies", f"{who}|api", "SQS.SendMessage", times=(20, 20))
         yield Case(
             f"copies of every message, {name}",
             "disorder",
@@ -278,14 +279,14 @@ def _disorder() -> Iterator[Case]:
             lane=lane,
             quick=lane == "standard",
         )
-        reordered = Plan("reordered", f"{who}|api", "SQS.SendMessage", times=(20, 20))
+        reordered = PlannedFault("reordered", f"{who}|api", "SQS.SendMessage", times=(20, 20))
         yield Case(f"messages out of order, {name}", "disorder", add, (reordered,), batches=3, lane=lane)
-        storm = Plan("throttle", who, "Provider.Embed", times=(30, 30), least=30)
+        storm = PlannedFault("throttle", who, "Provider.Embed", times=(30, 30), least=30)
         yield Case(f"a storm of 30 answers 429, {name}", "disorder", add, (storm,), lane=lane, paragraphs=24)
     yield Case("both runtimes on one document", "disorder", both_runtimes, batches=3)
     yield Case("two workers on one document", "disorder", two_workers, batches=3)
-    slow = Plan("slow", "worker.*", "Provider.Embed", times=(6, 6))
-    refused = Plan("503", "worker.*", "SQS.ChangeMessageVisibility.*", times=(12, 12), marked=False)
+    slow = PlannedFault("slow", "worker.*", "Provider.Embed", times=(6, 6))
+    refused = PlannedFault("503", "worker.*", "SQS.ChangeMessageVisibility.*", times=(12, 12), marked=False)
     yield Case("visibility ends in mid-task, worker", "disorder", add, (slow, refused), batches=6)
     name = "visibility ends in mid-task, lambda"
     yield Case(name, "disorder", redeliver, lane="express", paragraphs=2, turns=("brief",))
@@ -293,7 +294,7 @@ def _disorder() -> Iterator[Case]:
     yield Case(name, "disorder", stall("lambda-express"), batches=3, lane="express", turns=("brief",))
     for fault in ("500", "throttle", "reset after the effect", "garbage"):
         for service, operation in (("S3", "S3.DeleteObjects?"), ("DynamoDB", "DynamoDB.PutItem")):
-            plan = Plan(fault, "worker.*|lambda.*", operation, times=(1, 5))
+            plan = PlannedFault(fault, "worker.*|lambda.*", operation, times=(1, 5))
             yield Case(f"{service}, {fault}, in a removal", "disorder", add_and_remove, (plan,), paragraphs=5)
 
 
@@ -319,8 +320,9 @@ def _races() -> Iterator[Case]:
 
 
 def _clocks() -> Iterator[Case]:
-    """Whose clock is behind holds no lease that others know of: what it does is done again."""
-    lost = Plan("503", "api", "SQS.SendMessage", times=(9, 9), least=1)
+    """The number of batches that may be paid for twice. A program whose clock is slow holds no lease that others
+    respect, so its work is done again."""
+    lost = PlannedFault("503", "api", "SQS.SendMessage", times=(9, 9), least=1)
     for word in ("ahead", "behind"):
         behind = word == "behind"
         name = f"a clock an hour {word}"
@@ -342,8 +344,8 @@ def _clocks() -> Iterator[Case]:
 
 
 _DELETED = frozenset({Status.DELETED})
-_OUT = Plan("503", "worker.*", "Provider.Embed", times=(1000, 1000), marked=False, least=SILENT_AFTER + 1)
-_TOO_MUCH = Plan("throttle", "worker.*", "Provider.Embed", times=(4, 4), least=4)
+_OUT = PlannedFault("503", "worker.*", "Provider.Embed", times=(1000, 1000), marked=False, least=SILENT_AFTER + 1)
+_TOO_MUCH = PlannedFault("throttle", "worker.*", "Provider.Embed", times=(4, 4), least=4)
 _APART = (
     Case("an outage, and a circuit that opens", "budget", outage, (_OUT,), turns=ALONE),
     Case("two workers share one budget", "budget", share_budget, paragraphs=48, turns=ALONE),
@@ -364,10 +366,11 @@ CASES: tuple[Case, ...] = (*_matrix(), *_killed(), *_disorder(), *_races(), *_cl
 
 
 def _selected() -> tuple[Case, ...]:
-    """Whoever kills does so alone: what the others have in flight is counted."""
+    """The cases that CI runs. A case that kills takes its turn alone, because the batches in flight of the others are
+    counted."""
     quick = [case for case in CASES if case.quick]
     return tuple(replace(case, turns=ALONE) if case.turns or case.group == "killed" else case for case in quick)
 
 
 SELECTION = Group("selection", (*USUAL, "express")), _selected()
-"""What CI runs of it, on one stack."""
+"""The cases that CI runs, on one stack."""

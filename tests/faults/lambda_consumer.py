@@ -1,9 +1,10 @@
-"""A Lambda function and its event source mappings as a process: receives from the queues that it is given, calls the
-handler of the stage queues, and deletes what that does not name. Ended by a signal, as containers are.
+"""A Lambda function and its event source mappings as one process. It receives from the queues that it is given, calls
+the handler of the stage queues, and deletes the messages that the handler does not name. It ends by a signal, as
+containers do.
 
     python -m tests.faults.lambda_consumer ENDPOINT [--visibility SECONDS] QUEUE ...
 
-ENDPOINT is where the mappings ask, past the function's proxy.
+ENDPOINT is the address that the mappings use. They bypass the function's proxy.
 """
 
 from __future__ import annotations
@@ -19,19 +20,21 @@ from botocore.exceptions import BotoCoreError, ClientError
 from penstock.adapters.aws.clients import aws_clients
 from penstock.celery_app.metrics import with_metrics
 from penstock.domain.task import Stage
-from penstock.lambdas.stages import Consumer
+from penstock.lambdas.stages import CHECKPOINT_BEFORE_END, Consumer
 from penstock.local.sqs_record import record_of
 from penstock.pipeline.run import run
 from penstock.settings import Settings
 from penstock.telemetry.logs_and_metrics import log_json
 from penstock.wiring import services
-from tests.support.lambdas import Invocation
+from tests.support.lambda_events import Invocation
 
 SECONDS = 60.0
-"""Of an invocation: more than a service is waited for. What is left of a function that was killed waits for so long."""
+"""The time of an invocation in seconds, which is longer than the client waits for a service. The leases of a function
+that was killed last this long."""
 VISIBILITY = 65
-"""Of the queues, in seconds: longer than the invocation, as AWS wants it. Shorter is the fault."""
-CHECKPOINT_BEFORE_END, MARGIN = timedelta(seconds=10), timedelta(seconds=3)
+"""The visibility of the queues in seconds. It is longer than the invocation, as AWS requires; a shorter one is a
+fault."""
+HAND_ON, MARGIN = timedelta(seconds=10), timedelta(seconds=3)
 
 
 def main(endpoint: str, names: list[str], visibility: int) -> None:
@@ -69,14 +72,14 @@ def _turn(handler: Consumer, sqs: Any, url: str, visibility: int) -> bool:
             for each in messages:
                 if each["MessageId"] not in failed:
                     sqs.delete_message(QueueUrl=url, ReceiptHandle=each["ReceiptHandle"])
-    except (BotoCoreError, ClientError) as error:  # the emulator restarts
+    except (BotoCoreError, ClientError) as error:  # the emulator is restarting
         print(f"{url}: {error}", file=sys.stderr, flush=True)
         return False
     return bool(messages)
 
 
 class Countdown(Invocation):
-    """An invocation whose time runs."""
+    """The context of an invocation whose remaining time runs down."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)

@@ -1,5 +1,5 @@
-"""What has to hold after each case, whatever was done: looked up in the real table, index, bucket and queues, and in
-what the provider was paid for."""
+"""The promises that must hold after each case, whatever was done. They are checked in the real table, index, bucket and
+queues, and in the provider's list of texts."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from tests.faults.stack import BATCH, TENANT, Stack, until
 from tests.support.world import World
 
 CLEARED = PUBLISHED | {Status.CANCELLED}
-"""Ends after which nothing is left but what readers see. What a failed attempt paid for stays for a day."""
+"""The statuses after which only what readers see is left. The chunks of a failed attempt, which were paid for, stay a
+day."""
 Row = tuple[int, int, int, str]
 _LIMITS = Limits(chunk_chars=400, overlap_chars=40, shard_chunks=4)
 _SETTLED = timedelta(hours=2)
-"""Later than the doctor takes for fresh."""
+"""A time after which the doctor no longer takes anything for fresh."""
 
 
 @cache
 def reference(text: str) -> tuple[Row, ...]:
-    """The chunks that these bytes come to where nothing goes wrong: the same verbs, over services in memory."""
+    """The chunks of this text if nothing goes wrong, by the same verbs over services in memory."""
     world = World(limits=_LIMITS)
     world.reader.paged = False
     received = world.upload(text)
@@ -41,7 +42,7 @@ def reference(text: str) -> tuple[Row, ...]:
 
 @dataclass(frozen=True)
 class Proven:
-    """What a document came to."""
+    """The outcome of a document."""
 
     status: Status
     code: str
@@ -56,7 +57,7 @@ class Proven:
 
 
 def ended(stack: Stack, document: DocumentId) -> Document:
-    """The record, once it is final, and nothing is left to be cleared."""
+    """The record, once it is final and nothing is left to clean up."""
 
     def look() -> Document | None:
         found = stack.services.documents.read(TENANT, document)
@@ -77,16 +78,17 @@ def prove(
     batches: int,
     paid_from: int,
 ) -> Proven:
-    """
+    """Check all promises for a document.
+
     Args:
-        name: a word that all its texts have, and no other's.
-        texts: what it consisted of, the newest last.
-        ends: what it may come to.
-        paid_from: texts that were paid for before this one are not counted.
-        batches: so many may have been in flight when something was broken off.
+        name: a word that all its texts have, and no other text.
+        texts: the texts that were uploaded, the newest last.
+        ends: the statuses that are allowed.
+        batches: the number of batches that may have been paid for twice.
+        paid_from: the provider's texts before this one are not counted.
 
     Raises:
-        AssertionError: which promise is broken.
+        AssertionError: a promise is broken; the message says which.
     """
     record = ended(stack, document)
     assert record.status in ends, f"I5: it ended {record.status} ({record.failure}), not {sorted(ends)}"
@@ -122,7 +124,7 @@ def prove(
 
 
 def _no_lease(stack: Stack, record: Document) -> None:
-    """Within a moment: a copy of a message may just be dropped by its claim."""
+    """Wait until no lease lives: a copy of a message may just be dropped by its claim."""
 
     def none() -> bool:
         found = stack.services.documents.read(TENANT, record.id)
@@ -149,8 +151,8 @@ def _rows(stack: Stack, document: DocumentId) -> list[tuple[int, int, int, int, 
 
 
 def prove_rest(stack: Stack) -> str:
-    """Of a stack whose documents have ended: its queues are empty, and the doctor finds nothing, though no finding is
-    too fresh for it."""
+    """Assert that, after all documents have ended, the queues are empty and the doctor finds nothing. Its clock is
+    ahead, so that no finding is too fresh."""
     until("the queues are empty", lambda: not stack.waiting())
     late = replace(stack.services, clock=lambda: now() + _SETTLED)
     found = [f"{each.kind} {each.document}: {each.what}" for each in examine(late, TENANT)]

@@ -1,5 +1,5 @@
-"""The fault proxy: stands before AWS and before the provider, once for each process, and does to chosen requests what
-networks, services and power cuts do. Each fault counts how often it was done."""
+"""The fault proxy. One stands between each process and AWS, and one before the provider. It does to chosen requests
+what networks, services and power failures do, and counts how often each fault was done."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from pathlib import Path
 from threading import Event, Lock
 from urllib.parse import unquote, urlsplit
 
-from tests.support.meter import Answer, Deed, Request, Sender, Watcher
+from tests.support.counting_proxy import Answer, Override, Request, Sender, Watcher
 
 _LONGEST = 100.0
-"""Seconds of silence, or of being held: longer than any client waits."""
+"""The maximum time of silence, or of holding a request, in seconds. It is longer than any client waits."""
 _SLOW = 4.0
 
 
@@ -33,16 +33,17 @@ class Caught:
     request: Request
     upstream: str
     pid: Callable[[], int]
-    """Of the process that the proxy stands before."""
+    """Returns the id of the process that sent the request."""
     chance: random.Random
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done, and whether the request took effect before. None: it is passed on, and answered, after all."""
+    """A fault, and whether the request takes effect before it. If its action returns None, the request is forwarded and
+    answered after all."""
 
     name: str
-    do: Callable[[Caught], Deed | None]
+    do: Callable[[Caught], Override | None]
     after: bool = False
 
 
@@ -55,15 +56,15 @@ def _service(request: Request) -> str:
 
 
 def _error(request: Request, status: int, code: str, headers: dict[str, str] | None = None) -> Answer:
-    """In the shape that each service gives its errors."""
+    """An error in the form of the service that is asked."""
     if _service(request) == "S3":
         body = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>-</Message></Error>'
         return Answer(status, {"Content-Type": "application/xml"}, body.encode())
     if _service(request) == "Provider":
-        told = {"error": {"message": code, "type": "server_error", "code": code, "param": None}}
-        return Answer(status, {"Content-Type": "application/json", **(headers or {})}, json.dumps(told).encode())
-    told = {"__type": f"com.amazonaws.{_service(request).lower()}#{code}", "message": "-"}
-    return Answer(status, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(told).encode())
+        error = {"error": {"message": code, "type": "server_error", "code": code, "param": None}}
+        return Answer(status, {"Content-Type": "application/json", **(headers or {})}, json.dumps(error).encode())
+    error = {"__type": f"com.amazonaws.{_service(request).lower()}#{code}", "message": "-"}
+    return Answer(status, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(error).encode())
 
 
 def _internal(request: Request) -> Answer:
@@ -86,20 +87,20 @@ def _throttled(request: Request) -> Answer:
     return _error(request, status, code, {"Retry-After": "1"})
 
 
-def _garbage(caught: Caught) -> Deed:
-    """What whoever stands in between says, in UTF-8 or not."""
+def _garbage(caught: Caught) -> Override:
+    """An answer as a proxy in between might give it, in UTF-8 or not."""
     page = b"<html>Sign in to the network</html>" + caught.chance.choice([b"", b"\xff\xfe"])
     return lambda sender: Answer(200, {"Content-Type": "text/html"}, page)
 
 
 def reset(sender: Sender) -> None:
-    """The connection is reset."""
+    """Reset the connection."""
     sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sender.close()
 
 
 def is_silent(sender: Sender) -> None:
-    """Until the other side gives up."""
+    """Say nothing until the client gives up."""
     end = time.monotonic() + _LONGEST
     while time.monotonic() < end:
         readable, _, _ = select.select([sender], [], [], 0.5)
@@ -112,7 +113,7 @@ def _slow(caught: Caught) -> None:
 
 
 def owner(sender: Sender) -> int:
-    """The process at the other end of this connection of this machine."""
+    """The process at the other end of this local connection."""
     port = sender.getpeername()[1]
     inode = next(
         fields[9]
@@ -142,7 +143,7 @@ def _kill(pid: int) -> None:
         time.sleep(0.01)
 
 
-def _kills_process(caught: Caught) -> Deed:
+def _kills_process(caught: Caught) -> Override:
     def deed(sender: Sender) -> None:
         _kill(caught.pid())
         reset(sender)
@@ -150,7 +151,7 @@ def _kills_process(caught: Caught) -> Deed:
     return deed
 
 
-def _kills_child(caught: Caught) -> Deed:
+def _kills_child(caught: Caught) -> Override:
     def deed(sender: Sender) -> None:
         _kill(owner(sender))
         reset(sender)
@@ -158,18 +159,18 @@ def _kills_child(caught: Caught) -> Deed:
     return deed
 
 
-def _resets(caught: Caught) -> Deed:
+def _resets(caught: Caught) -> Override:
     return reset
 
 
 def _again(caught: Caught) -> None:
-    """Copies of a message that is sent: one at once, others after the message is done with."""
+    """Copies of a message that is sent: one at once, others after the message was processed."""
     for delay in (0, 2, caught.chance.randint(3, 12)):
         _send(caught, delay)
 
 
-def _reordered(caught: Caught) -> Deed:
-    """A message that is sent comes later than those sent after it, by chance."""
+def _reordered(caught: Caught) -> Override:
+    """Delay a message that is sent by a random time, so that it arrives after later ones."""
     answer = _send(caught, caught.chance.randint(0, 6))
     return lambda sender: answer
 
@@ -209,7 +210,7 @@ FAULTS = {
 }
 
 KILLS = (FAULTS["SIGKILL before"], FAULTS["SIGKILL after"])
-"""Of the process itself, and not of a child that it starts again."""
+"""The faults that kill the process itself. A child process that it starts again does not count."""
 
 
 @dataclass
@@ -218,19 +219,19 @@ class Trap:
 
     fault: Fault
     process: str
-    """A pattern for the name of the sender."""
+    """A pattern for the name of the program that sends the request."""
     operation: str
     """A pattern for `Service.Operation`."""
     marks: tuple[str, ...] = ()
-    """A request is meant if it has one of these in its address or its body; if none are given, every one."""
+    """Words of which the address or the body must have one. If there are none, every request matches."""
     skip: int = 0
-    """So many are let pass before."""
+    """The number of matching requests that pass before the fault is done."""
     times: int = 1
     word: str = ""
-    """A pattern in the body, too."""
+    """A pattern that the body must have too."""
     fired: int = 0
     met: list[str] = field(default_factory=list)
-    """Sender and operation of those that it was done to."""
+    """The sender and the operation of each request that the fault was done to."""
 
     def wants(self, process: str, request: Request) -> bool:
         if self.fired >= self.times or not re.fullmatch(self.process, process):
@@ -252,7 +253,7 @@ class Trap:
 
 
 class Held:
-    """A fault that keeps requests until they are released."""
+    """A fault that holds requests until they are released."""
 
     def __init__(self) -> None:
         self.reached, self.released = Event(), Event()
@@ -264,7 +265,7 @@ class Held:
 
 
 class Seen:
-    """No fault: requests are kept, and passed on."""
+    """No fault: the requests are recorded and forwarded."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -275,7 +276,7 @@ class Seen:
 
 
 class Traps:
-    """All that are set, for the requests of all processes."""
+    """All traps that are set, for the requests of all processes."""
 
     def __init__(self) -> None:
         self._traps: list[Trap] = []
@@ -304,7 +305,7 @@ class Gate(Watcher):
         self._traps, self._process, self._upstream, self._pid, self._chance = traps, process, upstream, pid, chance
         self._after: dict[int, Fault] = {}
 
-    def came(self, request: Request, sender: Sender) -> Deed | None:
+    def before_forwarding(self, request: Request, sender: Sender) -> Override | None:
         fault = self._traps.for_request(self._process, request)
         if fault is None:
             return None
@@ -313,7 +314,7 @@ class Gate(Watcher):
             return None
         return fault.do(self._caught(request))
 
-    def answered(self, request: Request, status: int) -> Deed | None:
+    def before_answering(self, request: Request, status: int) -> Override | None:
         fault = self._after.pop(id(request), None)
         return fault.do(self._caught(request)) if fault else None
 

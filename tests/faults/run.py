@@ -1,4 +1,4 @@
-"""Run the fault suite: every case, and what has to hold after each; then the table of it.
+"""Run the fault suite: every case, and the promises that must hold after each. Then print the table of results.
 
 python -m tests.faults.run [--seed N] [--only WORDS] [--table FILE]
 """
@@ -27,7 +27,7 @@ from tests.faults.stack import Stack, running
 
 @dataclass
 class Outcome:
-    """Of a group: its cases, and what is left when all of them have ended."""
+    """The outcome of a group: the results of its cases, and of the check when all have ended."""
 
     group: Group
     results: list[Result] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Outcome:
 
 
 def run_group(group: Group, cases: Sequence[Case], seed: int, folder: Path) -> Outcome:
-    """All these cases on one stack: side by side, but for those that take turns."""
+    """Run all cases of a group on one stack. They run side by side, except those that take turns."""
     outcome, began = Outcome(group), time.monotonic()
     chance = random.Random(f"{seed} {group.name}")
     turns = {turn: Lock() for case in cases for turn in case.turns}
@@ -54,10 +54,10 @@ def run_group(group: Group, cases: Sequence[Case], seed: int, folder: Path) -> O
         with running(folder, chance, programs=group.programs, **group.settings) as stack:
             with ThreadPoolExecutor(group.at_once) as pool:
                 outcome.results += pool.map(one, _mixed([case for case in cases if case.turns != ALONE]))
-            # In this thread: what a thread starts, as a restart does, ends with it.
+            # In this thread, because a process that a thread starts, as a restart does, ends with the thread.
             outcome.results += map(one, [case for case in cases if case.turns == ALONE])
             outcome.rest = f"{prove_rest(stack)}; {_ended(stack, outcome.results)}"
-    except Exception as error:  # noqa: BLE001 - it is told with the group
+    except Exception as error:  # noqa: BLE001 - it is reported with the group
         outcome.rest, outcome.failed = f"{type(error).__name__}: {error}", True
     outcome.seconds = time.monotonic() - began
     word = "FAILED" if outcome.failed else "ok"
@@ -66,7 +66,8 @@ def run_group(group: Group, cases: Sequence[Case], seed: int, folder: Path) -> O
 
 
 def _mixed(cases: Sequence[Case]) -> list[Case]:
-    """Those that take turns first, one of each turn at a time, so that they do not wait for each other in the pool."""
+    """The cases in the order in which they start: first those that take turns, alternating between turns, so that they
+    do not block the pool."""
     by_turn: dict[tuple[str, ...], list[Case]] = {}
     for case in cases:
         by_turn.setdefault(case.turns, []).append(case)
@@ -77,7 +78,8 @@ def _mixed(cases: Sequence[Case]) -> list[Case]:
 
 
 def _ended(stack: Stack, results: Sequence[Result]) -> str:
-    """
+    """Check that no process ended by itself.
+
     Raises:
         AssertionError: a process ended that nobody killed.
     """
@@ -87,7 +89,7 @@ def _ended(stack: Stack, results: Sequence[Result]) -> str:
 
 
 def chosen(only: str) -> Iterator[tuple[Group, list[Case]]]:
-    """Groups that have cases whose name or group has these words."""
+    """The cases whose name or group has these words, by group."""
     for group in GROUPS:
         cases = [case for case in CASES if case.group == group.name and only in f"{case.group} {case.name}"]
         if cases:
@@ -140,7 +142,7 @@ def _cell(text: str) -> str:
 
 
 _BESIDE = 3
-"""Groups that run beside the others at once."""
+"""The maximum number of groups that run beside the others."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Any program of this environment, in a process whose clock is wrong by so many seconds; SIGUSR1 puts it right.
+"""Run a program of this environment in a process whose clock is off by a number of seconds. SIGUSR1 corrects the clock.
 
 python -m tests.faults.shifted SECONDS MODULE [ARGUMENT ...]
 """
@@ -13,11 +13,11 @@ import time
 import time_machine
 
 RIGHT = "the clock is put right"
-"""What it says then."""
+"""The line that is printed when the clock is corrected."""
 
 
 def main(seconds: float, module: str, arguments: list[str]) -> None:
-    """The wall clock alone: what measures by the monotonic one goes on as before."""
+    """Run the program. Only the wall clock is shifted; the monotonic clock is right."""
     wrong = time_machine.travel(time.time() + seconds)
     wrong.start()
 

@@ -1,5 +1,5 @@
 """The whole of Penstock in processes of its own, with a fault proxy between each of them and AWS, and one before the
-embedding provider. What is killed is started again, as a supervisor would."""
+embedding provider. A process that is killed is started again, as by a supervisor."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ from penstock.services import Services
 from penstock.settings import Settings
 from penstock.wiring import services
 from tests.faults.proxy import Gate, Traps
-from tests.support.environment import environment_as_it_was
-from tests.support.meter import metered
+from tests.support.counting_proxy import counting_proxy
+from tests.support.environment import restored_environment
 from tests.support.paths import ROOT
 from tests.support.stubs.openai_server import OpenAIServer
 
 TENANT = TenantId("acme")
 BATCH = 2
-"""Texts that one request to the provider takes."""
+"""The number of texts in one request to the provider."""
 LEASE = 8
 PATIENCE = 300.0
-"""Seconds until what has not come to its end is taken for lost; no case is judged by its time."""
+"""The time after which a wait has failed, in seconds. No case is judged by its time."""
 _AWS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -77,29 +77,30 @@ KINDS: Mapping[str, Sequence[str]] = {
     "lambda-bulk": (*_LAMBDA, "extract-bulk", "embed-bulk"),
     "lambda-express": (*_LAMBDA, "extract-express", "embed-express"),
 }
-"""What Python runs, by the name of the program, which goes on with the words of `ODDITIES` that it has, or a number."""
+"""The arguments of Python, by the first word of a program's name. The name goes on with words of `ODDITIES` or a
+number."""
 USUAL = ("worker", "beat", "poller", "api", "lambda", "lambda-2", "lambda-3")
 _SMALL_TMP = 'mkdir -p "$TMPDIR" && mount -t tmpfs -o size=1m none "$TMPDIR" && exec "$@"'
 BRIEF = 3
-"""Seconds of visibility: any work takes longer."""
+"""A visibility in seconds that is shorter than any work."""
 HOUR = 3600
 ODDITIES: Mapping[str, Callable[[Sequence[str]], Sequence[str]]] = {
-    # a mount of its own, which any user may make
+    # a mount of its own, which any user may create
     "small": lambda command: ("unshare", "-rm", "sh", "-c", _SMALL_TMP, "sh", *command),
     "ahead": lambda command: (command[0], "-m", "tests.faults.shifted", str(HOUR), *command[2:]),
     "behind": lambda command: (command[0], "-m", "tests.faults.shifted", str(-HOUR), *command[2:]),
     "brief": lambda command: (*command, "--visibility", str(BRIEF)),
 }
-"""How a program of a kind, given by its command, is made to differ from the others."""
+"""How a program's command is changed for each word in its name."""
 _NAME = "penstock"
 _PARAMETERS = {"StageVisibility": "30", "ArrivalsVisibility": "30"}
 _WIRING = Lock()
-"""Stacks side by side have one environment to read."""
+"""Stacks that run side by side share the environment of this process."""
 T = TypeVar("T")
 
 
 def until(what: str, ask: Callable[[], T | None], seconds: float = PATIENCE, pause: float = 0.1) -> T:
-    """What `ask` answers, once it is neither None nor False."""
+    """Return what `ask` returns, once it is neither None nor False."""
     deadline = time.monotonic() + seconds
     while not (found := ask()):
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
@@ -108,7 +109,7 @@ def until(what: str, ask: Callable[[], T | None], seconds: float = PATIENCE, pau
 
 
 def command(name: str) -> Sequence[str]:
-    """What runs the program of this name."""
+    """The command of the program of this name."""
     kind = max((each for each in KINDS if f"{name}-".startswith(f"{each}-")), key=len)
     made: Sequence[str] = (sys.executable, *KINDS[kind])
     for word in name.removeprefix(kind).split("-"):
@@ -118,14 +119,14 @@ def command(name: str) -> Sequence[str]:
 
 @dataclass
 class Program:
-    """A process that is started again when it ends, until it is ended."""
+    """A process that is started again whenever it ends, until it is stopped."""
 
     name: str
     start: Callable[[], subprocess.Popen[bytes]]
     log: Path
     process: subprocess.Popen[bytes]
     ends: int = 0
-    """How often it ended by itself, or was killed."""
+    """How often the process ended by itself or was killed."""
     wanted: bool = True
 
     @property
@@ -138,7 +139,7 @@ class Program:
 
 @dataclass
 class Stack:
-    """What runs, and what it takes to look at it."""
+    """The running programs, and the clients that tests need to look at them."""
 
     folder: Path
     chance: random.Random
@@ -147,27 +148,27 @@ class Stack:
     clients: Clients
     made: Provisioned
     environment: dict[str, str]
-    """Of every process; each has another AWS_ENDPOINT_URL."""
+    """The environment of every process. AWS_ENDPOINT_URL differs for each."""
     emulator: Emulator
     parts: ExitStack
     services: Services
     ports: dict[str, int]
-    """Of each API, by its program's name."""
+    """The port of each API, by its program's name."""
     apis: dict[str, httpx.Client]
-    """What speaks to each."""
-    pace: Callable[[], ProviderBudget]
-    """What all who share the provider know of it."""
+    """The client of each API."""
+    provider_budget: Callable[[], ProviderBudget]
+    """Returns the shared budget of the provider."""
     programs: dict[str, Program] = field(default_factory=dict)
     held: RLock = field(default_factory=RLock)
-    """Keeps the supervisor away."""
+    """While it is held, the supervisor starts nothing."""
 
     def begin(self, name: str) -> Program:
-        """A program behind a proxy of its own."""
+        """Start a program behind a proxy of its own."""
         current: list[Program] = []
         gate = Gate(self.traps, name, self.emulator.url, lambda: current[0].pid, self.chance)
-        proxy = self.parts.enter_context(metered(self.emulator.url, gate))
+        proxy = self.parts.enter_context(counting_proxy(self.emulator.url, gate))
         asked = Gate(self.traps, name, self.provider.url, lambda: current[0].pid, self.chance)
-        provider = self.parts.enter_context(metered(self.provider.url, asked))
+        provider = self.parts.enter_context(counting_proxy(self.provider.url, asked))
         own = {"AWS_ENDPOINT_URL": proxy.url, "OPENAI_BASE_URL": f"{provider.url}/v1"}
         log = self.folder / f"{name}.log"
         places = {"emulator": self.emulator.url, "port": self.ports.get(name)}
@@ -192,7 +193,7 @@ class Stack:
         return program
 
     def end(self, name: str) -> None:
-        """As its supervisor asks it to."""
+        """Stop a program as its supervisor would."""
         with self.held:
             program = self.programs[name]
             program.wanted = False
@@ -204,7 +205,7 @@ class Stack:
             program.process, program.wanted = program.start(), True
 
     def restart(self) -> None:
-        """Everything ends as it is asked to and begins again, on what the emulator has kept."""
+        """Stop all programs and the emulator, and start them again on the state that the emulator kept."""
         names = list(self.programs)
         for name in reversed(names):
             self.end(name)
@@ -226,11 +227,11 @@ class Stack:
                         program.process = program.start()
 
     def ends(self) -> int:
-        """Of all programs."""
+        """The number of ends of all programs."""
         return sum(program.ends for program in self.programs.values())
 
     def waiting(self) -> dict[str, int]:
-        """Messages in each queue that has some, visible or not."""
+        """The number of messages in each queue that is not empty, visible or not."""
         urls = {**self.made.queues, "arrivals": self.made.arrivals}
         urls |= {f"{stage}-dead": url for stage, url in self.made.dead_letters.items()}
         counts = {name: self._count(url) for name, url in urls.items()}
@@ -242,12 +243,12 @@ class Stack:
             "ApproximateNumberOfMessagesNotVisible",
             "ApproximateNumberOfMessagesDelayed",
         ]
-        told = self.clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-        return sum(int(told.get(name, 0)) for name in names)
+        counts = self.clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return sum(int(counts.get(name, 0)) for name in names)
 
 
 def with_group(process: subprocess.Popen[bytes]) -> None:
-    """What is left of its process group ends too: the kernel has told its children already."""
+    """End the rest of its process group too. The kernel has signalled its children already."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
@@ -258,7 +259,7 @@ def with_group(process: subprocess.Popen[bytes]) -> None:
 def running(
     folder: Path, chance: random.Random, *, programs: Sequence[str] = USUAL, **settings: str
 ) -> Iterator[Stack]:
-    """A stack on an emulator of its own; whatever happens, nothing of it is left."""
+    """A stack on an emulator of its own. At the end nothing of it is left, whatever happened."""
     (folder / "tmp").mkdir(parents=True, exist_ok=True)
     with ExitStack() as parts:
         provider = parts.enter_context(OpenAIServer())
@@ -287,7 +288,7 @@ def running(
             settings_of_all = Settings.from_environment()
             wired = services(settings_of_all, clients=clients)
         key = create_key(wired, TENANT, "faults")
-        paces = DynamoProviderBudgetTable(clients.dynamodb, made.table)
+        budgets = DynamoProviderBudgetTable(clients.dynamodb, made.table)
         model = settings_of_all.openai_model
         apis = {name: parts.enter_context(_client(port, key)) for name, port in ports.items()}
         stack = Stack(
@@ -303,7 +304,7 @@ def running(
             wired,
             ports,
             apis,
-            lambda: paces.read(model) or ProviderBudget(),
+            lambda: budgets.read(model) or ProviderBudget(),
         )
         for name in programs:
             stack.begin(name)
@@ -343,8 +344,8 @@ def _answers(client: httpx.Client) -> bool:
 
 @contextmanager
 def _environment(environment: Mapping[str, str]) -> Iterator[None]:
-    """Of this process while its own services are made, which look at what the others did."""
-    with _WIRING, environment_as_it_was():
+    """Set the environment of this process while its services are created. They look at what the programs did."""
+    with _WIRING, restored_environment():
         for name in list(os.environ):
             if name.startswith(("PENSTOCK_", "AWS_", "OPENAI_")):
                 del os.environ[name]

@@ -1,5 +1,5 @@
-"""A selection of the fault suite that every run of the tests makes: each service, and each kind of fault. All of it is
-`make faults`."""
+"""A selection of the fault suite that every test run includes: each service and each kind of fault. `make faults` runs
+the whole suite."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     return run_group(GROUP, CASES, seed, tmp_path_factory.mktemp("faults"))
 
 
+@pytest.mark.invariant("I2", "I3", "I4", "I5", "I6", "I7")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", [case.name for case in CASES])
 def test_what_was_accepted_comes_to_its_end_whole_and_paid_for_once(name: str, outcome: Outcome) -> None:
@@ -31,6 +32,7 @@ def test_what_was_accepted_comes_to_its_end_whole_and_paid_for_once(name: str, o
     assert not result.failed, f"{result.done} -> {result.seen}"
 
 
+@pytest.mark.invariant("I6")
 def test_nothing_is_left_that_anybody_would_have_to_clear_up(outcome: Outcome) -> None:
     """I6: queues empty, nothing for the doctor to find, and no process ended but those that were killed."""
     assert not outcome.failed, outcome.rest

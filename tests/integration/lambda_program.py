@@ -1,4 +1,5 @@
-"""A Lambda container as a process: `handler(event, context)` for each line on stdin, its answer as a line on stdout."""
+"""A Lambda container as a process: it calls `handler(event, context)` for each line on stdin, and prints the answer as
+a line on stdout."""
 
 from __future__ import annotations
 
@@ -7,12 +8,12 @@ import os
 import sys
 from importlib import import_module
 
-from tests.support.lambdas import Invocation
+from tests.support.lambda_events import Invocation
 
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    sys.stdout = sys.stderr  # where a container's log goes
+    sys.stdout = sys.stderr  # as in a container, the log goes to stderr
     for line in sys.stdin:
         asked = json.loads(line)
         handler = import_module(asked["module"]).handler

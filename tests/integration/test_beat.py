@@ -1,4 +1,4 @@
-"""Beat as a process of its own: what it sends, what it outlives, how it ends."""
+"""Beat as a process of its own: what it sends, what it survives, how it ends."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def beating(tmp_path: Path, url: str) -> Iterator[Beat]:
-    """In an empty folder, five times a second."""
+    """Run beat in an empty folder, with five sweeps a second."""
     queues = {name: f"{url}/000000000000/{name}" for name in QUEUES}
     folder, log = tmp_path / "empty", tmp_path / "log"
     folder.mkdir()
@@ -76,12 +76,13 @@ def until(ask: Callable[[], T | None], what: str) -> T:
 
 
 def received(url: str) -> list[Envelope]:
-    """What is in the delete queue, made where it is not there."""
+    """The messages of the delete queue, which is created if it does not exist."""
     sqs: Any = aws_clients(url).sqs
     queue = sqs.create_queue(QueueName="delete")["QueueUrl"]
     return [decode(each["Body"]) for each in sqs.receive_message(QueueUrl=queue).get("Messages", [])]
 
 
+@pytest.mark.invariant("I6")
 def test_it_asks_any_worker_for_a_sweep_and_goes_on_where_sqs_was_away(tmp_path: Path) -> None:
     """I6."""
     port = free_port()

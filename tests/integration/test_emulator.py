@@ -1,4 +1,4 @@
-"""The emulator of the local stack: what it keeps, how it ends, and what is made on it."""
+"""The emulator of the local stack: what it keeps, how it ends, and what is created on it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def port() -> int:
 
 
 def test_all_that_it_holds_survives_a_stop(tmp_path: Path, port: int) -> None:
-    """A restart of the laptop stack loses nothing that was accepted."""
+    """A restart of the local stack loses nothing that was accepted."""
     with emulator(PYTHON, port, tmp_path / "log", state=tmp_path / "state") as running:
         clients = aws_clients(running.url)
         made = provision(clients, TEMPLATE, "penstock")
@@ -53,7 +53,7 @@ def test_all_that_it_holds_survives_a_stop(tmp_path: Path, port: int) -> None:
         item = {"pk": "t/a", "sk": "record", "t": "t", "l": "1/a"}
         clients.dynamodb.put_item(TableName=made.table, Item={name: {"S": value} for name, value in item.items()})
         clients.sqs.send_message(QueueUrl=made.queues["extract-express"], MessageBody="waiting", MessageGroupId="t")
-        # S3 tells of the three changes, and of each of the four notifications being set.
+        # S3 sends an event for each of the three changes, and a test event for each of the four notifications.
         _until(lambda: _waiting(clients, made.arrivals) == 4 + 3)
         before = _held(clients, made)
         versions, markers = before["versions"], before["markers"]
@@ -130,7 +130,7 @@ def _visibility(clients: Clients, url: str) -> int:
 
 
 def test_a_template_that_the_local_stack_cannot_follow_is_refused_by_name(tmp_path: Path, port: int) -> None:
-    """Local and cloud cannot drift: what is not done here is said, not skipped."""
+    """Local and cloud cannot drift apart: what the local stack does not support is reported, not skipped."""
     text = TEMPLATE.read_text()
     versions = "      VersioningConfiguration:"
     spoiled = {
@@ -200,12 +200,12 @@ def test_it_ends_while_somebody_still_waits_for_messages(tmp_path: Path, port: i
 
 
 def _wait_for_a_message(clients: Clients, url: str) -> None:
-    with suppress(BotoCoreError):  # it is hung up on
+    with suppress(BotoCoreError):  # the connection is closed
         clients.sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)
 
 
 def test_a_key_pressed_in_the_terminal_does_not_reach_it(tmp_path: Path, port: int) -> None:
-    """Ctrl-C is for the supervisor, which ends it after all that uses it."""
+    """Ctrl-C is for the supervisor, which stops the emulator after everything that uses it."""
     with emulator(PYTHON, port, tmp_path / "log") as running:
         assert os.getpgid(running.process.pid) == running.process.pid != os.getpgrp()
         assert os.getsid(running.process.pid) == running.process.pid
@@ -245,7 +245,7 @@ def test_it_ends_and_saves_its_state_when_its_parent_is_killed(tmp_path: Path, p
 
 
 def _alive(process: int) -> bool:
-    """Whether it runs; a zombie that nobody waits for does not."""
+    """Whether the process runs. A zombie that nobody waits for does not."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:

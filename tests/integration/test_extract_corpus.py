@@ -24,7 +24,7 @@ SECONDS = 60
 def test_every_file_of_the_corpus_ends_with_text_or_a_named_reason(
     record_testsuite_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of those in which either library finds text, at most one is lost."""
+    """Of the files in which either library finds text, at most one is lost."""
     files = sorted((CORPUS / "pdf").glob("*.pdf"))
     if not files:
         pytest.skip(f"the public test PDFs are not at {CORPUS}; PENSTOCK_CORPUS names the folder that holds pdf/")
@@ -42,7 +42,7 @@ def test_every_file_of_the_corpus_ends_with_text_or_a_named_reason(
 
 
 def outcome(path: Path) -> str:
-    """`text`, `no text`, or the code of the error; anything but a named reason is a failure of the test."""
+    """`text`, `no text`, or the code of the error. Any other exception fails the test."""
     reader = ChildReader(ReadLimits(seconds=SECONDS))
     try:
         with reader.read(path, name=path.name, declared="application/pdf") as reading:
@@ -54,7 +54,7 @@ def outcome(path: Path) -> str:
 
 
 def has_text(path: Path) -> bool:
-    """Whether either library, asked for itself, finds text where we found none."""
+    """Whether either library, called directly, finds text where the reader found none."""
     return any(bare(path) for bare in (_by_pdfium, _by_pypdf))
 
 

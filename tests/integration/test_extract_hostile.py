@@ -1,4 +1,4 @@
-"""I11: files made to harm cost themselves alone: each ends within its limits, with a code that says why."""
+"""I11: a hostile file costs only itself. Each ends within its limits, with a code that gives the reason."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import pytest
 from penstock.reading.sandbox.reader import ChildReader
 from tests.support.hostile import LIMITS, SECRET, Case, cases, read
 
+pytestmark = pytest.mark.invariant("I11")
+
 CASES = {case.name: case for case in cases()}
 
 
 @pytest.fixture(scope="module")
 def reader() -> Iterator[ChildReader]:
-    """One for all: the worker that has read them lives, and reads on."""
+    """One reader for all files: the worker that has read them lives, and reads on."""
     reader = ChildReader(LIMITS)
     yield reader
     assert reader.fork_server_lives

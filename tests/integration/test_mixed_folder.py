@@ -1,4 +1,4 @@
-"""A folder of 50 files as people have them, through `penstock add`: each ends as what it is, and is told so."""
+"""A folder of 50 ordinary files, added by `penstock add`: each ends with the right status, which is reported."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from penstock.cli.main import app
 from penstock.reading.limits import ReadLimits
 from penstock.reading.sandbox.reader import ChildReader
 from penstock.services import Limits
-from tests.support.documents import pdf, scanned_pdf
-from tests.support.door import Door, served, settings
+from tests.support.api_door import Door, served, settings
+from tests.support.generated_prose import Prose
 from tests.support.hostile import _laughs, nested_zip, xml_in
-from tests.support.made import MAKERS, docx_file, odt_file, zip_of
-from tests.support.prose import Prose
+from tests.support.pdf_files import pdf, scanned_pdf
+from tests.support.sample_files import MAKERS, docx_file, odt_file, zip_of
 from tests.support.world import World
 
 LONG = pdf(f"Page {number} {Prose(number, headings=0).text(1200)}" for number in range(1, 11))
@@ -64,15 +64,15 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[dic
     with served(door) as url:
         environment = {"PENSTOCK_URL": url, "PENSTOCK_API_KEY": door.key, "COLUMNS": "200"}
         run = CliRunner()
-        told = run.invoke(app, ["add", "folder", "--json"], env=environment)
+        first = run.invoke(app, ["add", "folder", "--json"], env=environment)
         again = run.invoke(app, ["add", "folder"], env=environment)
-        yield json.loads(told.stdout), again
+        yield json.loads(first.stdout), again
 
 
 def test_a_mixed_folder_ends_with_a_summary_that_a_person_understands(added: tuple[dict, Result]) -> None:
-    told, again = added
+    first, again = added
     assert len(FILES) == 50
-    by_name = {each["file"].partition("/")[2]: each for each in told["documents"]}
+    by_name = {each["file"].partition("/")[2]: each for each in first["documents"]}
     statuses = {name: each["status"] for name, each in by_name.items()}
     assert {name: statuses[name] for name in INDEXED} == dict.fromkeys(INDEXED, "indexed")
     assert {name: statuses[name] for name in PARTIAL} == dict.fromkeys(PARTIAL, "partial")
@@ -82,7 +82,7 @@ def test_a_mixed_folder_ends_with_a_summary_that_a_person_understands(added: tup
     assert all(by_name[name]["receipt"]["pages_damaged"] for name in PARTIAL)
     came = {each["name"]: each["status"] for each in by_name[ARCHIVE]["members"]}
     assert came == {f"{ARCHIVE}/broken.pdf": "failed", f"{ARCHIVE}/good.txt": "indexed"}
-    assert told["summary"] == {"indexed": 33, "partial": 4, "no_text": 5, "failed": 6, "refused": 2}
+    assert first["summary"] == {"indexed": 33, "partial": 4, "no_text": 5, "failed": 6, "refused": 2}
     printed = " ".join(again.stdout.split())
     assert "50 documents: 33 indexed, 4 partly indexed, 5 without text, 6 failed, 2 refused." in printed
     assert "locked.pdf: The file is encrypted and does not open without a password. Upload a copy without" in printed

@@ -1,4 +1,4 @@
-"""The OpenSearch index on a real server: whom it asks for what, and what a killed server leaves."""
+"""The OpenSearch index on a real server: the requests that it sends, and what is left when the server is killed."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from penstock.operations.doctor.case import Kind
 from penstock.operations.doctor.examine import examine
 from penstock.services import Limits
 from tests.support.fakes.embedder import FakeEmbedder
-from tests.support.plan import Plan
-from tests.support.prose import Prose
-from tests.support.search_server import OwnServer
+from tests.support.generated_prose import Prose
+from tests.support.opensearch_server import RealOpenSearch
+from tests.support.resolved_template import Template
 from tests.support.world import TENANT, World, prose
 
 ACME, GLOBEX = TenantId("acme"), TenantId("globex")
@@ -34,7 +34,7 @@ SPACE = Space("letters", 16)
 
 
 class RecordingServer(Server):
-    """Remembers what was asked."""
+    """A server that records the requests."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -83,9 +83,10 @@ def entry(ordinal: int, text: str = "water gauge", document: str = DOC, vector: 
 # Tenants
 
 
+@pytest.mark.invariant("I10")
 def test_no_request_can_reach_chunks_without_its_tenant(index: OpenSearchIndex, server: RecordingServer) -> None:
-    """I10: each goes to the tenant's shard with the tenant's filter, whichever call made it. What is asked without
-    a tenant has no chunk in it."""
+    """I10: whichever call makes it, each request goes to the tenant's shard with the tenant's filter. Requests without
+    a tenant reach no chunks."""
     index.put(ACME, [entry(n) for n in range(3)])
     index.refresh(ACME)
     assert index.count(ACME, DOC, PAIR) == Count(3, 3)
@@ -114,14 +115,15 @@ def test_no_request_can_reach_chunks_without_its_tenant(index: OpenSearchIndex, 
             assert (method, call) in {("GET", "_mapping"), ("POST", "_refresh"), ("PUT", path.strip("/"))}
     assert {"_search", "_msearch", "_bulk", "_count", "_delete_by_query"} <= seen
     needed = {f"es:ESHttp{method.capitalize()}" for method, *_ in server.asked}
-    policy = Plan().of("AWS::IAM::Policy")["IndexPolicy"]["PolicyDocument"]["Statement"]
+    policy = Template().of("AWS::IAM::Policy")["IndexPolicy"]["PolicyDocument"]["Statement"]
     assert needed == {action for each in policy for action in each["Action"]}, (
         "what the template allows is what is asked"
     )
 
 
+@pytest.mark.invariant("I3", "I10")
 def test_the_same_document_of_two_tenants_is_two(index: OpenSearchIndex) -> None:
-    """I3, I10: its name is the same."""
+    """I3, I10: they have the same document id."""
     for tenant in (ACME, GLOBEX):
         index.put(tenant, [entry(0)])
     index.refresh(ACME)
@@ -129,10 +131,11 @@ def test_the_same_document_of_two_tenants_is_two(index: OpenSearchIndex) -> None
     assert index.count(GLOBEX, DOC, PAIR) == Count(1, 1)
 
 
+@pytest.mark.invariant("I10")
 def test_the_nearest_of_many_are_found_by_the_graph_within_the_tenant(
     index: OpenSearchIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """I10: also where not all are compared. The graph may miss some; few."""
+    """I10: also when not all vectors are compared. The graph may miss a few."""
     monkeypatch.setattr("penstock.adapters.opensearch.arms.EXACT", 100)
     index.put(GLOBEX, [entry(n, "of another", vector=unit(n + 5000)) for n in range(500)])
     index.put(ACME, [entry(n) for n in range(500)])
@@ -175,8 +178,9 @@ def test_an_index_of_another_format_is_refused_with_what_to_do(server: Server, a
         OpenSearchIndex(server, SPACE, alias=alias).check()
 
 
+@pytest.mark.invariant("I5")
 def test_a_chunk_that_the_mapping_refuses_is_named_and_the_others_are_stored(index: OpenSearchIndex) -> None:
-    """I5: as a vector that the embedder made wrong."""
+    """I5: for example, if the embedder made a wrong vector."""
     with pytest.raises(Refused, match="doc:1:1:1"):
         index.put(ACME, [entry(0), entry(1, vector=unit(1, 8)), entry(2)])
     index.refresh(ACME)
@@ -194,7 +198,7 @@ def test_what_is_cleared_in_parts_is_cleared_whole(index: OpenSearchIndex, monke
 
 
 def test_a_long_document_with_ten_changed_paragraphs_pays_for_few_chunks(server: RecordingServer, alias: str) -> None:
-    """Known vectors by hash, within the tenant: at most 40 of a thousand chunks are embedded again."""
+    """Known vectors are found by hash within the tenant: at most 40 of a thousand chunks are embedded again."""
     embedder = FakeEmbedder()
     world = World(
         embedder=embedder,
@@ -248,21 +252,22 @@ def test_what_the_index_lost_is_found_and_indexed_again(server: RecordingServer,
 # A server that is killed
 
 
+@pytest.mark.invariant("I3")
 def test_a_server_killed_in_mid_bulk_loses_and_doubles_nothing(
-    own_server: OwnServer, alias: str, monkeypatch: pytest.MonkeyPatch
+    opensearch_server: RealOpenSearch, alias: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """I3: what was acknowledged is there when it is back, and what is sent again overwrites itself."""
+    """I3: what was acknowledged is there after the restart, and what is sent again overwrites itself."""
     monkeypatch.setattr(bulk, "MOST_BYTES", 50_000)
     entries = [entry(n, "water " * 100) for n in range(1500)]
-    server = _after(own_server.url, 5, own_server.kill)
+    server = _after(opensearch_server.url, 5, opensearch_server.kill)
     try:
         with pytest.raises(Transient, match="did not answer"):
             OpenSearchIndex(server, SPACE, alias=alias).put(ACME, entries)
     finally:
-        own_server.start()
+        opensearch_server.start()
     acknowledged = server.acknowledged
     assert 0 < acknowledged < 1500
-    server = Server(own_server.url)
+    server = Server(opensearch_server.url)
     index = OpenSearchIndex(server, SPACE, alias=alias)
     index.refresh(ACME)
     found = index.count(ACME, DOC, PAIR).chunks
@@ -276,7 +281,7 @@ def test_a_server_killed_in_mid_bulk_loses_and_doubles_nothing(
 
 
 class _after(Server):  # noqa: N801 - reads as a verb
-    """Does something when so many bulk requests were answered, while the next is on its way."""
+    """Calls a function when this number of bulk requests was answered, while the next one is on its way."""
 
     def __init__(self, url: str, requests: int, happens: Callable[[], object]) -> None:
         super().__init__(url)

@@ -1,4 +1,4 @@
-"""The AWS requests of a document, counted, are those of the budget: neither more nor fewer."""
+"""The number of AWS requests of a document equals the budget: neither more nor fewer."""
 
 from __future__ import annotations
 

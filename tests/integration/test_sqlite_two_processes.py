@@ -1,4 +1,4 @@
-"""The embedded index under the API and workers at once: several processes on one file."""
+"""The embedded index, used by the API and workers at once: several processes share one file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def entries(document: str, generation: int, number: int) -> list[Entry]:
 
 
 def found(index: SqliteIndex) -> list[tuple[str, int]]:
-    """Document and generation of all that is found by words, and by vectors alike."""
+    """The document and generation of all hits, which must be the same by words and by vectors."""
     by_words, by_vectors = (
         sorted((c.entry.document, c.entry.build_id.generation) for c in index.candidates(ACME, query).found)
         for query in (IndexQuery({"water": 1}, None, 1000), IndexQuery({}, NORTH, 1000))
@@ -51,7 +51,7 @@ def found(index: SqliteIndex) -> list[tuple[str, int]]:
 
 
 def assert_sound(folder: Path) -> None:
-    """What SQLite and FTS5 say of the file themselves."""
+    """Run the integrity checks of SQLite and FTS5 on the file."""
     with closing(sqlite3.connect(folder / "acme.sqlite")) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         db.execute("INSERT INTO words (words, rank) VALUES ('integrity-check', 1)")
@@ -71,17 +71,17 @@ def finish(process: multiprocessing.process.BaseProcess) -> None:
     assert process.exitcode == 0
 
 
-def put_when_told(folder: Path, document: str, told: Connection) -> None:
+def put_on_signal(folder: Path, document: str, pipe: Connection) -> None:
     index = SqliteIndex(folder, SPACE)
-    told.send("ready")
-    told.recv()
+    pipe.send("ready")
+    pipe.recv()
     for generation in range(1, 21):
         index.put(ACME, entries(document, generation, 10))
 
 
 def test_processes_that_begin_an_index_at_the_same_moment_share_it(tmp_path: Path) -> None:
     pipes = {document: multiprocessing.Pipe() for document in ("a", "b", "c")}
-    processes = [start("spawn", put_when_told, tmp_path, each, there) for each, (_, there) in pipes.items()]
+    processes = [start("spawn", put_on_signal, tmp_path, each, there) for each, (_, there) in pipes.items()]
     try:
         for here, _ in pipes.values():
             assert here.poll(SECONDS)
@@ -96,16 +96,16 @@ def test_processes_that_begin_an_index_at_the_same_moment_share_it(tmp_path: Pat
     assert_sound(tmp_path)
 
 
-def replace(folder: Path, told: Connection) -> None:
+def replace(folder: Path, pipe: Connection) -> None:
     index = SqliteIndex(folder, SPACE)
-    while generation := told.recv():
+    while generation := pipe.recv():
         index.put(ACME, entries("doc", generation, 5))
         index.clear(ACME, DocumentId("doc"), older_than=BuildId(generation, 1))
-        told.send("done")
+        pipe.send("done")
 
 
 def test_a_process_that_searches_follows_what_another_writes(tmp_path: Path) -> None:
-    """Its vectors in memory are those of the file at each question, after additions and removals."""
+    """Its vectors in memory equal those of the file at each question, after additions and removals."""
     here, there = multiprocessing.Pipe()
     process = start("spawn", replace, tmp_path, there)
     reader = SqliteIndex(tmp_path, SPACE)
@@ -120,13 +120,13 @@ def test_a_process_that_searches_follows_what_another_writes(tmp_path: Path) -> 
         finish(process)
 
 
-def put_and_search(index: SqliteIndex, told: Connection) -> None:
+def put_and_search(index: SqliteIndex, pipe: Connection) -> None:
     index.put(ACME, entries("child", 1, 5))
-    told.send(found(index))
+    pipe.send(found(index))
 
 
 def test_an_index_that_was_in_use_before_a_fork_serves_both_sides(tmp_path: Path) -> None:
-    """The child leaves its parent's connections and locks alone, in whatever state the fork met them."""
+    """The child does not use its parent's connections and locks, in whatever state the fork found them."""
     index = SqliteIndex(tmp_path, SPACE)
     index.put(ACME, entries("parent", 1, 5))
     assert found(index) == [("parent", 1)] * 5
@@ -142,11 +142,11 @@ def test_an_index_that_was_in_use_before_a_fork_serves_both_sides(tmp_path: Path
     assert_sound(tmp_path)
 
 
-def put_for_ever(folder: Path, told: Connection) -> None:
+def put_for_ever(folder: Path, pipe: Connection) -> None:
     index = SqliteIndex(folder, SPACE)
     for generation in range(1, 100_000):
         index.put(ACME, entries("doc", generation, 100))
-        told.send(generation)
+        pipe.send(generation)
 
 
 @pytest.mark.parametrize("puts", [1, 4, 9])

@@ -1,5 +1,5 @@
 """One task, two runtimes: the same messages, run by a Celery worker and by the Lambda consumer, leave the same records
-and the same index, in every byte but those that tell the time."""
+and the same index in every byte, except times."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from penstock.local.sqs_record import record_of
 from penstock.services import Services
 from penstock.settings import Settings
 from penstock.wiring import services
-from tests.support.documents import pdf
 from tests.support.paths import ROOT
+from tests.support.pdf_files import pdf
 from tests.support.world import prose
 
 TENANT = TenantId("acme")
@@ -85,7 +85,7 @@ class Stack:
             return services(Settings.from_environment())
 
     def receive(self) -> None:
-        """One message of each document; the one to remove is removed once it is there."""
+        """Receive documents, so that each has one message. The document to remove is first indexed."""
         own = self.services()
         for ident, (name, body) in FILES.items():
             upload = Upload(BytesIO(body), name, len(body), hashlib.sha256(body).hexdigest(), None)
@@ -101,27 +101,27 @@ class Stack:
         return all(self.record(ident).status in FINAL for ident in FILES)
 
     def records(self) -> dict[str, Document]:
-        """Without the times, and what is counted from them."""
+        """The records without times and what is derived from them."""
         return {ident: timeless(self.record(ident)) for ident in FILES}
 
     def index(self) -> list[tuple[Any, ...]]:
-        """Every column of every entry, vectors too, but for the generation and the row's own number."""
+        """Every column of every entry, vectors included, except the generation and the row number."""
         with sqlite3.connect(self.folder / "index" / f"{TENANT}.sqlite") as connection:
             names = [row[1] for row in connection.execute("PRAGMA table_info(entries)")]
             wanted = ", ".join(name for name in names if name not in {"row", "generation"})
             return connection.execute(f"SELECT {wanted} FROM entries ORDER BY document, build, ordinal").fetchall()
 
     def waiting(self) -> list[str]:
-        """What is left in any queue."""
+        """The queues that are not empty."""
         urls = {**self.made.queues, **{f"{stage}-dead": url for stage, url in self.made.dead_letters.items()}}
         return [name for name, url in urls.items() if any(self._counts(url))]
 
     def _counts(self, url: str) -> list[int]:
-        told = self.clients.sqs.get_queue_attributes(
+        answer = self.clients.sqs.get_queue_attributes(
             QueueUrl=url,
             AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
         )
-        return [int(count) for count in told["Attributes"].values()]
+        return [int(count) for count in answer["Attributes"].values()]
 
 
 def timeless(record: Document) -> Document:
@@ -165,7 +165,7 @@ def worker(stack: Stack) -> Iterator[None]:
 
 @dataclass
 class Container:
-    """The Lambda runtime: receives, calls the handler, deletes what it does not name."""
+    """The Lambda runtime: it receives messages, calls the handler, and deletes those that the handler does not name."""
 
     stack: Stack
     process: subprocess.Popen[str]
@@ -288,7 +288,7 @@ def test_each_stage_leaves_the_same_in_both_runtimes(
 
 
 def _but_epochs(records: dict[str, Document]) -> dict[str, Document]:
-    """A hand-on is a lease more: the work that was done is the same."""
+    """The record without epochs: a checkpoint takes one more lease for the same work."""
     return {
         ident: replace(record, lease=Lease(attempts=record.lease.attempts, until=record.lease.until))
         for ident, record in records.items()

@@ -1,4 +1,4 @@
-"""The Celery worker as a process of its own, against an emulated SQS: what it runs, what it leaves, how it ends."""
+"""The Celery worker as a process of its own, with an emulated SQS: what it runs, what it leaves, how it ends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from penstock.local.emulator import emulator
 from penstock.local.port import free_port
 from tests.integration.faulty_gateway import answers, faulty_gateway, is_silent, reset
 from tests.integration.worker_program import Journal
-from tests.support.meter import Deed
+from tests.support.counting_proxy import Override
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ AWS = {
 
 
 def eventually(what: str, holds: Callable[[], Any], seconds: float = 30) -> Any:
-    """What `holds` returns once it is true."""
+    """Return what `holds` returns, once it is true."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := holds():
@@ -59,7 +59,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @dataclass
 class Process:
-    """A worker, the leader of a process group of its own."""
+    """A worker, which is the leader of its own process group."""
 
     popen: subprocess.Popen[bytes]
     log: Path
@@ -74,7 +74,7 @@ class Process:
         return self.popen.wait(seconds)
 
     def members(self) -> list[int]:
-        """Who is alive in its process group."""
+        """The living processes of its group."""
         alive = []
         for entry in Path("/proc").iterdir():
             with suppress(OSError, ValueError):
@@ -86,7 +86,7 @@ class Process:
 
 @dataclass
 class Stack:
-    """Queues of its own, and workers on them."""
+    """Queues of its own, and the workers on them."""
 
     sqs: SQSClient
     endpoint: str
@@ -112,7 +112,7 @@ class Stack:
         given: Mapping[str, Any] = MappingProxyType({}),
         **options: Any,
     ) -> Process:
-        """A worker that receives. `given`: settings of its own."""
+        """Start a worker, and wait until it receives. `given` has further settings."""
         settings = {
             "queues": self.queues,
             "dead_letters": self.dead_letters,
@@ -154,7 +154,7 @@ class Stack:
         return next(iter(answer.get("Messages", ())), None)
 
     def left(self, queue: str = QUEUE) -> int:
-        """Messages in the queue, visible or not."""
+        """The number of messages in the queue, visible or not."""
         names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
         found = self.sqs.get_queue_attributes(QueueUrl=self.queues[queue], AttributeNames=list(names))["Attributes"]
         return sum(int(found[name]) for name in names)
@@ -207,7 +207,7 @@ def stack(sqs: SQSClient, endpoint: str, tmp_path: Path) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def steady(sqs: SQSClient, endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Process]]:
-    """One worker for all the tests that must not end it."""
+    """One worker for all tests that do not end it."""
     made = Stack(sqs, endpoint, tmp_path_factory.mktemp("steady"))
     try:
         yield made, made.worker()
@@ -262,6 +262,7 @@ POISON = {
 }
 
 
+@pytest.mark.invariant("I1")
 @pytest.mark.parametrize("kind", POISON)
 def test_poison_goes_to_the_dead_letter_queue_with_its_reason_and_the_worker_lives_on(
     kind: str, steady: tuple[Stack, Process]
@@ -282,8 +283,10 @@ def test_poison_goes_to_the_dead_letter_queue_with_its_reason_and_the_worker_liv
     assert worker.popen.poll() is None
 
 
+@pytest.mark.invariant("I4")
 def test_headers_of_a_stranger_have_no_effect(steady: tuple[Stack, Process]) -> None:
-    """A message can neither be put off, nor expire, nor make the worker send others: SQS alone times (I4)."""
+    """Headers can neither delay a message, nor let it expire, nor make the worker send others: only SQS decides when
+    (I4)."""
     stack, _ = steady
     stack.send_body(
         envelope(
@@ -306,6 +309,7 @@ def test_a_task_longer_than_the_visibility_runs_once(steady: tuple[Stack, Proces
     assert stack.runs("sleep-8-long") == 1
 
 
+@pytest.mark.invariant("I5")
 def test_a_task_that_raises_is_run_again_from_the_same_message(stack: Stack) -> None:
     """I5: what is neither Permanent nor Transient is a bug, and is treated as transient."""
     stack.visibility = 600
@@ -326,6 +330,7 @@ def test_a_pool_process_that_is_killed_costs_one_try(stack: Stack) -> None:
     assert worker.popen.poll() is None
 
 
+@pytest.mark.invariant("I4")
 @pytest.mark.parametrize(("visibility", "delay"), [(600, 3), (5, 8)])
 def test_a_message_handed_back_comes_after_its_delay_as_the_same_message(
     visibility: int, delay: int, stack: Stack
@@ -384,7 +389,7 @@ def test_stopping_lets_tasks_finish_keeps_their_messages_and_leaves_no_process(s
 
 def test_stopping_is_bounded_and_hands_back_what_did_not_end(stack: Stack) -> None:
     stack.visibility = 600
-    # Longer than a receive request waits, as by default: one that was abandoned takes what is handed back meanwhile.
+    # Longer than a receive request waits, which is the default: an abandoned request would take what is handed back.
     stopping = stack.worker(stop=3)
     for number in range(6):
         stack.send(f"sleep-600-{number}")
@@ -399,8 +404,8 @@ def test_stopping_is_bounded_and_hands_back_what_did_not_end(stack: Stack) -> No
     )
 
 
-def test_stopping_hands_back_at_once_what_no_process_has_begun(stack: Stack) -> None:
-    """Others need not wait for the tasks that the stopping worker finishes."""
+def test_stopping_hands_back_at_once_what_no_process_has_started(stack: Stack) -> None:
+    """Other workers need not wait for the tasks that the stopping worker finishes."""
     stack.visibility = 600
     stopping = stack.worker(given={"worker_concurrency": 1, "worker_prefetch_multiplier": 4})
     stack.send("sleep-6-first")
@@ -417,8 +422,9 @@ def test_stopping_hands_back_at_once_what_no_process_has_begun(stack: Stack) -> 
     eventually("all are deleted", lambda: stack.left() == 0)
 
 
+@pytest.mark.invariant("I4")
 def test_a_stop_asks_running_tasks_to_hand_back_at_their_next_checkpoint(stack: Stack) -> None:
-    """I4: on purpose, and so at once, and no attempt."""
+    """I4: they are handed back on purpose, so at once and without an attempt."""
     stack.visibility = 600
     stopping = stack.worker()
     stack.send("steps-0-long")
@@ -444,7 +450,7 @@ def test_a_task_that_finds_no_checkpoint_is_interrupted_before_the_worker_has_to
     eventually("another ran it, long before its visibility ended", lambda: stack.ended("deaf-0-long"))
 
 
-def test_a_group_that_is_told_to_end_hands_back_as_well(stack: Stack) -> None:
+def test_a_process_group_that_is_signalled_hands_back_too(stack: Stack) -> None:
     """Some supervisors signal all processes of a group."""
     stack.visibility = 600
     stopping = stack.worker()
@@ -456,7 +462,7 @@ def test_a_group_that_is_told_to_end_hands_back_as_well(stack: Stack) -> None:
 
 
 def test_what_comes_to_a_worker_that_stops_is_handed_back(stack: Stack) -> None:
-    """SQS answers a receive request even after whoever asked has gone: so it is waited for."""
+    """SQS answers a receive request even after its client has gone, so the worker waits for the answer."""
     stack.visibility = 600
     stopping = stack.worker(queues=[QUEUE], wait=5)
     stopping.ask_to_stop()
@@ -496,7 +502,7 @@ def test_processes_are_replaced_as_celery_s_settings_say(setting: str, stack: St
     assert len(pids) == 2
 
 
-FAULTS: dict[str, Deed] = {
+FAULTS: dict[str, Override] = {
     "503": answers(503, b"Service Unavailable"),
     "500 without a body": answers(500, b""),
     "429": answers(429, b'{"__type": "RequestThrottled"}'),
@@ -531,12 +537,12 @@ def test_no_answer_of_sqs_ends_the_worker(kind: str, stack: Stack) -> None:
 def test_no_answer_to_a_deletion_or_a_delay_ends_the_worker_or_loses_the_message(
     operation: str, kind: str, stack: Stack
 ) -> None:
-    """At worst it comes again when its visibility ends, and then its stage is found done."""
+    """At worst the message comes again when its visibility ends, and its stage is found done."""
     with faulty_gateway(stack.endpoint) as gateway:
         gateway.spoil(FAULTS[kind], times=2, operation=operation)
-        worker = stack.worker(endpoint=gateway.url, queues=[QUEUE], answer_timeout=1)
-        stack.send("back-0-told")
-        eventually("it ran to its end", lambda: stack.ended("back-0-told"))
+        worker = stack.worker(endpoint=gateway.url, queues=[QUEUE], answer=1)
+        stack.send("back-0-soon")
+        eventually("it ran to its end", lambda: stack.ended("back-0-soon"))
         eventually("the faults were met", lambda: gateway.spoiled == 2)
         eventually("its message is deleted", lambda: stack.left() == 0)
         assert worker.popen.poll() is None

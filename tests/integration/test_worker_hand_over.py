@@ -1,5 +1,5 @@
-"""A real worker, with real services behind it, that is stopped or killed in the midst of a long document: what the next
-one finds, and what readers find in the end."""
+"""A real worker with real services that is stopped or killed in the middle of a long document: what the next worker
+finds, and what readers find in the end."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from penstock.domain.receipt import Receipt
 from penstock.domain.status import Status
 from penstock.domain.task import Lane
 from tests.integration.test_two_runtimes import TENANT, Stack, emulated, eventually, made
-from tests.support.documents import pdf
+from tests.support.pdf_files import pdf
 from tests.support.world import prose
 
 __all__ = ["emulated"]
 
 PAGES = 600
-"""So many that a worker is still reading when it is stopped for the second time."""
+"""The number of pages: a worker is still reading when it is stopped for the second time."""
 BOOK = DocumentId("book")
 SHORT_LEASE = {"PENSTOCK_LEASE_SECONDS": "5", "PENSTOCK_VISIBILITY_SECONDS": "5"}
 
@@ -71,7 +71,7 @@ def written(stack: Stack) -> int:
 
 
 def is_whole(stack: Stack, record: Document) -> Receipt:
-    """All pages and chunks are there once."""
+    """Assert that all pages and chunks are there exactly once."""
     receipt = record.receipt
     assert record.status is Status.INDEXED
     assert receipt is not None
@@ -83,10 +83,12 @@ def is_whole(stack: Stack, record: Document) -> Receipt:
     return receipt
 
 
+@pytest.mark.invariant("I4")
 def test_a_worker_that_is_stopped_hands_its_document_on_and_no_attempt_is_counted(
     emulated: str, tmp_path: Path, book: bytes
 ) -> None:
-    """I4: the next goes on at once, though lease and visibility are ten minutes, and nothing is paid for twice."""
+    """I4: the next worker continues at once, though lease and visibility are ten minutes, and nothing is paid for
+    twice."""
     stack = made("stopped", emulated, tmp_path)
     long = {"PENSTOCK_LEASE_SECONDS": "600", "PENSTOCK_VISIBILITY_SECONDS": "600"}
     receive(stack, book)
@@ -108,10 +110,11 @@ def test_a_worker_that_is_stopped_hands_its_document_on_and_no_attempt_is_counte
     assert receipt.embedded == receipt.chunks
 
 
+@pytest.mark.invariant("I2")
 def test_a_worker_that_is_killed_costs_one_attempt_and_a_build_of_its_own(
     emulated: str, tmp_path: Path, book: bytes
 ) -> None:
-    """I2: the next lease has a higher epoch, and what the dead one wrote belongs to a pair that no reader sees."""
+    """I2: the next lease has a higher epoch, and what the dead worker wrote belongs to a build that no reader sees."""
     stack = made("killed", emulated, tmp_path)
     receive(stack, book)
     with running(stack, **SHORT_LEASE) as worker:

@@ -1,4 +1,4 @@
-"""A worker as a process of its own, whose stages do what the document's id says and keep a journal of it."""
+"""A worker as a process of its own, whose stages do what the document's id says and record it in a journal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from penstock.worker.shutdown import with_time_limits
 
 @dataclass
 class Journal:
-    """What ran, in the order in which it did, across processes. It stands in the place of the services."""
+    """The tasks that ran, in order, across all processes. It takes the place of the services."""
 
     path: Path
     stop_request: Callable[[], StopRequest | None] = no_stop_request
@@ -50,18 +50,18 @@ class Journal:
 
 
 def run(journal, message, keep):
-    """The id is `verb-argument-anything`."""
+    """Run the stage as the document's id says, which is `verb-argument-anything`."""
     verb, argument, *_ = [*message.document.split("-"), ""]
     journal.write("began", message.document)
     first = len(journal.read("began", message.document)) == 1
     if verb == "sleep":
         time.sleep(float(argument))
-    elif verb == "steps" and first:  # it looks whether to go on, again and again
+    elif verb == "steps" and first:  # it checks again and again whether to continue
         while (stop_request := journal.stop_request()) is None:
             time.sleep(0.02)
         journal.write("halted" if stop_request.limit is None else "limited", message.document)
         return Redeliver(timedelta(0), "halted")
-    elif verb == "deaf" and first:  # nothing but an interruption, or a kill, ends it
+    elif verb == "deaf" and first:  # only an interruption or a kill ends it
         try:
             with keep(journal, None):
                 time.sleep(600)

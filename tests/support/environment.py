@@ -1,4 +1,4 @@
-"""The environment of this process, which what is under test may change."""
+"""The environment of the test process, which code under test may change."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def environment_as_it_was() -> Iterator[None]:
-    """Whatever is set or unset within is undone at the end."""
+def restored_environment() -> Iterator[None]:
+    """Environment variables that are set or unset within the context are restored at its end."""
     before = dict(os.environ)
     try:
         yield

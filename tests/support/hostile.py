@@ -1,5 +1,5 @@
-"""Files made to harm, each by a few lines here. `python -m tests.support.hostile` reads them all, and writes what
-became of each into docs/files.md."""
+"""Hostile files, each made by a few lines of code. `python -m tests.support.hostile` reads all of them and writes the
+outcome of each into docs/files.md."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from pypdf import PdfWriter
 from penstock.domain.errors import Permanent
 from penstock.reading.limits import ReadLimits
 from penstock.reading.sandbox.reader import ChildReader
-from tests.support.documents import bomb_pdf, long_pdf, pdf, raw_pdf, scanned_pdf
-from tests.support.made import MAKERS, docx_file, zip_of
+from tests.support.pdf_files import bomb_pdf, long_pdf, pdf, pdf_of_objects, raw_pdf, scanned_pdf
+from tests.support.sample_files import MAKERS, docx_file, zip_of
 
 LIMITS = ReadLimits(seconds=120, cpu_seconds=100, memory_bytes=1_000_000_000)
 SECRET = "secret-of-another-file"
@@ -31,13 +31,13 @@ UNREADABLE, LIMIT, UNSUPPORTED, EMPTY = "unreadable", "limit_hit", "unsupported_
 
 @dataclass(frozen=True)
 class Case:
-    """A file, and the ends that are fine for it."""
+    """A hostile file, and the outcomes that are acceptable."""
 
     name: str
     make: Callable[[], bytes]
     ends: frozenset[str]
     setting: str = ""
-    """Of the limit that has to be named."""
+    """The suffix of the setting that the error must name as the limit. It is empty where any end will do."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Outcome:
     said: str
     seconds: float
     peak: int
-    """Bytes resident in the child."""
+    """The peak of the child's resident memory, in bytes."""
     text: str
-    """Its first million characters."""
+    """The first million characters of the text."""
 
 
 def read(reader: ChildReader, path: Path, name: str) -> Outcome:
@@ -92,7 +92,7 @@ def _repeated(
 
 
 def office(main: str, parts: dict[str, str]) -> dict[str, str]:
-    """The parts of an Office document, whose first is the main one."""
+    """The parts of an Office document. The first of `parts` is the main part."""
     target = next(iter(parts))
     relation = f'<Relationship Id="r1" Type="http://x/officeDocument" Target="{target}"/>'
     return {"_rels/.rels": f"<Relationships>{relation}</Relationships>", main: "<x/>"} | parts
@@ -103,7 +103,7 @@ def _relations(kind: str, target: str) -> str:
 
 
 def xml_in(kind: str, doctype: str, entity: str) -> bytes:
-    """A document of this kind, whose text is an entity that its document type declares."""
+    """A document of this kind whose text is an entity that its document type declares."""
     head = f'<?xml version="1.0"?>{doctype}'
     match kind:
         case "docx":
@@ -154,7 +154,7 @@ def nested_zip(levels: int) -> bytes:
 
 
 def overlapping_zip(count: int) -> bytes:
-    """All entries of its directory point to the same bytes."""
+    """A ZIP archive whose directory entries all point to the same bytes."""
     content = bytearray(zip_of({"a.txt": "a" * 1_000_000}))
     directory = content.find(b"PK\x01\x02")
     end = content.find(b"PK\x05\x06")
@@ -181,26 +181,14 @@ NAMES = {
 # PDFs
 
 
-def _pdf_of(objects: list[str], *, trailer: str = "", prev: bool = False) -> bytes:
-    out, places = bytearray(b"%PDF-1.7\n"), []
-    for number, body in enumerate(objects, 1):
-        places.append(len(out))
-        out += f"{number} 0 obj\n{body}\nendobj\n".encode()
-    table = len(out)
-    out += f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n".encode()
-    out += b"".join(f"{place:010} 00000 n \n".encode() for place in places)
-    back = f"/Prev {table}" if prev else ""
-    out += f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R {back} {trailer} >>\n".encode()
-    return bytes(out + f"startxref\n{table}\n%%EOF\n".encode())
-
-
 _CONTENT = "<< /Length 41 >>\nstream\nBT /F1 12 Tf 72 700 Td (Still here) Tj ET \nendstream"
 _FONT = "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
 
 
-def _one_page(page: str = "", resources: str = "/Font << /F1 4 0 R >>", *more: str) -> list[str]:
+def _one_page(page: str = "", resources: str = "/Font << /F1 4 0 R >>", *more: str) -> list[bytes]:
+    """The objects of a PDF of one page. `page` and `resources` are entries of its dictionaries."""
     box = "" if "MediaBox" in page else "/MediaBox [0 0 595 842]"
-    return [
+    objects = [
         "<< /Type /Catalog /Pages 2 0 R >>",
         "<< /Type /Pages /Count 1 /Kids [3 0 R] >>",
         f"<< /Type /Page /Parent 2 0 R {box} /Contents 5 0 R /Resources << {resources} >> {page} >>",
@@ -208,17 +196,18 @@ def _one_page(page: str = "", resources: str = "/Font << /F1 4 0 R >>", *more: s
         _CONTENT,
         *more,
     ]
+    return [each.encode() for each in objects]
 
 
 def recursive_pages() -> bytes:
     objects = _one_page()
-    objects[1] = "<< /Type /Pages /Count 1000000 /Kids [2 0 R 2 0 R 3 0 R] /Parent 2 0 R >>"
-    return _pdf_of(objects)
+    objects[1] = b"<< /Type /Pages /Count 1000000 /Kids [2 0 R 2 0 R 3 0 R] /Parent 2 0 R >>"
+    return pdf_of_objects(objects)
 
 
 def object_stream_loop() -> bytes:
     loop = "<< /Type /ObjStm /N 1 /First 4 /Extends 6 0 R /Length 10 >>\nstream\n6 0 << >> \nendstream"
-    return _pdf_of(_one_page("", "/Font << /F1 4 0 R >>", loop, "7 0 R"))
+    return pdf_of_objects(_one_page("", "/Font << /F1 4 0 R >>", loop, "7 0 R"))
 
 
 def absurd_image() -> bytes:
@@ -227,18 +216,18 @@ def absurd_image() -> bytes:
         "/ColorSpace /DeviceRGB /Length 3 >>\nstream\nabc\nendstream"
     )
     objects = _one_page("", "/Font << /F1 4 0 R >> /XObject << /I 6 0 R >>", image)
-    objects[4] = "<< /Length 47 >>\nstream\nBT /F1 12 Tf 72 700 Td (Still here) Tj ET /I Do\nendstream"
-    return _pdf_of(objects)
+    objects[4] = b"<< /Length 47 >>\nstream\nBT /F1 12 Tf 72 700 Td (Still here) Tj ET /I Do\nendstream"
+    return pdf_of_objects(objects)
 
 
 def many_annotations() -> bytes:
-    """One comment, named half a million times."""
+    """A PDF whose page refers to one comment half a million times."""
     note = b"<< /Type /Annot /Subtype /Text /Rect [9 9 99 99] /Contents (%s) >>" % (b"Still here " * 900)
     return raw_pdf(b"", more=[b"[%s]" % (b"8 0 R " * 500_000), note], of_page="/Annots 7 0 R")
 
 
 def nested_pdf(depth: int) -> bytes:
-    """Each has the next attached to it."""
+    """A PDF to which another is attached, and so on, `depth` times."""
     content = pdf(["The innermost."])
     for _ in range(depth):
         outer = PdfWriter(clone_from=io.BytesIO(raw_pdf(b"")))
@@ -351,12 +340,12 @@ def _with_member(content: bytes, name: str) -> bytes:
 
 def _pdfs() -> Iterator[Case]:
     yield Case("unfolds.pdf", lambda: bomb_pdf(1200 << 20), _of(LIMIT, UNREADABLE, NOTHING), "")
-    yield Case("xref-loop.pdf", lambda: _pdf_of(_one_page(), prev=True), _READS)
+    yield Case("xref-loop.pdf", lambda: pdf_of_objects(_one_page(), loop=True), _READS)
     yield Case("object-stream-loop.pdf", object_stream_loop, _READS)
     yield Case("recursive-pages.pdf", recursive_pages, _READS | {LIMIT})
     yield Case("pages-100001.pdf", lambda: raw_pdf(b"", pages=100_001), _of(LIMIT), "PAGES")
     box = "/MediaBox [-1e30 -1e30 1e30 1e30]"
-    yield Case("media-box.pdf", lambda: _pdf_of(_one_page(box)), _READS)
+    yield Case("media-box.pdf", lambda: pdf_of_objects(_one_page(box)), _READS)
     yield Case("absurd-image.pdf", absurd_image, _of(TEXT))
     yield Case("annotations-500000.pdf", many_annotations, _of(TEXT))
     yield Case("nested-12.pdf", lambda: nested_pdf(12), _of(LIMIT), "NESTING")
@@ -396,8 +385,8 @@ def _deep() -> Iterator[Case]:
 
 
 def main(place: Path) -> None:
-    """Read them all, and write what became of each between the marks in this page."""
-    reader, rows = ChildReader(replace(LIMITS, warm_files=1)), []  # so that what each takes is its own
+    """Read all of them, and write the outcomes between the marks in this page."""
+    reader, rows = ChildReader(replace(LIMITS, warm_files=1)), []  # a child for each file, so that peaks are its own
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as folder:
         for case in cases():
@@ -409,12 +398,12 @@ def main(place: Path) -> None:
             rows.append((case.name, outcome))
             print(f"{case.name[:40]:40} {outcome.end:16} {outcome.seconds:6.2f} s {outcome.peak >> 20:5} MiB")
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    print(f"the parent's peak grew by {grown >> 10} MiB, most of it by making the files")
+    print(f"the parent's peak grew by {grown >> 10} MiB, most of it while making the files")
     _write(place, "hostile", table(rows))
 
 
 def table(rows: list[tuple[str, Outcome]]) -> list[str]:
-    """Files that are alike but for a number make one row."""
+    """The rows of the Markdown table. Files that differ only in a number share one row."""
     grouped: dict[str, list[Outcome]] = {}
     for name, outcome in rows:
         key = f"cut at each tenth .{name.rpartition('.')[2]}" if name.startswith("cut-at-") else f"`{shown(name)}`"

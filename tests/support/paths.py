@@ -1,4 +1,4 @@
-"""Where the checkout is that the tests belong to."""
+"""Paths in the checkout that the tests belong to."""
 
 from __future__ import annotations
 

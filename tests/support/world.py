@@ -1,4 +1,4 @@
-"""A whole Penstock in memory: the real verbs over fakes, a clock that stands still, a queue that is drained by hand."""
+"""A whole Penstock in memory: the real verbs over fakes, with a clock and a queue that the test drives."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TENANT = TenantId("acme")
 
 @dataclass
 class FakeClock:
-    """Stands still until it is moved."""
+    """A clock that stands still until a test moves it."""
 
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -51,7 +51,7 @@ class FakeClock:
 
 
 def prose(name: str, paragraphs: int) -> str:
-    """Text that is different for each name and paragraph, and cuts into about one chunk a paragraph in a `World`."""
+    """Text that differs for each name and paragraph. In a `World` each paragraph becomes about one chunk."""
     return "\n\n".join(
         f"Paragraph {number} of {name} tells of {hashlib.sha256(f'{name}{number}'.encode()).hexdigest()[:24]} "
         + f"and of the water in it, {name}. " * 6
@@ -60,7 +60,8 @@ def prose(name: str, paragraphs: int) -> str:
 
 
 class WatchedTable(FakeDocumentTable):
-    """Counts its writes, and lets something happen right before one of several items."""
+    """A document table that counts its writes. `before_transaction` is called once, before the next write of several
+    items."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,33 +76,34 @@ class WatchedTable(FakeDocumentTable):
         self.writes += 1
 
 
-class TroubledIndex(FakeSearchIndex):
-    """Its writes, refreshes and counts first take the next of `fail`, where there is one, and raise it."""
+class FailingIndex(FakeSearchIndex):
+    """An index that fails on demand: each put, refresh and count first raises the next exception of `fail`, if any is
+    left."""
 
     def __init__(self) -> None:
         super().__init__()
         self.fail: list[Exception] = []
 
     def put(self, tenant: TenantId, entries: Sequence[Entry]) -> None:
-        self._stumble()
+        self._raise_next()
         super().put(tenant, entries)
 
     def refresh(self, tenant: TenantId) -> None:
-        self._stumble()
+        self._raise_next()
         super().refresh(tenant)
 
     def count(self, tenant: TenantId, document: DocumentId, build_id: BuildId) -> Count:
-        self._stumble()
+        self._raise_next()
         return super().count(tenant, document, build_id)
 
-    def _stumble(self) -> None:
+    def _raise_next(self) -> None:
         if self.fail:
             raise self.fail.pop(0)
 
 
 @dataclass
 class World:
-    """Two chunks make a shard, so that a few paragraphs make several."""
+    """All services of Penstock in memory. A shard has only two chunks, so that a few paragraphs make several shards."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     objects: FakeObjectStore = field(default_factory=FakeObjectStore)
@@ -109,7 +111,7 @@ class World:
     queue: FakeTaskQueue = field(default_factory=FakeTaskQueue)
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
     uploads: FakeUploadTable = field(default_factory=FakeUploadTable)
-    index: TroubledIndex = field(default_factory=TroubledIndex)
+    index: FailingIndex = field(default_factory=FailingIndex)
     reader: FakeReader = field(default_factory=lambda: FakeReader(paged=True))
     limits: Limits = field(
         default_factory=lambda: Limits(chunk_chars=400, overlap_chars=40, shard_chunks=2, attempts=3)
@@ -143,12 +145,12 @@ class World:
         )
 
     def drop(self, key: str, text: str, sequencer: str) -> ObjectEvent:
-        """Put an object into the drop folder; the event that S3 sends of it."""
+        """Put an object into the drop folder. Returns the event that S3 would send."""
         stored = self.objects.put(TenantId(key.split("/")[1]), key, BytesIO(text.encode()))
         return ObjectEvent(key, stored.version, stored.size, stored.etag, sequencer, removed=False)
 
     def removal(self, key: str, sequencer: str) -> ObjectEvent:
-        """The event of a delete marker."""
+        """The event that S3 sends for a delete marker."""
         return ObjectEvent(key, "marker", 0, "", sequencer, removed=True)
 
     def delete(self, received: Received, tenant: TenantId = TENANT) -> TaskId:
@@ -161,6 +163,7 @@ class World:
         return request_retry(self.services, tenant, received.document.id)
 
     def take(self) -> Message:
+        """Receive the next message of the queue, which must not be empty."""
         message = self.queue.take()
         assert message is not None, "the queue is empty"
         return message
@@ -172,7 +175,7 @@ class World:
         return receive_object(self.services, event)
 
     def run(self, message: Message, *, meanwhile: Callable[[], object] | None = None) -> Outcome:
-        """Run one message; `meanwhile` happens after its claim and before its work."""
+        """Run one message. `meanwhile` is called after the claim and before the work."""
 
         @contextmanager
         def keep(services: Services, claim: Claim) -> Iterator[None]:
@@ -182,11 +185,11 @@ class World:
 
         return run(self.services, message, keep if meanwhile else lambda services, claim: nullcontext())
 
-    def drain(self, most: int = 200) -> list[Outcome]:
-        """Run what is queued, and what that queues, until nothing is; one that is handed back comes again later, as
-        SQS would have it."""
+    def drain(self, limit: int = 200) -> list[Outcome]:
+        """Run messages until the queue is empty. A message that is to be redelivered is sent again after its delay, as
+        SQS does."""
         outcomes = []
-        for _ in range(most):
+        for _ in range(limit):
             message = self.queue.take()
             if message is None:
                 return outcomes
@@ -195,7 +198,7 @@ class World:
             if isinstance(outcome, Redeliver):
                 self.clock.pass_time(outcome.delay)
                 self.queue.send(message, Lane.STANDARD)
-        raise AssertionError(f"the queue does not come to rest: {outcomes[-5:]}")
+        raise AssertionError(f"the queue does not become empty: {outcomes[-5:]}")
 
     def record(self, received: Received | DocumentId, tenant: TenantId = TENANT) -> Document:
         document = received if isinstance(received, str) else received.document.id
@@ -207,7 +210,7 @@ class World:
         return search(self.services, tenant, Question(text, k))
 
     def builds(self, document: DocumentId, tenant: TenantId = TENANT) -> dict[BuildId, int]:
-        """How many chunks the index holds of each pair, seen by readers or not."""
+        """The number of chunks that the index holds of each build, visible to readers or not."""
         counts: dict[BuildId, int] = {}
         for entry in self.index.entries(tenant):
             if entry.document == document:
@@ -215,12 +218,13 @@ class World:
         return counts
 
     def lose_chunk(self, tenant: TenantId = TENANT) -> None:
-        """One that the index said it had stored."""
+        """Remove a chunk from the index that it has confirmed as stored."""
         self.index.refresh(tenant)
         shelf = self.index.shelves[tenant]
         del shelf[next(iter(shelf))]
 
     def with_limits(self, **limits: object) -> World:
+        """Change limits of this world, and return it."""
         self.limits = replace(self.limits, **limits)  # type: ignore[arg-type]
         return self
 

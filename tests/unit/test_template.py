@@ -13,13 +13,13 @@ from penstock.domain.errors import Misconfigured
 from penstock.domain.task import QUEUES, Lane, Stage, queue_name
 from penstock.local.template import read_template, resolve
 from penstock.settings import Settings
-from tests.support.plan import Plan
+from tests.support.resolved_template import Template
 
 FORTNIGHT = 14 * 24 * 3600
 
 
 HOLDS_DATA = ("AWS::DynamoDB::", "AWS::S3::", "AWS::SQS::")
-PLAN = Plan()
+PLAN = Template()
 RESOURCES = {name: each for name, each in PLAN.resources.items() if each["Type"].startswith(HOLDS_DATA)}
 OUTPUTS = PLAN.outputs
 
@@ -37,6 +37,7 @@ def test_each_stage_and_lane_has_its_queue_and_nothing_else_has_one() -> None:
     assert names == {f"stack-{name}" for name in QUEUES} | letters | {"stack-arrivals"}
 
 
+@pytest.mark.invariant("I4")
 @pytest.mark.parametrize("stage", Stage)
 @pytest.mark.parametrize("lane", Lane)
 def test_what_a_stage_gives_up_goes_to_its_dead_letter_queue(stage: Stage, lane: Lane) -> None:
@@ -51,7 +52,7 @@ def test_what_a_stage_gives_up_goes_to_its_dead_letter_queue(stage: Stage, lane:
 
 
 def test_arrivals_that_cannot_be_taken_in_are_kept() -> None:
-    """S3 tells once: what is lost here is lost."""
+    """S3 reports an event once: what is lost here is lost."""
     redrive = QUEUE_RESOURCES["Arrivals"]["RedrivePolicy"]
     assert redrive == {"deadLetterTargetArn": "ArrivalsDead.Arn", "maxReceiveCount": 100}
 
@@ -64,7 +65,7 @@ def test_a_queue_keeps_its_messages_for_a_fortnight_and_encrypts_them(name: str)
 
 @pytest.mark.parametrize("name", QUEUE_RESOURCES)
 def test_a_queue_has_one_policy_and_it_refuses_plain_http(name: str) -> None:
-    """A queue has room for one policy: a second one would replace the first."""
+    """A queue can have one policy: a second one would replace the first."""
     policies = [each for each in _of_type("AWS::SQS::QueuePolicy").values() if name in each["Queues"]]
     assert len(policies) == 1
     assert _refuses_plain_http(policies[0], "sqs:*")
@@ -100,7 +101,7 @@ def test_the_bucket_is_versioned_private_and_encrypted() -> None:
 
 
 def test_only_work_files_letters_and_what_nobody_waits_for_expire() -> None:
-    """A shard, and an upload, is there for as long as a message may tell of it; a letter for much longer."""
+    """Shards and uploads are kept for as long as a message may name them; dead letters for much longer."""
     (bucket,) = _of_type("AWS::S3::Bucket").values()
     rules = [each for each in bucket["LifecycleConfiguration"]["Rules"] if any("Expiration" in name for name in each)]
     assert {each["Prefix"]: each["ExpirationInDays"] for each in rules} == {
@@ -113,24 +114,24 @@ def test_only_work_files_letters_and_what_nobody_waits_for_expire() -> None:
 
 
 def test_a_browser_may_send_files_only_from_the_pages_that_are_named() -> None:
-    def rules(plan: Plan) -> list[dict[str, Any]] | None:
+    def rules(plan: Template) -> list[dict[str, Any]] | None:
         cors = plan.of("AWS::S3::Bucket")["Bucket"].get("CorsConfiguration")
         return cors and cors["CorsRules"]
 
     assert rules(PLAN) is None
-    (rule,) = rules(Plan(AllowedOrigins="https://app.example.com")) or []
+    (rule,) = rules(Template(AllowedOrigins="https://app.example.com")) or []
     assert (rule["AllowedMethods"], rule["AllowedOrigins"]) == (["POST"], "https://app.example.com")
 
 
 def test_s3_tells_of_arrivals_and_removals_in_the_two_doors_and_nowhere_else() -> None:
     (bucket,) = _of_type("AWS::S3::Bucket").values()
-    told = {
+    rules = {
         (rule["Value"], each["Event"], each["Queue"])
         for each in bucket["NotificationConfiguration"]["QueueConfigurations"]
         for rule in each["Filter"]["S3Key"]["Rules"]
         if rule["Name"] == "prefix"
     }
-    assert told == {
+    assert rules == {
         (prefix, event, "Arrivals.Arn")
         for prefix in ("drop/", "uploads/")
         for event in ("s3:ObjectCreated:*", "s3:ObjectRemoved:DeleteMarkerCreated")
@@ -159,7 +160,7 @@ def test_the_table_can_be_recovered_and_its_indexes_hold_keys_alone() -> None:
 
 
 def test_two_stacks_can_live_in_one_account() -> None:
-    """Every physical name that is given begins with the stack's."""
+    """Every physical name begins with the stack's name."""
     given = [
         value
         for each in RESOURCES.values()

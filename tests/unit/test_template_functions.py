@@ -15,49 +15,49 @@ from penstock.lambdas.stages import MARGIN
 from penstock.settings import Settings
 from penstock.wiring import index_login
 from tests.support.paths import ROOT
-from tests.support.plan import WRITTEN, Plan, listed, statements
+from tests.support.resolved_template import WRITTEN, Template, listed, statements
 
 AGE = "ApproximateAgeOfOldestMessage"
 NAMELESS = {"ecr:GetAuthorizationToken"}
-"""Actions for which AWS has no name of a resource."""
+"""Actions for which AWS has no resource name."""
 
 
 ECS = {"WorkerImage": "image", "WorkerVpc": "vpc-1", "WorkerSubnets": "subnet-1"}
-LAMBDA = Plan(ProviderKey="/penstock/key")
+LAMBDA = Template(ProviderKey="/penstock/key")
 STACKS = {
     "lambda": LAMBDA,
-    "ecs": Plan(Workers="ecs", ProviderKey="/penstock/key", **ECS),
-    "plain": Plan(Index="sqlite", Embedder="wordllama"),
+    "ecs": Template(Workers="ecs", ProviderKey="/penstock/key", **ECS),
+    "plain": Template(Index="sqlite", Embedder="wordllama"),
 }
 
 
 @pytest.fixture(params=STACKS)
-def stack(request: pytest.FixtureRequest) -> Plan:
+def stack(request: pytest.FixtureRequest) -> Template:
     return STACKS[request.param]
 
 
-def _consumers(stack: Plan) -> dict[str, dict[str, Any]]:
-    """The mapping of each queue that has one."""
+def _consumers(stack: Template) -> dict[str, dict[str, Any]]:
+    """The event source mapping of each queue that has one."""
     mappings = stack.of("AWS::Lambda::EventSourceMapping").values()
     found = {each["EventSourceArn"].removesuffix(".Arn"): each for each in mappings}
     assert len(found) == len(mappings), "two functions would share a queue's messages"
     return found
 
 
-def _container(stack: Plan) -> dict[str, Any]:
-    """The worker's, on ECS."""
+def _container(stack: Template) -> dict[str, Any]:
+    """The container definition of the worker on ECS."""
     (task,) = stack.of("AWS::ECS::TaskDefinition").values()
     (container,) = task["ContainerDefinitions"]
     return dict(container)
 
 
-def _told(stack: Plan) -> dict[str, str]:
+def _worker_environment(stack: Template) -> dict[str, str]:
     """The environment of a worker on ECS."""
     return {each["Name"]: each["Value"] for each in _container(stack)["Environment"]}
 
 
-def _queues(stack: Plan) -> dict[str, str]:
-    """Stage queues by logical name."""
+def _queues(stack: Template) -> dict[str, str]:
+    """The stage queues by logical name."""
     return {name: queue for queue, name in json.loads(stack.environment()["PENSTOCK_QUEUES"]).items()}
 
 
@@ -71,11 +71,11 @@ def test_every_queue_has_one_consumer() -> None:
 def test_on_ecs_the_stages_are_the_workers_alone() -> None:
     stack = STACKS["ecs"]
     assert _consumers(stack).keys() == stack.of("AWS::SQS::Queue").keys() - _queues(stack).keys()
-    told = _told(stack)
-    assert {name: told[name] for name in stack.environment() if name in told} == {
-        name: value for name, value in stack.environment().items() if name in told
+    variables = _worker_environment(stack)
+    assert {name: variables[name] for name in stack.environment() if name in variables} == {
+        name: value for name, value in stack.environment().items() if name in variables
     }
-    assert stack.environment().keys() <= told.keys(), "a worker is told what a function is"
+    assert stack.environment().keys() <= variables.keys(), "a worker has all variables of a function"
 
 
 def test_a_stage_is_consumed_by_the_function_of_its_name() -> None:
@@ -84,8 +84,8 @@ def test_a_stage_is_consumed_by_the_function_of_its_name() -> None:
     }
 
 
-def test_a_consumer_names_the_messages_that_failed(stack: Plan) -> None:
-    """Else one failure brings its whole batch back."""
+def test_a_consumer_names_the_messages_that_failed(stack: Template) -> None:
+    """Otherwise one failure would bring its whole batch back."""
     assert all(each["FunctionResponseTypes"] == ["ReportBatchItemFailures"] for each in _consumers(stack).values())
 
 
@@ -99,13 +99,13 @@ def test_a_full_lane_leaves_the_others_their_capacity() -> None:
 
 
 def test_extract_takes_one_message_at_a_time() -> None:
-    """A file that ends its reader takes no other along."""
+    """A file that kills its reader takes no other file along."""
     sizes = {_consumers(LAMBDA)[name]["BatchSize"] for name, queue in _queues(LAMBDA).items() if "extract" in queue}
     assert sizes == {1}
 
 
-def test_a_message_stays_hidden_for_six_runs_of_its_function(stack: Plan) -> None:
-    """As Lambda's documentation asks of a queue that it polls."""
+def test_a_message_stays_hidden_for_six_runs_of_its_function(stack: Template) -> None:
+    """Lambda's documentation requires this of a queue that it polls."""
     functions, queues = stack.of("AWS::Serverless::Function"), stack.of("AWS::SQS::Queue")
     for queue, mapping in _consumers(stack).items():
         visible = int(queues[queue]["VisibilityTimeout"])
@@ -122,12 +122,12 @@ def test_each_handler_is_there() -> None:
         assert callable(getattr(importlib.import_module(module), attribute)), name
 
 
-def test_only_the_api_starts_from_a_snapshot(stack: Plan) -> None:
+def test_only_the_api_starts_from_a_snapshot(stack: Template) -> None:
     snapped = {name for name, each in stack.of("AWS::Serverless::Function").items() if "SnapStart" in each}
     assert snapped == {"ApiFunction"}
 
 
-def test_the_environment_is_what_the_settings_read(monkeypatch: pytest.MonkeyPatch, stack: Plan) -> None:
+def test_the_environment_is_what_the_settings_read(monkeypatch: pytest.MonkeyPatch, stack: Template) -> None:
     for name, value in stack.environment().items():
         monkeypatch.setenv(name, str(value))
     read = Settings.from_environment()
@@ -138,7 +138,7 @@ def test_the_environment_is_what_the_settings_read(monkeypatch: pytest.MonkeyPat
     assert (read.provider_requests_per_minute, read.provider_tokens_per_minute) == (None, None)
 
 
-def test_a_key_is_never_written_into_an_environment(stack: Plan) -> None:
+def test_a_key_is_never_written_into_an_environment(stack: Template) -> None:
     assert not any("API_KEY" in name for name in stack.environment())
 
 
@@ -157,7 +157,7 @@ def test_each_layer_is_made_from_a_lock() -> None:
 
 
 def test_layers_that_stand_together_agree() -> None:
-    """In one function, the last layer that has a package would win."""
+    """In a function, the last layer that has a package would win."""
     versions: dict[str, set[str]] = {}
     for layer in LAMBDA.of("AWS::Serverless::LayerVersion").values():
         for line in (ROOT / layer["ContentUri"] / "requirements.txt").read_text().splitlines():
@@ -169,13 +169,13 @@ def test_layers_that_stand_together_agree() -> None:
 # Roles
 
 
-def test_each_function_has_a_role_of_its_own(stack: Plan) -> None:
+def test_each_function_has_a_role_of_its_own(stack: Template) -> None:
     roles = {name: each["Role"] for name, each in stack.of("AWS::Serverless::Function").items()}
     assert roles == {name: f"{name.removesuffix('Function')}Role.Arn" for name in roles}
     assert {each.removesuffix(".Arn") for each in roles.values()} <= stack.of("AWS::IAM::Role").keys()
 
 
-def test_a_role_names_what_it_may_do_and_on_what(stack: Plan) -> None:
+def test_a_role_names_what_it_may_do_and_on_what(stack: Template) -> None:
     for name, statement in statements(stack):
         actions = listed(statement["Action"])
         assert not any("*" in action for action in actions), name
@@ -183,13 +183,13 @@ def test_a_role_names_what_it_may_do_and_on_what(stack: Plan) -> None:
             assert "*" not in listed(statement["Resource"]), (name, actions)
 
 
-def test_no_role_brings_along_what_aws_thinks_fit(stack: Plan) -> None:
+def test_no_role_brings_along_what_aws_thinks_fit(stack: Template) -> None:
     assert not any("ManagedPolicyArns" in each for each in stack.of("AWS::IAM::Role").values())
     assert not any("Policies" in each for each in stack.of("AWS::Serverless::Function").values())
 
 
-def _may(stack: Plan, action: str) -> dict[str, set[str]]:
-    """Who may do it, and on what."""
+def _may(stack: Template, action: str) -> dict[str, set[str]]:
+    """The roles that may do it, and the resources."""
     found: dict[str, set[str]] = {}
     for name, statement in statements(stack):
         if action in listed(statement["Action"]):
@@ -207,8 +207,10 @@ def test_only_what_consumes_a_queue_may_receive_from_it() -> None:
     assert _may(LAMBDA, "sqs:DeleteMessage") == consumed
 
 
-def test_dead_letters_may_be_asked_for_again_and_dead_arrivals_taken_in(stack: Plan) -> None:
-    """I4: a removal and what only waited are sent again; an arrival needs all that it needs the first time."""
+@pytest.mark.invariant("I4")
+def test_dead_letters_may_be_asked_for_again_and_dead_arrivals_taken_in(stack: Template) -> None:
+    """I4: a removal and what only waited are sent again. Receiving a dead arrival needs the same rights as the first
+    time."""
     assert _may(stack, "sqs:SendMessage")["DeadLettersRole"] >= {f"{name}.Arn" for name in _queues(stack)}
     for action in ("s3:ListBucket", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObjectVersion"):
         assert _may(stack, action)["DeadLettersRole"] >= _may(stack, action)["ArrivalsRole"], action
@@ -219,7 +221,7 @@ def test_only_what_opens_files_may_read_originals_beside_the_doors() -> None:
     assert readers == {"ApiRole", "ExtractRole"}
 
 
-def test_the_provider_key_is_for_those_who_embed(stack: Plan) -> None:
+def test_the_provider_key_is_for_those_who_embed(stack: Template) -> None:
     keys = stack.of("AWS::IAM::Policy").get("KeyPolicy")
     if stack is STACKS["plain"]:
         assert keys is None
@@ -231,9 +233,10 @@ def test_the_provider_key_is_for_those_who_embed(stack: Plan) -> None:
 
 
 def test_a_worker_may_what_the_functions_of_the_stages_may() -> None:
-    """What these may is compared with what they were seen to call, end to end. ECS writes the worker's log."""
+    """The rights of the functions are compared with their calls in the end-to-end tests. ECS writes the worker's
+    log."""
 
-    def rights(plan: Plan, *roles: str) -> set[tuple[str, str]]:
+    def rights(plan: Template, *roles: str) -> set[tuple[str, str]]:
         return {
             (action, resource)
             for name, statement in statements(plan)
@@ -249,21 +252,21 @@ def test_a_worker_may_what_the_functions_of_the_stages_may() -> None:
 # The API
 
 
-def test_the_api_is_throttled_and_writes_down_each_request(stack: Plan) -> None:
+def test_the_api_is_throttled_and_writes_down_each_request(stack: Template) -> None:
     (stage,) = stack.of("AWS::ApiGatewayV2::Stage").values()
     assert stage["DefaultRouteSettings"] == {"ThrottlingRateLimit": "50", "ThrottlingBurstLimit": "100"}
     assert stage["AccessLogSettings"]["DestinationArn"] == "AccessLog.Arn"
-    told = json.loads(stage["AccessLogSettings"]["Format"])
-    assert {"request", "time", "ip", "method", "path", "status", "milliseconds"} <= told.keys()
+    logged = json.loads(stage["AccessLogSettings"]["Format"])
+    assert {"request", "time", "ip", "method", "path", "status", "milliseconds"} <= logged.keys()
 
 
-def test_the_api_is_handed_bodies_as_they_came(stack: Plan) -> None:
+def test_the_api_is_handed_bodies_as_they_came(stack: Template) -> None:
     (integration,) = stack.of("AWS::ApiGatewayV2::Integration").values()
     assert (integration["IntegrationType"], integration["PayloadFormatVersion"]) == ("AWS_PROXY", "2.0")
 
 
-def test_the_api_says_itself_what_lambda_would_not_take(stack: Plan) -> None:
-    """An event of 6 MB (AWS Lambda, "Lambda quotas"), in Base64."""
+def test_the_api_says_itself_what_lambda_would_not_take(stack: Template) -> None:
+    """The limit is an event of 6 MB (AWS Lambda, "Lambda quotas"), in Base64."""
     api = stack.of("AWS::Serverless::Function")["ApiFunction"]
     assert int(api["Environment"]["Variables"]["PENSTOCK_MAX_DIRECT_BYTES"]) * 4 / 3 < 6_291_456
 
@@ -271,7 +274,7 @@ def test_the_api_says_itself_what_lambda_would_not_take(stack: Plan) -> None:
 # What all have in common
 
 
-def test_everything_runs_on_arm64(stack: Plan) -> None:
+def test_everything_runs_on_arm64(stack: Template) -> None:
     assert stack.globals["Architectures"] == ["arm64"]
     assert not any("Architectures" in each for each in stack.of("AWS::Serverless::Function").values())
     for layer in stack.of("AWS::Serverless::LayerVersion").values():
@@ -280,14 +283,14 @@ def test_everything_runs_on_arm64(stack: Plan) -> None:
         assert task["RuntimePlatform"]["CpuArchitecture"] == "ARM64"
 
 
-def test_logs_are_not_kept_for_ever(stack: Plan) -> None:
+def test_logs_are_not_kept_for_ever(stack: Template) -> None:
     groups = stack.of("AWS::Logs::LogGroup")
     assert {name: each["RetentionInDays"] for name, each in groups.items()} == {"AccessLog": "30", "Log": "30"}
     assert stack.globals["LoggingConfig"] == {"LogGroup": "Log"}
 
 
 def test_whoever_waits_for_leases_waits_as_long_as_one_may_be() -> None:
-    """On Lambda it is the whole run and a margin; on ECS it is renewed."""
+    """On Lambda a lease lasts for the whole run and a margin; on ECS it is renewed."""
     functions = LAMBDA.of("AWS::Serverless::Function")
     longest = max(functions[f"{stage.capitalize()}Function"]["Timeout"] for stage in Stage)
     assert int(LAMBDA.environment()["PENSTOCK_LEASE_SECONDS"]) == longest + MARGIN.total_seconds()
@@ -297,7 +300,7 @@ def test_whoever_waits_for_leases_waits_as_long_as_one_may_be() -> None:
 # Alarms
 
 
-def _watched(stack: Plan, metric: str) -> set[str]:
+def _watched(stack: Template, metric: str) -> set[str]:
     return {
         dimension["Value"]
         for alarm in stack.of("AWS::CloudWatch::Alarm").values()
@@ -306,36 +309,36 @@ def _watched(stack: Plan, metric: str) -> set[str]:
     }
 
 
-def test_whoever_waits_too_long_is_heard(stack: Plan) -> None:
+def test_whoever_waits_too_long_is_heard(stack: Template) -> None:
     waiting = {name for name in stack.of("AWS::SQS::Queue") if not name.endswith("Dead")}
     assert _watched(stack, AGE) == {f"{name}.QueueName" for name in waiting}
 
 
-def test_whatever_is_given_up_is_heard(stack: Plan) -> None:
-    """By what is received: the handler takes letters away as they come, and SQS counts as sent only what was sent, not
-    what it moved itself."""
+def test_whatever_is_given_up_is_heard(stack: Template) -> None:
+    """The alarm counts received messages: the handler empties the dead-letter queues, and SQS counts as sent only
+    messages that were sent, not those that it moved itself."""
     dead = {name for name in stack.of("AWS::SQS::Queue") if name.endswith("Dead")}
     assert _watched(stack, "NumberOfMessagesReceived") == {f"{name}.QueueName" for name in dead}
 
 
-def test_a_function_that_fails_or_may_not_run_is_heard(stack: Plan) -> None:
+def test_a_function_that_fails_or_may_not_run_is_heard(stack: Template) -> None:
     functions = set(stack.of("AWS::Serverless::Function"))
     assert _watched(stack, "Errors") == functions
     assert _watched(stack, "Throttles") == functions
 
 
 def test_alarms_tell_the_topic_they_are_given() -> None:
-    quiet, loud = LAMBDA, Plan(AlarmTopic="arn:aws:sns:eu-west-1:111122223333:night")
+    quiet, loud = LAMBDA, Template(AlarmTopic="arn:aws:sns:eu-west-1:111122223333:night")
     assert not any("AlarmActions" in each for each in quiet.of("AWS::CloudWatch::Alarm").values())
-    told = [each["AlarmActions"] for each in loud.of("AWS::CloudWatch::Alarm").values()]
-    assert told == [["arn:aws:sns:eu-west-1:111122223333:night"]] * len(told)
+    actions = [each["AlarmActions"] for each in loud.of("AWS::CloudWatch::Alarm").values()]
+    assert actions == [["arn:aws:sns:eu-west-1:111122223333:night"]] * len(actions)
 
 
 # ECS
 
 
 def test_workers_are_steered_by_every_stage_queue_within_what_an_alarm_takes() -> None:
-    """CloudWatch takes no more than ten metrics in one alarm."""
+    """CloudWatch allows at most ten metrics in one alarm."""
     stack = STACKS["ecs"]
     policies = stack.of("AWS::ApplicationAutoScaling::ScalingPolicy").values()
     lists = [
@@ -358,8 +361,9 @@ def test_workers_are_steered_by_every_stage_queue_within_what_an_alarm_takes() -
 
 
 def test_a_worker_ends_before_it_is_killed_and_writes_what_cloudwatch_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes as long as an answer to its receive requests may, or those take messages that nobody works on."""
-    for name, value in _told(STACKS["ecs"]).items():
+    """The grace period covers the longest receive request. Otherwise its answer would take messages that nobody works
+    on."""
+    for name, value in _worker_environment(STACKS["ecs"]).items():
         monkeypatch.setenv(name, value)
     read = Settings.from_environment()
     assert read.wait_seconds <= read.stop_seconds < _container(STACKS["ecs"])["StopTimeout"]
@@ -377,7 +381,7 @@ def test_no_worker_runs_while_there_is_no_work() -> None:
 
 def test_a_domain_is_made_only_where_none_is_given() -> None:
     domain = "AWS::OpenSearchService::Domain"
-    given = Plan(SearchEndpoint="https://there", SearchDomainArn="arn:aws:es:eu-west-1:111122223333:domain/there")
+    given = Template(SearchEndpoint="https://there", SearchDomainArn="arn:aws:es:eu-west-1:111122223333:domain/there")
     assert LAMBDA.of(domain).keys() == {"Domain"}
     assert not given.of(domain)
     assert not STACKS["plain"].of(domain)
@@ -390,9 +394,9 @@ def test_a_domain_is_made_only_where_none_is_given() -> None:
 def test_functions_and_workers_sign_what_they_ask_of_the_domain(
     monkeypatch: pytest.MonkeyPatch, there: dict[str, str]
 ) -> None:
-    """By their roles: nowhere is a password."""
-    on_ecs = Plan(Workers="ecs", **ECS, **there)
-    for environment in (Plan(**there).environment(), _told(on_ecs)):
+    """They sign by their roles: there is no password."""
+    on_ecs = Template(Workers="ecs", **ECS, **there)
+    for environment in (Template(**there).environment(), _worker_environment(on_ecs)):
         for name, value in environment.items():
             monkeypatch.setenv(name, str(value))
         read = Settings.from_environment()
@@ -404,7 +408,7 @@ def test_functions_and_workers_sign_what_they_ask_of_the_domain(
 
 
 def test_the_index_is_for_those_who_have_its_client() -> None:
-    """Who receives documents, or files dead letters, does without."""
+    """Functions that only receive documents or file dead letters do not need it."""
     with_client = {
         function["Role"].removesuffix(".Arn")
         for function in LAMBDA.of("AWS::Serverless::Function").values()

@@ -17,6 +17,8 @@ from penstock.rate_limit.local_budget import LocalBudgetTable
 from penstock.settings import Settings
 from penstock.wiring import index_login, services
 
+pytestmark = pytest.mark.invariant("I9")
+
 NEEDED = {
     "bucket": "b",
     "table": "t",
@@ -44,6 +46,7 @@ def test_without_a_key_the_embedder_is_local_and_with_one_it_is_openai(monkeypat
     assert services(Settings(**NEEDED, embedder="wordllama")).embedder.space.model.startswith("wordllama")
 
 
+@pytest.mark.invariant("I9")
 def test_a_stored_key_makes_the_embedder_openai_and_is_not_read_before_it_is_needed() -> None:
     """I9: there is no store here that could answer."""
     embedder = services(Settings(**NEEDED, provider_key="/penstock/key", openai_model="m")).embedder

@@ -1,4 +1,4 @@
-"""The whole template on an emulator: what `sam deploy` would do in an account, without one."""
+"""Deploy the whole template to an emulator, as `sam deploy` would deploy it to an account."""
 
 from __future__ import annotations
 
@@ -31,30 +31,31 @@ TENANT = TenantId("local")
 STACK = "penstock"
 _ARTIFACTS = "penstock-artifacts"
 WITHOUT_KEY = {"layers/openai/": "layers/wordllama"}
-"""On the machine at hand, the embedder that needs no provider takes the place of the one that does."""
+"""The folders that replace others for a local deployment: its embedder needs no provider."""
 _ENFORCED = {"AUTH": "true"}
-"""A function may do what its role says, and nothing else."""
+"""Settings of the emulator: a function may do only what its role allows."""
 _STACK_SECONDS = 120.0
 _READY_SECONDS = 60.0
 _FINAL = ("_COMPLETE", "_FAILED")
 _FUNCTION = "AWS::Serverless::Function"
 
 Environment = Callable[[str, str], Mapping[str, str]]
-"""What the function of this logical name is told beside what the template says; the emulator's URL is the other."""
+"""Environment variables of a function in addition to those of the template. The arguments are the function's logical
+name and the emulator's URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """A stack that is there and answers."""
+    """A deployed stack that answers requests."""
 
     endpoint: str
-    """Of the emulator: AWS_ENDPOINT_URL."""
+    """The emulator's address, for AWS_ENDPOINT_URL."""
     outputs: Mapping[str, str]
     url: str
-    """The API's, on the emulator."""
+    """The address of the API on the emulator."""
     key: str
     seconds: float
-    """How long CloudFormation took."""
+    """The time that CloudFormation took, in seconds."""
 
     @property
     def bucket(self) -> str:
@@ -71,18 +72,18 @@ def deployed(
     parameters: Mapping[str, str] | None = None,
     environment: Environment = lambda *_: {},
 ) -> Iterator[Deployed]:
-    """The template, deployed to an emulator that lives as long as the context.
+    """Deploy the template to an emulator that is stopped at the end of the context.
 
-    Sets this process's environment, which says where AWS is.
+    The environment variables of this process are set so that they point to the emulator.
 
     Args:
-        state: a folder for the packages, which are kept for the next time, the log, and the index, which is not.
-        emulator_python: of the environment that has ministack and SAM's translator.
-        parameters: of the template.
-        environment: of each function, beside what the template says.
+        state: a folder for the packages, the log and the index. The packages are kept for the next run, the index is
+        not. emulator_python: the Python of the environment that has ministack and SAM's translator. parameters:
+        parameters of the template. environment: environment variables of each function in addition to those of the
+        template.
 
     Raises:
-        Misconfigured: what could not be built, deployed or reached, and why.
+        Misconfigured: something could not be built, deployed or reached; the message says why.
     """
     made = package(template, state / "package", python=emulator_python, instead=WITHOUT_KEY)
     log = state / "emulator.log"
@@ -91,13 +92,13 @@ def deployed(
             AWS_ENDPOINT_URL=running.url,
             AWS_REGION="us-east-1",
             AWS_ACCESS_KEY_ID="test",
-            AWS_SECRET_ACCESS_KEY="test",  # noqa: S106 - the one that the emulator knows
+            AWS_SECRET_ACCESS_KEY="test",  # noqa: S106 - the key that the emulator accepts
         )
         began = time.monotonic()
         index = (state / "index").absolute()
         shutil.rmtree(index, ignore_errors=True)
-        asked = {"Index": "sqlite", "IndexPath": str(index), "Embedder": "wordllama", **(parameters or {})}
-        outputs = create_stack(template, made, asked, lambda function: environment(function, running.url))
+        values = {"Index": "sqlite", "IndexPath": str(index), "Embedder": "wordllama", **(parameters or {})}
+        outputs = create_stack(template, made, values, lambda function: environment(function, running.url))
         took = time.monotonic() - began
         there = Deployed(running.url, outputs, _url(running.url, outputs), _first_key(outputs), took)
         _await_ready(there)
@@ -105,29 +106,29 @@ def deployed(
 
 
 def instead_of(uri: str) -> Path:
-    """The folder that a layer is made from here, where the template says `uri`."""
+    """The folder that a layer is built from in a local deployment, where the template names `uri`."""
     return Path(WITHOUT_KEY.get(uri, uri))
 
 
 def create_stack(
-    template: Path, made: Package, parameters: Mapping[str, str], told: Callable[[str], Mapping[str, str]]
+    template: Path, made: Package, parameters: Mapping[str, str], environment: Callable[[str], Mapping[str, str]]
 ) -> Mapping[str, str]:
-    """Deploy; the stack's outputs.
+    """Deploy the stack and return its outputs.
 
     Raises:
-        Misconfigured: a resource could not be made; which, and why.
+        Misconfigured: a resource could not be created; the message says which, and why.
     """
     s3, formation = _client("s3"), _client("cloudformation")
     s3.create_bucket(Bucket=_ARTIFACTS)
     packaged = _with_archives(template, made, s3)
     _allow_plain_http(packaged)
     _write_out_numbers(packaged, parameters)
-    _tell(packaged, told)
+    _add_environment(packaged, environment)
     body = json.dumps(packaged).encode()
     s3.put_object(Bucket=_ARTIFACTS, Key="template.json", Body=body)
     formation.create_stack(
         StackName=STACK,
-        TemplateURL=f"{formation.meta.endpoint_url}/{_ARTIFACTS}/template.json",  # larger than fits in the request
+        TemplateURL=f"{formation.meta.endpoint_url}/{_ARTIFACTS}/template.json",  # too large for a request
         Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
         Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
@@ -138,10 +139,10 @@ def create_stack(
 
 
 def delete_stack() -> None:
-    """Remove the stack; what holds data stays, as in an account.
+    """Delete the stack. Resources that hold data are kept, as in an account.
 
     Raises:
-        Misconfigured: something could not be removed.
+        Misconfigured: a resource could not be deleted.
     """
     formation = _client("cloudformation")
     stack = formation.describe_stacks(StackName=STACK)["Stacks"][0]["StackId"]
@@ -153,11 +154,12 @@ def delete_stack() -> None:
 
 def _client(service: str) -> Any:
     session = boto3.Session(region_name=os.environ["AWS_REGION"])
-    return session.client(service)  # type: ignore[call-overload]  # the stubs know literal names alone
+    return session.client(service)  # type: ignore[call-overload]  # the stubs know only literal names
 
 
 def _with_archives(template: Path, made: Package, s3: Any) -> dict[str, Any]:
-    """The template with each folder replaced by the place its archive was put in: what `sam package` makes of it."""
+    """Upload the archives. Returns the template with each folder replaced by its archive's address, as `sam package`
+    does."""
     places = {}
     for uri, archive in made.archives.items():
         key = f"{archive.digest}.zip"
@@ -172,7 +174,7 @@ def _with_archives(template: Path, made: Package, s3: Any) -> dict[str, Any]:
 
 
 def _allow_plain_http(packaged: dict[str, Any]) -> None:
-    """The emulator speaks no TLS, and obeys a policy that asks for it."""
+    """Remove the policies that require TLS: the emulator enforces them, but does not speak TLS."""
     resources = packaged["Resources"]
     for name, resource in list(resources.items()):
         if resource["Type"] in {"AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy"}:
@@ -183,7 +185,8 @@ def _allow_plain_http(packaged: dict[str, Any]) -> None:
 
 
 def _write_out_numbers(packaged: dict[str, Any], parameters: Mapping[str, str]) -> None:
-    """The emulator hands the text of a parameter on where CloudFormation makes a number of it."""
+    """Replace references to numeric parameters by numbers: the emulator passes text where CloudFormation converts
+    it."""
     for resource in packaged["Resources"].values():
         scaling = resource["Properties"].get("ScalingConfig", {})
         if resource["Type"] == "AWS::Lambda::EventSourceMapping" and scaling:
@@ -191,11 +194,11 @@ def _write_out_numbers(packaged: dict[str, Any], parameters: Mapping[str, str]) 
             scaling["MaximumConcurrency"] = int(parameters.get(name, packaged["Parameters"][name]["Default"]))
 
 
-def _tell(packaged: dict[str, Any], told: Callable[[str], Mapping[str, str]]) -> None:
+def _add_environment(packaged: dict[str, Any], environment: Callable[[str], Mapping[str, str]]) -> None:
     for name, resource in packaged["Resources"].items():
         if resource["Type"] == _FUNCTION:
-            environment = resource["Properties"].setdefault("Environment", {"Variables": {}})
-            environment["Variables"] |= told(name)
+            written = resource["Properties"].setdefault("Environment", {"Variables": {}})
+            written["Variables"] |= environment(name)
 
 
 def _ended(formation: Any, stack: str) -> Any:
@@ -219,7 +222,7 @@ def _failures(formation: Any, stack: str) -> str:
 
 
 def _url(endpoint: str, outputs: Mapping[str, str]) -> str:
-    """Names under localhost do not resolve everywhere, so the emulator has the API under a path as well."""
+    """The address of the API as a path of the emulator, because names under localhost do not resolve everywhere."""
     api = outputs["ApiUrl"].removeprefix("https://").partition(".")[0]
     return f"{endpoint}/_aws/execute-api/{api}/$default"
 
@@ -244,7 +247,7 @@ def _await_ready(there: Deployed) -> None:
 
 
 def main() -> None:
-    """Deploy, say where it is, and keep it until Ctrl-C."""
+    """Deploy, print the addresses, and keep the stack until Ctrl-C."""
     root = Path.cwd()
     port = os.environ.get("PENSTOCK_EMULATOR_PORT")
     try:
@@ -260,7 +263,7 @@ def main() -> None:
                 f"  key          {there.key}\n"
                 f"  drop folder  s3://{there.bucket}/drop/{TENANT}/\n"
                 f"  AWS          AWS_ENDPOINT_URL={there.endpoint}\n"
-                "Ctrl-C ends it and forgets all.\n"
+                "Ctrl-C ends it and deletes everything.\n"
             )
             sys.stdout.flush()
             signal.signal(signal.SIGTERM, signal.default_int_handler)

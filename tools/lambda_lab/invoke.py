@@ -1,4 +1,4 @@
-"""Every sample event, answered by its function as Lambda runs it, where what the event speaks of is there."""
+"""Send every sample event to its function as Lambda runs it, in a stack that has what the event is about."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _STACK = "penstock"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where everything is."""
+    """The paths that an invocation needs."""
 
     template: Path
     events: Path
     runtime: Path
-    """The virtual environment that requirements/invoke.txt is installed in."""
+    """The virtual environment in which requirements/invoke.txt is installed."""
     emulator_python: Path
     state: Path
-    """A folder for the packages, which are kept for the next time, and the logs."""
+    """A folder for the packages, which are kept for the next run, and the logs."""
 
     @property
     def unpacked(self) -> Path:
@@ -52,40 +52,40 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Invoked:
-    """What became of a sample."""
+    """The outcome of a sample event."""
 
     sample: Sample
     handler: str
     answers: tuple[str, str]
-    """The cold one, and the warm one."""
+    """The answers to the cold and to the warm invocation, in brief."""
     documents: Mapping[str, Status]
     seconds: tuple[float, float]
     memory: int
-    """Bytes."""
+    """The peak memory of the function's process, in bytes."""
 
     @property
     def differs(self) -> str:
-        """From what the sample is to do; empty where it does not."""
+        """How the outcome differs from what the sample expects. It is empty if there is no difference."""
         expected = (self.sample.answer, self.sample.again or self.sample.answer)
         if self.answers != expected:
             return f"answered {self.answers}, not {expected}"
         if self.documents != self.sample.leaves:
-            return f"left {_told(self.documents)}, not {_told(self.sample.leaves)}"
+            return f"left {_listed(self.documents)}, not {_listed(self.sample.leaves)}"
         return ""
 
 
-def _told(documents: Mapping[str, Status]) -> str:
+def _listed(documents: Mapping[str, Status]) -> str:
     return ", ".join(f"{name} {status}" for name, status in documents.items()) or "nothing"
 
 
 def invoke(place: Place, sample: Sample, made: Package) -> Invoked:
-    """Send the event twice to its function, freshly started, on an emulator of its own.
+    """Start the function on an emulator of its own, and send it the event twice.
 
-    Sets this process's environment, which says where AWS is.
+    The environment variables of this process are set so that they point to the emulator.
 
     Raises:
         Misconfigured: a part is missing or did not start.
-        FunctionFailed: the handler did.
+        FunctionFailed: the handler failed.
     """
     event = json.loads((place.events / f"{sample.event}.json").read_bytes())
     run = function(read_template(place.template), sample.function, made, place.unpacked)
@@ -109,9 +109,9 @@ def invoke(place: Place, sample: Sample, made: Package) -> Invoked:
 
 @contextmanager
 def world(place: Place, log: Path) -> Iterator[tuple[Mapping[str, str], Services]]:
-    """An empty stack: what its functions are told, and services of this process on the same.
+    """An empty stack. Yields the environment variables of its functions, and services over the same stack.
 
-    Sets this process's environment.
+    The environment variables of this process are set too.
     """
     with (
         tempfile.TemporaryDirectory(prefix="penstock-invoke-") as index,
@@ -134,13 +134,13 @@ def world(place: Place, log: Path) -> Iterator[tuple[Mapping[str, str], Services
 
 
 def packaged(place: Place, platform: Sequence[str] = ()) -> Package:
-    """What is deployed, with the embedder that needs no provider.
+    """The package that is deployed, with the embedder that needs no provider.
 
     Args:
-        platform: what pip shall be told of another machine or Python than those at hand.
+        platform: options for pip, if the package is for another machine or Python than this one.
 
     Raises:
-        Misconfigured: it cannot be made, or an event has no sample.
+        Misconfigured: the package cannot be built, or an event has no sample.
     """
     unknown = {path.stem for path in place.events.glob("*.json")} ^ {sample.event for sample in SAMPLES}
     if unknown:
@@ -156,7 +156,7 @@ def packaged(place: Place, platform: Sequence[str] = ()) -> Package:
 
 
 def place_of(root: Path) -> Place:
-    """In a checkout."""
+    """The paths in a checkout."""
     return Place(
         template=root / "template.yaml",
         events=root / "events",
@@ -167,7 +167,7 @@ def place_of(root: Path) -> Place:
 
 
 def main() -> None:
-    """Invoke all, print a table, and end with 1 where one did not do what it is to do."""
+    """Invoke all samples and print a table. The exit status is 1 if an outcome differs from the expected one."""
     place = place_of(Path.cwd())
     table = Table("event", "handler", "answer", "ms cold", "ms warm", "MB", box=None, header_style="bold")
     for column in table.columns[3:]:

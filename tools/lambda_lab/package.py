@@ -1,4 +1,4 @@
-"""What is deployed, as zip files: the source, and each layer out of its locked requirements."""
+"""Build the zip files that are deployed: the source, and each layer from its locked requirements."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from penstock.domain.errors import Misconfigured
 from penstock.local.template import read_template
 
 UNZIPPED_LIMIT = 250 * 1024**2
-"""Bytes of a function with all its layers (AWS Lambda, "Lambda quotas"). What is told there of zipped archives is for
-those that do not come by S3, by which SAM sends all."""
+"""The maximum size of a function with all its layers, in bytes (AWS Lambda, "Lambda quotas"). The quota for zipped
+archives does not apply: it is for archives that are not uploaded to S3, and SAM uploads all of them."""
 
 ARM64 = (
     "--platform=manylinux_2_28_aarch64",
@@ -27,22 +27,22 @@ ARM64 = (
     "--implementation=cp",
     "--only-binary=:all:",
 )
-"""What pip has to be told, on any machine, to install what runs in AWS."""
+"""The options with which pip installs packages for AWS on any machine."""
 
 _PYTHON = "python3.13"
-"""Runs in AWS."""
+"""The Python version of the functions in AWS."""
 
 _COMPILE = ("-m", "compileall", "-q", "-x", "/tests/", "--invalidation-mode", "unchecked-hash")
-"""Lambda's disk is read-only: what is not compiled before is compiled at each cold start. Files get other dates on the
-way there, so the bytecode is one that is not compared with its source (PEP 552)."""
+"""Lambda's disk is read-only: a module without bytecode is compiled at each cold start. Files get other dates when they
+are deployed, so the bytecode is of the kind that is not compared with its source (PEP 552)."""
 
 _MOMENT = (1980, 1, 1, 0, 0, 0)
-"""Of every file in an archive, so that the same content makes the same archive."""
+"""The date of every file in an archive, so that the same content gives the same archive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """A zip file, and how large it is once Lambda has unpacked it, in bytes."""
+    """A zip file, and its unpacked size in bytes."""
 
     path: Path
     unzipped: int
@@ -53,16 +53,16 @@ class Archive:
 
     @property
     def digest(self) -> str:
-        """Of its content: two archives of the same content have the same."""
+        """The hash of the zip file. Two archives of the same content have the same digest."""
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """The archives of a template: each folder that a function or a layer is made from."""
+    """The archives of a template: one for each folder that a function or a layer is built from."""
 
     archives: Mapping[str, Archive]
-    """By what CodeUri or ContentUri says."""
+    """The archives by their CodeUri or ContentUri in the template."""
 
 
 def package(
@@ -74,17 +74,18 @@ def package(
     compiler: Path | None = None,
     instead: Mapping[str, str] | None = None,
 ) -> Package:
-    """Make the archives that this template's functions and layers are made from. A layer whose requirements are as they
-    were is not made again.
+    """Build the archives of this template's functions and layers. A layer whose requirements have not changed is not
+    built again.
 
     Args:
-        python: whose pip installs, and, where no platform is told, what it installs for.
-        platform: what pip shall be told of another one, such as ARM64.
-        compiler: the Python that compiles, of the version that it is all for; where no platform is told, `python`.
-        instead: folders to be taken in the place of those that the template names.
+        python: the Python whose pip installs. Without `platform` it installs for this Python and machine.
+        platform: options for pip, if the package is for another platform, such as ARM64.
+        compiler: the Python that compiles the bytecode, of the version that will run it. Without `platform` the default
+            is `python`; with it, no bytecode is compiled by default.
+        instead: folders that replace those that the template names.
 
     Raises:
-        Misconfigured: pip found no fitting wheel, or a function is larger than Lambda takes.
+        Misconfigured: pip found no suitable wheel, or a function is larger than Lambda allows.
     """
     archives = {}
     maker = _Maker(python, platform, compiler or (None if platform else python))
@@ -102,7 +103,7 @@ def package(
 
 
 def sizes(template: Path, package: Package) -> Mapping[str, int]:
-    """What each function takes with all its layers, unzipped, in bytes."""
+    """The unzipped size of each function with all its layers, in bytes."""
     resources = read_template(template).resources
     content = {name: each["Properties"].get("ContentUri", "") for name, each in resources.items()}
     return {
@@ -114,7 +115,7 @@ def sizes(template: Path, package: Package) -> Mapping[str, int]:
 
 
 CODE = "src/"
-"""What the template says the functions are made from."""
+"""The CodeUri of the functions in the template."""
 
 
 def _code(package: Package) -> Archive:
@@ -133,8 +134,8 @@ class _Maker:
     compiler: Path | None
 
     def layer(self, requirements: Path, into: Path) -> Archive:
-        said = "\n".join((requirements.read_text(), str(self.python), *self.platform, str(self.compiler), *_COMPILE))
-        wanted = hashlib.sha256(said.encode()).hexdigest()
+        inputs = "\n".join((requirements.read_text(), str(self.python), *self.platform, str(self.compiler), *_COMPILE))
+        wanted = hashlib.sha256(inputs.encode()).hexdigest()
         mark = into / "made-from"
         if not mark.exists() or mark.read_text() != wanted:
             shutil.rmtree(into, ignore_errors=True)
@@ -146,7 +147,7 @@ class _Maker:
 
     def code(self, folder: Path, into: Path) -> Archive:
         shutil.rmtree(into, ignore_errors=True)
-        # What an interpreter left is not the source's.
+        # Files that an interpreter or an installation has left are no part of the source.
         shutil.copytree(folder, into, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         if self.compiler:
             write_bytecode(into, self.compiler)
@@ -161,7 +162,7 @@ class _Maker:
                 "install",
                 "--quiet",
                 "--disable-pip-version-check",
-                "--no-deps",  # the lock names all
+                "--no-deps",  # the lock names all dependencies
                 "--require-hashes",
                 "--no-compile",
                 *self.platform,
@@ -175,24 +176,24 @@ class _Maker:
 
 
 def write_bytecode(folder: Path, compiler: Path) -> None:
-    """Beside all sources in this folder.
+    """Compile bytecode for all sources in this folder.
 
     Raises:
-        Misconfigured: one does not compile.
+        Misconfigured: a source does not compile.
     """
     _run(
         [
             *(compiler, *_COMPILE),
-            *("-s", folder),  # a path of this machine is none of its
+            *("-s", folder),  # bytecode must not name paths of this machine
             folder,
         ],
         otherwise=f"{compiler} could not compile {folder}",
-        environment={"PYTHONHASHSEED": "0"},  # the same content makes the same archive
+        environment={"PYTHONHASHSEED": "0"},  # the same content gives the same archive
     )
 
 
 def _run(command: Sequence[str | Path], *, otherwise: str, environment: Mapping[str, str] | None = None) -> None:
-    """`environment`: in the place of this process's."""
+    """Run a command that must succeed. `environment` replaces the environment of this process."""
     done = subprocess.run(  # noqa: S603 - no shell, and nothing a user typed
         command, env=environment, capture_output=True, text=True, check=False
     )
@@ -201,7 +202,7 @@ def _run(command: Sequence[str | Path], *, otherwise: str, environment: Mapping[
 
 
 def _archive(folder: Path, path: Path) -> Archive:
-    """All files of a folder as a zip file, in one order and of one date."""
+    """Zip all files of a folder, in a fixed order and with a fixed date."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unzipped = 0
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as zipped:
@@ -216,14 +217,14 @@ def _archive(folder: Path, path: Path) -> Archive:
 
 
 def _belongs(file: Path, folder: Path) -> bool:
-    """Programs that come with a library are not run in Lambda."""
+    """Whether the file is deployed. Programs that come with a library are not, because Lambda does not run them."""
     return file.relative_to(folder).parts[:2] != ("python", "bin")
 
 
 def _check_sizes(template: Path, package: Package) -> None:
     for name, size in sizes(template, package).items():
         if size > UNZIPPED_LIMIT:
-            raise Misconfigured(why=f"{name} unpacks to {_mib(size)}; Lambda takes {_mib(UNZIPPED_LIMIT)}.")
+            raise Misconfigured(why=f"{name} unpacks to {_mib(size)}; the limit of Lambda is {_mib(UNZIPPED_LIMIT)}.")
 
 
 def _mib(size: int) -> str:
@@ -231,26 +232,26 @@ def _mib(size: int) -> str:
 
 
 def main() -> None:
-    """Build what runs in AWS, and show how large it is."""
+    """Build the package that runs in AWS, and print the sizes."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--template", type=Path, default=Path("template.yaml"))
     parser.add_argument("--into", type=Path, default=Path("build/lambda-arm64"))
-    parser.add_argument("--built", type=Path, help="what `sam build` made: add the bytecode, and build nothing")
-    given = parser.parse_args()
+    parser.add_argument("--built", type=Path, help="the output folder of `sam build`: only add the bytecode to it")
+    options = parser.parse_args()
     compiler = _python_of_aws()
     try:
-        if given.built:
-            _compile_built(given.built, compiler)
+        if options.built:
+            _compile_built(options.built, compiler)
             return
         if compiler is None:
-            sys.stdout.write(f"Without bytecode, which needs {_PYTHON} on the path.\n")
-        _show(given.template, package(given.template, given.into, platform=ARM64, compiler=compiler))
+            sys.stdout.write(f"There is no {_PYTHON} on the path, so no bytecode is compiled.\n")
+        _show(options.template, package(options.template, options.into, platform=ARM64, compiler=compiler))
     except Misconfigured as error:
         sys.exit(str(error))
 
 
 def _python_of_aws() -> Path | None:
-    """Where it is on this machine, and runs."""
+    """The path of the Python of AWS on this machine. It is None if there is none that runs."""
     found = shutil.which(_PYTHON)
     if found is None or subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode:  # noqa: S603
         return None
@@ -261,7 +262,7 @@ def _compile_built(folder: Path, compiler: Path | None) -> None:
     if not folder.is_dir():
         raise Misconfigured(why=f"There is no {folder}. Run `sam build` first.")
     if compiler is None:
-        raise Misconfigured(why=f"{_PYTHON}, whose bytecode it is to be, is not on the path.")
+        raise Misconfigured(why=f"{_PYTHON}, which has to compile the bytecode, is not on the path.")
     write_bytecode(folder, compiler)
 
 

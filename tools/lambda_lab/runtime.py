@@ -1,4 +1,5 @@
-"""A function as Lambda runs it: by the runtime interface, with what its package and its layers hold, and no more."""
+"""Run a function as Lambda does: by the runtime interface client, with only its package and its layers to import
+from."""
 
 from __future__ import annotations
 
@@ -34,24 +35,25 @@ class FunctionFailed(Permanent):
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function of the template, unpacked."""
+    """A function of the template, whose package and layers are unpacked."""
 
     handler: str
     folders: Sequence[Path]
-    """Its package, and the `python` folder of each of its layers: all that it may import beside the runtime's own."""
+    """The package and the `python` folder of each layer: all that the function can import besides the runtime."""
     variables: Mapping[str, str]
-    """Of its environment, as far as the template writes them out."""
+    """The environment variables whose values the template gives as literal text."""
     memory: int
-    """MiB."""
+    """The memory size in MiB."""
     timeout: int
-    """Seconds."""
+    """The timeout in seconds."""
 
 
 def function(template: Template, name: str, package: Package, into: Path) -> Function:
-    """
+    """Unpack a function of the template.
+
     Args:
-        name: the function's, in the template.
-        into: a folder for what is unpacked, which is kept for the next time.
+        name: the function's logical name.
+        into: a folder for the unpacked archives, which are kept for the next run.
     """
     properties = template.resources[name]["Properties"]
     layers = [template.resources[layer["Ref"]]["Properties"]["ContentUri"] for layer in properties["Layers"]]
@@ -69,7 +71,7 @@ def function(template: Template, name: str, package: Package, into: Path) -> Fun
 
 
 def unpacked(archive: Archive, into: Path) -> Path:
-    """The folder that Lambda would make of it: /var/task of a package, /opt of a layer."""
+    """The folder with the unpacked archive. In Lambda it is /var/task for a package and /opt for a layer."""
     folder = into / archive.digest
     if not folder.exists():
         part = folder.with_suffix(".part")
@@ -81,14 +83,14 @@ def unpacked(archive: Archive, into: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a function answered, and after how many seconds."""
+    """The answer of a function, and the time that it took in seconds."""
 
     content: Any
     seconds: float
 
 
 class Container:
-    """A function that was started. Its first invocation is the cold one: the interface starts the handler for it."""
+    """A running function. Its first invocation is the cold one, because it starts the handler."""
 
     def __init__(self, client: httpx.Client, emulator: subprocess.Popen[bytes], log: Path) -> None:
         self._client = client
@@ -96,23 +98,24 @@ class Container:
         self._log = log
 
     def invoke(self, event: object) -> Answer:
-        """
+        """Send an event to the function.
+
         Raises:
-            FunctionFailed: with the end of its log.
+            FunctionFailed: the function failed; the message has the end of its log.
         """
         began = time.monotonic()
         try:
-            answered = self._client.post("/2015-03-31/functions/function/invocations", json=event)
+            response = self._client.post("/2015-03-31/functions/function/invocations", json=event)
         except httpx.TransportError as error:
-            raise FunctionFailed(why=f"{error!r}; {self._last_words()}") from error
+            raise FunctionFailed(why=f"{error!r}; {self._end_of_log()}") from error
         took = time.monotonic() - began
-        content = answered.json() if answered.is_success else {"errorType": answered.status_code}
+        content = response.json() if response.is_success else {"errorType": response.status_code}
         if isinstance(content, dict) and "errorType" in content:
-            raise FunctionFailed(why=f"{answered.text[:1000]} {self._last_words()}")
+            raise FunctionFailed(why=f"{response.text[:1000]} {self._end_of_log()}")
         return Answer(content, took)
 
     def memory(self) -> int:
-        """The most bytes that its process held, without the children that read files."""
+        """The peak memory of the handler's process in bytes, without the child processes that read files."""
         threads = Path(f"/proc/{self._emulator.pid}/task").glob("*/children")
         (handler,) = [child for each in threads for child in each.read_text().split()]
         status = Path(f"/proc/{handler}/status").read_text()
@@ -120,35 +123,36 @@ class Container:
         return int(kilobytes) * 1024
 
     def await_listening(self) -> None:
-        """
+        """Wait until the function accepts invocations.
+
         Raises:
-            FunctionFailed: the emulator of the interface ended, or never listened.
+            FunctionFailed: the emulator of the runtime interface ended, or did not listen in time.
         """
         deadline = time.monotonic() + _READY_SECONDS
         while self._emulator.poll() is None and time.monotonic() < deadline:
             with suppress(httpx.TransportError):
-                self._client.get("/")  # which it does not know, and says so
+                self._client.get("/")  # the answer is a 404: it only shows that somebody listens
                 return
             time.sleep(0.01)
-        raise FunctionFailed(why=f"the emulator of the runtime interface does not listen; {self._last_words()}")
+        raise FunctionFailed(why=f"the emulator of the runtime interface does not listen; {self._end_of_log()}")
 
-    def _last_words(self) -> str:
-        return f"{self._log.read_text(errors='replace')[-3000:].strip()} (all of it is in {self._log})"
+    def _end_of_log(self) -> str:
+        return f"{self._log.read_text(errors='replace')[-3000:].strip()} (the whole log is {self._log})"
 
 
 @contextmanager
 def container(
     function: Function, runtime: Path, environment: Mapping[str, str], log: Path, region: str = "us-east-1"
 ) -> Iterator[Container]:
-    """The function, for as long as the context lasts.
+    """Run the function until the end of the context.
 
     Args:
-        runtime: the virtual environment with what is Lambda's own; see requirements/invoke.in.
-        environment: what the function is told beside what the template writes out.
+        runtime: the virtual environment with the packages that Lambda itself provides; see requirements/invoke.in.
+        environment: environment variables in addition to `function.variables`.
 
     Raises:
         Misconfigured: the runtime lacks a part.
-        FunctionFailed: it did not start.
+        FunctionFailed: the function did not start.
     """
     port = free_port()
     with log.open("ab") as output:
@@ -159,7 +163,7 @@ def container(
                 *("--runtime-api-address", f"{HOST}:{free_port()}"),
                 *(runtime.absolute() / "bin/python", "-s", "-m", "awslambdaric", function.handler),
             ],
-            env={**_lambdas(function, region), **function.variables, **environment},
+            env={**_lambda_variables(function, region), **function.variables, **environment},
             cwd=function.folders[0],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -168,7 +172,7 @@ def container(
             preexec_fn=die_with_parent(),  # noqa: PLW1509 - sets one kernel flag and takes no lock
         )
     try:
-        # A proxy must not stand before 127.0.0.1.
+        # Proxy settings of the environment must not apply to 127.0.0.1.
         with httpx.Client(base_url=f"http://{HOST}:{port}", trust_env=False, timeout=function.timeout) as client:
             started = Container(client, process, log)
             started.await_listening()
@@ -177,8 +181,8 @@ def container(
         end(process, _PATIENCE)
 
 
-def _lambdas(function: Function, region: str) -> Mapping[str, str]:
-    """What Lambda tells a function ("Defined runtime environment variables")."""
+def _lambda_variables(function: Function, region: str) -> Mapping[str, str]:
+    """The environment variables that Lambda itself sets ("Defined runtime environment variables")."""
     return {
         "PATH": os.environ["PATH"],
         "LANG": "en_US.UTF-8",
@@ -190,13 +194,13 @@ def _lambdas(function: Function, region: str) -> Mapping[str, str]:
         "AWS_LAMBDA_FUNCTION_TIMEOUT": str(function.timeout),
         "LAMBDA_TASK_ROOT": str(function.folders[0].absolute()),
         "PYTHONPATH": os.pathsep.join(str(folder.absolute()) for folder in function.folders),
-        # Lambda's disk is read-only: what a cold start compiles is not kept for the next one.
+        # Lambda's disk is read-only: bytecode that a cold start compiles is not kept for the next one.
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 
 def _interface(runtime: Path) -> Path:
-    """The program that stands in for Lambda's side of the runtime interface."""
+    """The program that emulates Lambda's side of the runtime interface."""
     machine = _MACHINES.get(platform.machine(), platform.machine())
     found = list(runtime.glob(f"lib/*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}"))
     if len(found) != 1 or platform.system() != "Linux":

@@ -1,4 +1,5 @@
-"""What the sample events in events/ speak of: the world that each finds, what it is answered, and what it leaves."""
+"""The sample events in events/: the records that each needs, the answer that it gets, and the documents that it
+leaves."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ from penstock.wiring import now
 
 TENANT = TenantId("acme")
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
-"""When it all happened: the generation that the events name."""
+"""The time of all events. It is also the generation that they name."""
 _GENERATION = int(MOMENT.timestamp() * 1000)
 _WEIR, _SLUICE = DocumentId("weir"), DocumentId("sluice")
 _FILE = Path("samples/operations-handbook.pdf")
@@ -38,23 +39,24 @@ def _nothing(_: Services) -> None: ...
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A file in events/, and all that is to be known of it."""
+    """A file in events/, and the expected outcome of its event."""
 
     event: str
     function: str
-    """In the template."""
+    """The logical name of the function in the template."""
     answer: str
-    """As `shown`."""
+    """The expected answer, as `shown` shortens it."""
     again: str = ""
-    """The same event comes twice, as SQS promises nothing else. Empty: it is answered alike."""
+    """The expected answer when the same event is delivered again, as SQS may do. If it is empty, the answer is the
+    same."""
     before: Callable[[Services], None] = _nothing
-    """Makes what the event speaks of, at `MOMENT`."""
+    """Creates the records that the event is about, at `MOMENT`."""
     leaves: Mapping[str, Status] = field(default_factory=dict)
-    """The tenant's documents after it, by the names of their files."""
+    """The status of the tenant's documents after the event, by file name."""
 
 
 def shown(content: Any) -> str:
-    """An answer in a few words."""
+    """The answer in a few words."""
     if "statusCode" in content:
         return str(content["statusCode"])
     if "batchItemFailures" in content:
@@ -63,7 +65,7 @@ def shown(content: Any) -> str:
 
 
 def documents(services: Services) -> Mapping[str, Status]:
-    """How the tenant's documents stand, by the names of their files."""
+    """The status of the tenant's documents, by file name."""
     return {each.original.name: each.status for each in list_documents(services, TENANT, limit=100).documents}
 
 
@@ -72,14 +74,14 @@ def _events(name: str) -> Any:
 
 
 def _key(services: Services) -> None:
-    """The one that the upload shows."""
+    """Store the API key that the sample upload sends."""
     _, tenant, ident, secret = _events("api-upload")["headers"]["authorization"].split(".")
     hashed = hashlib.sha256(secret.encode()).hexdigest()
     services.keys.store(ApiKey(TenantId(tenant), ident, hashed, "sample", services.clock()))
 
 
 def receive(services: Services, document: DocumentId, file: Path = _FILE) -> None:
-    """Take in a sample document under this id."""
+    """Receive a sample document under this id."""
     content = file.read_bytes()
     upload = Upload(BytesIO(content), f"{document}{file.suffix}", len(content), _sha256(content), None)
     receive_upload(services, TENANT, upload, document=document, source="wiki", lane=Lane.STANDARD, metadata={})
@@ -99,7 +101,8 @@ def _extract(services: Services, document: DocumentId) -> None:
 
 
 def _one_shard_left(services: Services) -> None:
-    """Of the weir, so that the event completes it; of the sluice too, but somebody works on that one."""
+    """Leave one shard of two documents. The event completes the first; the last shard of the second is leased by
+    another worker."""
     small = replace(services, limits=replace(services.limits, chunk_chars=400, overlap_chars=40, shard_chunks=8))
     for document in (_WEIR, _SLUICE):
         receive(small, document)
@@ -116,13 +119,13 @@ def _one_shard_left(services: Services) -> None:
     take_embed(busy, Message(Stage.EMBED, TENANT, _SLUICE, _GENERATION, build=1, shard=0))
 
 
-def _removal_asked_for(services: Services) -> None:
+def _removal_requested(services: Services) -> None:
     _weir(services)
     _extract(services, _WEIR)
     request_removal(services, TENANT, _WEIR)
 
 
-def _given_up(services: Services) -> None:
+def _dead_lettered(services: Services) -> None:
     _weir(services)
     receive(services, _SLUICE)
     request_removal(services, TENANT, _SLUICE)
@@ -152,12 +155,12 @@ SAMPLES = (
         before=_one_shard_left,
         leaves={"weir.pdf": _S.INDEXED, "sluice.pdf": _S.EMBEDDING},
     ),
-    Sample("stages-delete", "DeleteFunction", "kept none", before=_removal_asked_for),
+    Sample("stages-delete", "DeleteFunction", "kept none", before=_removal_requested),
     Sample(
         "dead-letters",
         "DeadLettersFunction",
         "kept none",
-        before=_given_up,
+        before=_dead_lettered,
         leaves={"weir.pdf": _S.FAILED, "sluice.pdf": _S.DELETING, "race.txt": _S.QUEUED},
     ),
     Sample("sweep", "SweepFunction", "swept 1", again="swept 0", before=_weir, leaves={"weir.pdf": _S.QUEUED}),

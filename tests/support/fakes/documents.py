@@ -46,7 +46,7 @@ class FakeDocumentTable:
     def write(self, tenant: TenantId, *changes: Change) -> None:
         keys = [_key_of(tenant, change) for change in changes]
         if len(set(keys)) != len(keys):
-            raise ValueError("one change per item")
+            raise ValueError("there is more than one change of an item")
         with self._lock:
             for key, change in zip(keys, changes, strict=True):
                 if _version(self.items.get(key)) != _version(change.before):
@@ -93,7 +93,7 @@ class FakeDocumentTable:
 def _key_of(tenant: TenantId, change: Change) -> Key:
     keys = {_key(item) for item in (change.before, change.after) if item is not None}
     if len(keys) != 1:
-        raise ValueError("a change is of one item")
+        raise ValueError("a change is of more than one item")
     key = keys.pop()
     if key[0] != tenant:
         raise ForeignKey(key="/".join(map(str, key)), tenant=tenant)

@@ -1,4 +1,4 @@
-"""An embedder in memory: texts with words in common get vectors that are near."""
+"""An embedder in memory: texts with words in common get vectors that are close to each other."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from penstock.search.words import exact_words
 
 
 class FakeEmbedder:
-    """`embedded` has every text that was given a vector or refused, in order, questions apart. Each call first takes
-    the next of `fail`, where there is one, and raises it unless it is None. `refuse` tells which texts are refused."""
+    """`embedded` has every text that got a vector or was refused, in order, without queries. Each call first takes the
+    next entry of `fail`, if any is left, and raises it unless it is None. `refuse` decides which texts are refused."""
 
     weight = 0.4
 
@@ -44,7 +44,8 @@ class FakeEmbedder:
 
 
 def bag_of_words(text: str, dimensions: int) -> Vector:
-    """Each word adds 1 to a dimension of its own choice. float32 of shape (dimensions,), never all zeros."""
+    """A vector in which each word adds 1 to a dimension that its hash gives. float32 of shape (dimensions,), never all
+    zeros."""
     vector = np.zeros(dimensions, np.float32)
     for word in exact_words(text) or [text]:
         vector[int.from_bytes(hashlib.sha256(word.encode()).digest()[:4]) % dimensions] += 1

@@ -1,4 +1,5 @@
-"""A search index in memory. Strict where a real one may be: what was not refreshed is neither counted nor found."""
+"""A search index in memory. It is as strict as a real one may be: entries that were not refreshed are neither counted
+nor found."""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ Shelf = dict[str, Entry]
 
 
 class FakeSearchIndex:
-    """`spaces` keeps, for each tenant, the Space its entries are of; hand the `shelves` and `spaces` of one to another
-    to open the same index again."""
+    """`spaces` has the Space of each tenant's entries. To open the same index again, pass the `shelves` and `spaces` of
+    this one to another."""
 
     def __init__(
         self,
@@ -36,7 +37,7 @@ class FakeSearchIndex:
         self._lock = threading.RLock()
 
     def entries(self, tenant: TenantId) -> list[Entry]:
-        """All there are, refreshed or not."""
+        """All entries of the tenant, refreshed or not."""
         with self._lock:
             return list({**self.shelves.get(tenant, {}), **self._waiting.get(tenant, {})}.values())
 
@@ -138,15 +139,15 @@ def _dot(one: Vector, other: Vector) -> float:
 
 
 def _bm25(terms: Mapping[str, int], entries: Sequence[Entry]) -> dict[str, float]:
-    """By id, of those where a word matched."""
+    """The BM25 scores by entry id, of the entries in which a term matched."""
     texts = {entry.id: terms_of(entry.chunk.text) for entry in entries}
     mean = sum(map(len, texts.values())) / max(1, len(texts))
     scores: dict[str, float] = {}
-    for asked in Counter(terms).elements():
-        holders = [each for each, words in texts.items() if asked in words]
+    for term in Counter(terms).elements():
+        holders = [each for each, words in texts.items() if term in words]
         rarity = math.log(1 + (len(texts) - len(holders) + 0.5) / (len(holders) + 0.5))
         for each in holders:
-            times = texts[each].count(asked)
+            times = texts[each].count(term)
             scores[each] = scores.get(each, 0.0) + rarity * times * 2.2 / (
                 times + 1.2 * (0.25 + 0.75 * len(texts[each]) / mean)
             )

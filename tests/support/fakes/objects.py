@@ -25,7 +25,7 @@ BLOCK = 1 << 20
 class Version:
     stored: Stored
     content: bytes | None
-    """None for a delete marker."""
+    """The bytes. They are None for a delete marker."""
     at: datetime
 
 
@@ -35,7 +35,7 @@ class FakeObjectStore:
         self._numbers = itertools.count(1)
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.objects: dict[str, list[Version]] = {}
-        """By key, the oldest version first."""
+        """The versions of each key, the oldest first."""
 
     def put(self, tenant: TenantId, key: str, content: BinaryIO, *, content_type: str | None = None) -> Stored:
         _check_owner(tenant, key)
@@ -47,7 +47,7 @@ class FakeObjectStore:
         return stored
 
     def mark_deleted(self, key: str) -> None:
-        """What a user's plain DELETE does in a versioned bucket."""
+        """Add a delete marker, as a DELETE without a version does in a versioned bucket."""
         with self._lock:
             marker = Stored(key, f"v{next(self._numbers)}", 0, "")
             self.objects.setdefault(key, []).append(Version(marker, None, self.clock()))
@@ -70,7 +70,7 @@ class FakeObjectStore:
     def post_policy(
         self, tenant: TenantId, key: str, *, size: int, content_type: str, sha256: str | None, seconds: int
     ) -> PostPolicy:
-        """What it binds stands in the fields; `post` keeps to it."""
+        """A policy whose fields hold the conditions that `post` checks."""
         _check_owner(tenant, key)
         fields = {"key": key, "Content-Type": content_type, "x-size": str(size), "x-seconds": str(seconds)}
         if sha256 is not None:
@@ -78,7 +78,7 @@ class FakeObjectStore:
         return PostPolicy("https://objects.test/", fields)
 
     def post(self, policy: PostPolicy, content: bytes) -> Stored | None:
-        """What S3 stores of a form that is posted; None where the policy does not allow it."""
+        """Store a posted form as S3 does. Returns None if the policy does not allow it."""
         checksum = base64.b64encode(hashlib.sha256(content).digest()).decode()
         if len(content) != int(policy.fields["x-size"]):
             return None

@@ -1,4 +1,4 @@
-"""Task queues in memory: they keep what was sent, for tests to look at and to take."""
+"""Task queues in memory: tests can look at the messages that were sent, and receive them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class FakeTaskQueue:
             self.sent.append((message, lane, delay))
 
     def take(self) -> Message | None:
-        """The message that was sent first, out of the queue, whatever its lane and delay; None where there is none."""
+        """Remove and return the message that was sent first, whatever its lane and delay. None if the queue is
+        empty."""
         with self._lock:
             return self.sent.pop(0)[0] if self.sent else None
 

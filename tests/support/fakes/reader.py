@@ -1,4 +1,4 @@
-"""A reader that reads what it is told to have read."""
+"""A reader whose pages, failures and warnings a test sets."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from penstock.ports import Member, OnMember
 
 @dataclass
 class FakeReader:
-    """`pages` given: of whatever file. Else the file's own text, one page for each that a form feed ends. `fail`
-    given: that is raised instead of the page at which `fail_at` pages were read."""
+    """Every file has the `pages`, if they are set; else its own text, divided into pages at form feeds. If `fail` is
+    set, it is raised after `fail_at` pages."""
 
     pages: Sequence[Page] | None = None
     fail: Exception | None = None
@@ -27,7 +27,7 @@ class FakeReader:
     seeks: bool = False
     warnings: Sequence[str] = ()
     read_files: list[tuple[str, str | None]] = field(default_factory=list)
-    """Name and declared type of each file that was asked for."""
+    """The name and the declared type of each file that was read."""
 
     @contextmanager
     def read(
@@ -42,7 +42,7 @@ class FakeReader:
     ) -> Iterator[FakeReading]:
         self.read_files.append((name, declared))
         if first_page > 1:
-            assert self.seeks, "asked to seek what cannot"
+            assert self.seeks, "this file cannot be read from a later page"
         yield FakeReading(self, path, first_page, take)
 
 
@@ -61,7 +61,7 @@ class FakeReading:
         if not content:
             raise EmptyFile
         if self._take is not None and content.startswith(b"PK"):
-            yield from self._apart(self._take)
+            yield from self._members(self._take)
             return
         pages = reader.pages
         if pages is None:
@@ -73,8 +73,8 @@ class FakeReading:
         yield from pages[self._first_page - 1 :]
         self.warnings = reader.warnings
 
-    def _apart(self, take: OnMember) -> Iterator[Page]:
-        """The files of a ZIP archive; one without bytes is left out."""
+    def _members(self, take: OnMember) -> Iterator[Page]:
+        """Hand the files of a ZIP archive to `take`. An empty file is a page without text instead."""
         with zipfile.ZipFile(self._path) as archive:
             names = archive.namelist()
             self.kind, self.engine, self.pages = "zip", "fake", len(names)

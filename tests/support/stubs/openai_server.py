@@ -1,6 +1,6 @@
-"""A server that speaks OpenAI's embeddings protocol, and can be told to fail. Over real HTTP, in a thread.
+"""A server that speaks OpenAI's embeddings protocol over real HTTP, in a thread. A test can make it fail.
 
-python -m tests.support.stubs.openai_server [PORT]     # until it is stopped
+python -m tests.support.stubs.openai_server [PORT]     # runs until it is stopped
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ WINDOW_TOKENS = 8192
 
 @dataclass(frozen=True)
 class Failure:
-    """An answer in place of vectors. Status 0 closes the connection without one."""
+    """A response in place of vectors. Status 0 closes the connection without a response."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: str = '{"error": {"message": "told to fail", "type": "stub", "code": "told_to_fail", "param": null}}'
+    body: str = '{"error": {"message": "set to fail", "type": "stub", "code": "set_to_fail", "param": null}}'
 
 
 class OpenAIServer:
-    """Vectors are bags of words, not of unit length, so that whoever needs that has to see to it.
+    """Its vectors are bags of words. They are not of unit length, so that code that needs unit length must normalize
+    them.
 
-    `fail` is taken from one failure a request; None among them lets a request pass. `rule`, where nothing is left of
-    it, says how each request fails or, by None, that it does not. `refuse` tells which texts make a request a 400,
-    `crash` which make it a 500. `headers` go with each answer that has vectors. `floats` has the server give lists of
-    numbers whatever was asked for, as some do; `dimensions` has it give so many whatever was asked for.
+    Each request takes the next entry of `fail`: a failure, or None, which lets the request pass. When none is left,
+    `rule` decides in the same way. `refuse` decides which texts make a request a 400, and `crash` which make it a 500.
+    `headers` are sent with each response that has vectors. With `floats` the server sends lists of numbers whatever
+    encoding was requested, as some servers do; `dimensions`, if set, overrides the requested number of dimensions.
     """
 
     def __init__(self, port: int = 0, key: str = "test-key") -> None:
@@ -45,22 +46,22 @@ class OpenAIServer:
         self.rule: Callable[[], Failure | None] = lambda: None
         self.refuse: Callable[[str], bool] = lambda text: False
         self.crash: Callable[[str], bool] = lambda text: False
-        self.tells_usage = True
+        self.reports_usage = True
         self.headers: dict[str, str] = {}
         self.floats = False
         self.dimensions: int | None = None
         self.delay = 0.0
-        """Seconds before each answer."""
+        """The time before each response, in seconds."""
         self.requests = 0
         self.texts: list[str] = []
-        """That were given a vector, in order of arrival."""
+        """The texts that got a vector, in order of arrival."""
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.stub = self
 
     @property
     def url(self) -> str:
-        """What OPENAI_BASE_URL is to be."""
+        """The value for OPENAI_BASE_URL."""
         return f"http://127.0.0.1:{self._server.server_port}/v1"
 
     def __enter__(self) -> Self:
@@ -75,7 +76,7 @@ class OpenAIServer:
         self._thread.join()
         self._server.server_close()
 
-    def answer(self, authorization: str | None, asked: Mapping[str, Any]) -> Failure | dict[str, Any]:
+    def answer(self, authorization: str | None, request: Mapping[str, Any]) -> Failure | dict[str, Any]:
         with self._lock:
             self.requests += 1
             failure = self.fail.pop(0) if self.fail else self.rule()
@@ -85,7 +86,7 @@ class OpenAIServer:
             return failure
         if authorization != f"Bearer {self.key}":
             return _problem(401, "invalid_api_key", f"Incorrect API key provided: {authorization}.")
-        texts = asked["input"]
+        texts = request["input"]
         if any(map(self.crash, texts)):
             return Failure(500)
         for text in texts:
@@ -94,17 +95,17 @@ class OpenAIServer:
         with self._lock:
             self.texts += texts
         data = [
-            {"object": "embedding", "index": index, "embedding": self._embedding(text, asked)}
+            {"object": "embedding", "index": index, "embedding": self._embedding(text, request)}
             for index, text in enumerate(texts)
         ]
         usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
-        # the order is not promised
-        answer = {"object": "list", "model": asked["model"], "data": data[::-1]}
-        return answer | ({"usage": usage} if self.tells_usage else {})
+        # reversed, because the protocol does not promise an order
+        answer = {"object": "list", "model": request["model"], "data": data[::-1]}
+        return answer | ({"usage": usage} if self.reports_usage else {})
 
-    def _embedding(self, text: str, asked: Mapping[str, Any]) -> str | list[float]:
-        vector = 3 * bag_of_words(text, self.dimensions or asked["dimensions"])
-        if asked.get("encoding_format") == "base64" and not self.floats:
+    def _embedding(self, text: str, request: Mapping[str, Any]) -> str | list[float]:
+        vector = 3 * bag_of_words(text, self.dimensions or request["dimensions"])
+        if request.get("encoding_format") == "base64" and not self.floats:
             return base64.b64encode(vector.astype("<f4").tobytes()).decode()
         return vector.tolist()
 
@@ -119,7 +120,7 @@ class _Server(ThreadingHTTPServer):
     stub: OpenAIServer
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that was killed breaks its connections; what else goes wrong here is told."""
+        """A client that was killed breaks its connections, which is ignored. Other errors are printed."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -130,11 +131,11 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path != "/v1/embeddings":
             answer: Failure | dict[str, Any] = _problem(404, "unknown_url", f"There is no {self.path}.")
         else:
-            answer = self.server.stub.answer(self.headers["Authorization"], asked)
+            answer = self.server.stub.answer(self.headers["Authorization"], request)
         if isinstance(answer, Failure) and answer.status == 0:
             self.close_connection = True
             return

@@ -10,15 +10,10 @@ import pytest
 from penstock.domain.errors import Transient
 from penstock.domain.status import Status
 from penstock.reading.kinds import media_type_of, media_types
-from tests.support.door import SMALL, Door, is_problem
+from tests.support.api_door import SMALL, is_problem
 from tests.support.world import TENANT
 
 TEXT = b"The valve is opened by turning the wheel to the left."
-
-
-@pytest.fixture
-def door() -> Door:
-    return Door()
 
 
 def only(response) -> dict:

@@ -8,7 +8,7 @@ from pkgutil import iter_modules
 import pytest
 
 from penstock.api import models, routers
-from tests.support.door import Door
+from tests.support.api_door import Door
 
 ROUTERS = [module.name for module in iter_modules(routers.__path__)]
 

@@ -9,14 +9,8 @@ import pytest
 from penstock.api.auth import KEY_CACHE_TTL
 from penstock.documents.api_keys import create_key
 from penstock.domain.ids import TenantId
-from tests.support.door import Door, is_problem
+from tests.support.api_door import is_problem
 from tests.support.world import TENANT
-
-
-@pytest.fixture
-def door() -> Door:
-    return Door()
-
 
 PROTECTED = [
     ("POST", "/v1/documents"),
@@ -85,6 +79,7 @@ def test_a_key_with_the_right_id_and_another_secret_is_refused_while_the_right_o
     is_problem(door.client(forged).get("/v1/documents"), 401, "unauthorized")
 
 
+@pytest.mark.invariant("I10")
 def test_a_key_does_not_open_another_tenant_by_its_name(door):
     """I10: the tenant stands in the key, and its hash is looked up under that tenant alone."""
     create_key(door.services, TenantId("other"), "theirs")

@@ -9,13 +9,8 @@ import pytest
 
 from penstock.domain.errors import PasswordRequired
 from penstock.domain.ids import TenantId
-from tests.support.door import Door, is_problem
+from tests.support.api_door import Door, is_problem
 from tests.support.world import prose
-
-
-@pytest.fixture
-def door() -> Door:
-    return Door()
 
 
 def test_a_document_shows_status_progress_chunks_receipt_and_what_readers_find(door):
@@ -196,6 +191,7 @@ def test_a_cursor_that_is_not_ours_is_400(door, cursor):
     is_problem(door.client().get("/v1/documents", params={"cursor": cursor}), 400, "bad_request")
 
 
+@pytest.mark.invariant("I10")
 @pytest.mark.parametrize("method_and_path", [
     ("GET", "/v1/documents/doc"), ("GET", "/v1/documents/doc/file"), ("DELETE", "/v1/documents/doc"),
     ("POST", "/v1/documents/doc/retry"), ("POST", "/v1/documents/doc/cancel"), ("GET", "/v1/tasks/{task}"),

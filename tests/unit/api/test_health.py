@@ -6,18 +6,12 @@ import re
 import threading
 
 import anyio
-import pytest
 
 from penstock.api.dependencies import LazyServices
 from penstock.api.routers.health import check_all
 from penstock.domain.errors import EmbedderChanged, Misconfigured, Transient
-from tests.support.door import Door, is_problem
+from tests.support.api_door import Door, is_problem
 from tests.support.world import TENANT
-
-
-@pytest.fixture
-def door() -> Door:
-    return Door()
 
 
 class Failing:

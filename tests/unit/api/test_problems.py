@@ -12,14 +12,9 @@ from penstock.api.admission import AdmissionControl
 from penstock.api.problems import MEDIA_TYPE, problem_of, status_of
 from penstock.domain import errors
 from penstock.domain.errors import ForeignKey, IllegalTransition, PenstockError, Transient
-from tests.support.door import Door, is_problem
+from tests.support.api_door import Door, is_problem
 
 ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, PenstockError)]
-
-
-@pytest.fixture
-def door() -> Door:
-    return Door()
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -228,10 +223,11 @@ def test_the_documentation_page_and_the_description_need_no_key(door):
     assert client.get("/openapi.json").json()["info"]["title"] == "Penstock"
 
 
+@pytest.mark.invariant("I9")
 def test_nothing_is_connected_before_the_first_request():
     """I9: nothing connects at import, nor when the app is made."""
     from penstock.api.app import create_app
-    from tests.support.door import settings
+    from tests.support.api_door import settings
 
     made = []
     create_app(lambda: made.append(1), settings()).openapi()
@@ -243,6 +239,7 @@ def test_a_405_names_all_methods_that_the_path_takes(door):
     assert door.client().put("/v1/documents/x").headers["allow"] == "DELETE, GET"
 
 
+@pytest.mark.invariant("I12")
 def test_beyond_so_many_open_requests_the_next_is_503_at_once():
     """I12: what is open at once is bounded by a constant."""
     inside, seen = [], []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.domain.errors import BadSetting
-from tests.support.door import Door, settings
+from tests.support.api_door import Door, settings
 
 HERE = "https://papers.example.com/penstock"
 

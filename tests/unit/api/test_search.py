@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.door import Door, is_problem
-
-
-@pytest.fixture
-def door() -> Door:
-    return Door()
+from tests.support.api_door import is_problem
 
 
 def test_a_hit_names_document_page_score_snippet_and_a_link_to_the_page(door):
@@ -42,6 +37,7 @@ def test_search_is_narrowed_by_sources_and_documents(door):
     assert len(client.get("/v1/search", params={"q": "valve", "k": 1}).json()["hits"]) == 1
 
 
+@pytest.mark.invariant("I10")
 def test_another_tenants_text_is_never_found(door):
     """I10: the tenant is the first argument of every call that touches data."""
     id_ = door.indexed("The valve of the first.")

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from penstock.api.spool import spooled_form
 from penstock.domain.errors import RequestTooLarge, TooLarge, Transient, UploadStalled
-from tests.support.door import Door, is_problem, settings
+from tests.support.api_door import Door, is_problem, settings
 
 MIB = 1024 * 1024
 HEAD = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\n'
@@ -78,6 +78,7 @@ def test_the_files_of_one_request_have_a_limit_together():
         asyncio.run(spool(many(), max_file_bytes=2 * MIB))
 
 
+@pytest.mark.invariant("I12")
 def test_memory_does_not_grow_with_the_size_of_an_upload():
     """I12: memory is bounded by constants."""
     tracemalloc.start()

@@ -9,15 +9,10 @@ import pytest
 
 from penstock.documents.object_events import ObjectEvent
 from penstock.ports import PostPolicy
-from tests.support.door import SMALL, Door, is_problem, settings
+from tests.support.api_door import SMALL, Door, is_problem, settings
 from tests.support.world import TENANT
 
 BODY = b"The sluice at Thornby is opened in spring."
-
-
-@pytest.fixture
-def door() -> Door:
-    return Door()
 
 
 def announcement(**changes: Any) -> dict[str, Any]:

@@ -39,8 +39,8 @@ def renewals() -> list[Thread]:
 
 
 @pytest.fixture
-def world() -> World:
-    return World().with_limits(lease=timedelta(milliseconds=60))
+def world(world: World) -> World:
+    return world.with_limits(lease=timedelta(milliseconds=60))
 
 
 @pytest.fixture
@@ -63,6 +63,7 @@ def test_a_renewal_that_fails_is_tried_again(world: World, claim: Claim, failure
         assert renew.done.wait(10)
 
 
+@pytest.mark.invariant("I2")
 def test_a_lost_lease_is_not_renewed_and_does_not_disturb_the_work(world: World, claim: Claim) -> None:
     """I2: its former holder learns of it at the next write."""
     renew = Recorder(Fenced(), enough=2)

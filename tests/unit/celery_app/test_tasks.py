@@ -52,6 +52,7 @@ def test_a_task_whose_message_comes_again_says_after_which_delay() -> None:
     assert (crossed.delay, crossed.why, crossed.requeue) == (12.5, "leased", False)
 
 
+@pytest.mark.invariant("I1")
 def test_a_task_takes_ids_only() -> None:
     """I1."""
     app = make_app(SETTINGS, lambda: World().services, run=Pipeline(Done()))
@@ -86,6 +87,7 @@ def test_a_sweep_that_fails_leaves_the_work_to_the_next_one(caplog: pytest.LogCa
     assert "the table is down" in caplog.text
 
 
+@pytest.mark.invariant("I9")
 def test_making_an_app_connects_to_nothing_and_makes_no_services() -> None:
     """I9."""
 

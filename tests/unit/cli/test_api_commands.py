@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 
 from penstock.cli.main import app
 from penstock.domain.errors import PasswordRequired
-from tests.support.door import Door, served, settings
-from tests.support.made import zip_of
+from tests.support.api_door import Door, served, settings
+from tests.support.sample_files import zip_of
 
 TEXT = "The valve is opened by turning the wheel to the left."
 

@@ -16,15 +16,15 @@ from penstock.cli.exits import CommandError, Exit
 from penstock.cli.local_run import load_environment, tenant_or_local
 from penstock.cli.main import app
 from penstock.cli.outcome import Outcome, exit_code, outcomes_json
-from tests.support.documents import pdf, scanned_pdf
-from tests.support.environment import environment_as_it_was
+from tests.support.pdf_files import pdf, scanned_pdf
+from tests.support.environment import restored_environment
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of its own. The environment that a command loads there is restored afterwards."""
     monkeypatch.chdir(tmp_path)
-    with environment_as_it_was():
+    with restored_environment():
         for name in [name for name in os.environ if name.startswith(("PENSTOCK_", "AWS_"))]:
             del os.environ[name]
         yield tmp_path

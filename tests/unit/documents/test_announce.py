@@ -23,11 +23,6 @@ from tests.support.world import TENANT, World
 TEXT = "The sluice at Thornby is opened in spring."
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def announce(
     world: World, text: str = TEXT, *, document: str | None = None, hashed: bool = True
 ) -> tuple[AwaitedUpload, PostPolicy]:
@@ -236,6 +231,7 @@ def test_a_file_that_is_gone_before_it_is_received_is_no_error(world: World) -> 
     assert state(world, upload) is TaskState.PENDING
 
 
+@pytest.mark.invariant("I10")
 def test_no_tenant_follows_the_upload_of_another_nor_one_by_half_its_id(world: World) -> None:
     """I10."""
     upload, _ = announce(world)

@@ -21,7 +21,7 @@ from penstock.domain.task import Lane, Message
 from penstock.pipeline.run import Done, Redeliver
 from penstock.ports import Stored
 from penstock.services import Services, StopRequest
-from tests.support.made import zip_of
+from tests.support.sample_files import zip_of
 from tests.support.world import TENANT, World, prose
 
 FILES: dict[str, str | bytes] = {"a.txt": "The weir was opened.", "sub/b.txt": "The sluice was closed."}
@@ -99,6 +99,7 @@ def died_at(world: World, message: Message, *, file: int) -> Redeliver:
     return outcome
 
 
+@pytest.mark.invariant("I3")
 def test_an_archive_read_again_changes_none_of_the_members_it_has(world: World) -> None:
     """I3: also if a run died after it had received some of them."""
     added(world, {**FILES, "c.txt": "The third."})
@@ -140,6 +141,7 @@ def test_a_file_that_comes_back_with_the_archive_is_there_again(world: World) ->
     assert names_found(world, "sluice")[0] == "box.zip/sub/b.txt"
 
 
+@pytest.mark.invariant("I8")
 def test_what_came_in_a_deleted_archive_is_gone_from_search_at_once(world: World) -> None:
     """I8: the archive's record hides it, before its own record is changed."""
     archive = added(world, FILES)
@@ -191,6 +193,7 @@ def test_an_archive_is_not_reported_as_deleted_before_its_files_are(world: World
     assert member(world, "a.txt").status is Status.DELETING
 
 
+@pytest.mark.invariant("I6")
 def test_files_of_an_extract_that_died_are_removed_with_the_archive(world: World) -> None:
     """I6: they are found by their objects, without a receipt; one of them even has no record."""
     archive = added(world, FILES)
@@ -203,6 +206,7 @@ def test_files_of_an_extract_that_died_are_removed_with_the_archive(world: World
     assert world.objects.objects == {}
 
 
+@pytest.mark.invariant("I2")
 def test_an_older_extract_that_goes_on_brings_back_nothing(world: World) -> None:
     """I2: what a stalled worker still receives of an older archive is recognised as out of date."""
     added(world, {"a.txt": "The old weir."})
@@ -218,6 +222,7 @@ def test_an_older_extract_that_goes_on_brings_back_nothing(world: World) -> None
     assert len(world.objects.objects[f"files/{TENANT}/{member(world, 'a.txt').id}"]) <= 2
 
 
+@pytest.mark.invariant("I2")
 def test_what_an_older_extract_puts_while_a_newer_one_ends_is_known_as_old(world: World) -> None:
     """I2: no lease is checked between storing an object and writing its record; the archive's generation decides."""
     added(world, {"a.txt": "The old weir.", "b.txt": "The old lock."})
@@ -326,6 +331,7 @@ def test_an_archive_of_which_a_run_takes_nothing_says_so(world: Halting) -> None
     assert failure.code == "out_of_time"
 
 
+@pytest.mark.invariant("I3")
 def test_an_id_comes_from_tenant_archive_and_path_alone() -> None:
     """I3; and a file in an archive within is another than one of a folder of that name."""
     box = DocumentId("x" * 128)

@@ -17,13 +17,8 @@ from penstock.domain.task import Stage, TaskState
 from penstock.pipeline.run import Done
 from penstock.records.document_lease import take_extract
 from penstock.records.shard_lease import take_embed
-from tests.support.stepper import SteppedWorker
+from tests.support.stepped_worker import SteppedWorker
 from tests.support.world import TENANT, World, prose
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
 
 
 def nothing_is_left_of_the_attempt(world: World, received: Received) -> None:
@@ -130,6 +125,7 @@ def test_what_a_lost_worker_left_is_cancelled_at_once_and_cleared_by_the_sweep(w
     nothing_is_left_of_the_attempt(world, received)
 
 
+@pytest.mark.invariant("I3")
 def test_what_a_stalled_writer_wrote_after_the_end_is_cleared_once_more(world: World) -> None:
     """I3: it belongs to a build that no reader sees."""
     received = world.upload(prose("a", 1))

@@ -13,11 +13,6 @@ from penstock.domain.status import Status
 from tests.support.world import TENANT, World
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def add(world: World, *names: str) -> None:
     for name in names:
         world.clock.pass_time(timedelta(seconds=1))
@@ -67,6 +62,7 @@ def test_filters_by_status_and_source_let_only_those_through(world):
     assert len(ids(list_documents(world.services, TENANT, limit=10, sources=["api"]))) == 4
 
 
+@pytest.mark.invariant("I12")
 def test_a_filter_that_fits_nothing_reads_a_bounded_number_of_records_per_page(world):
     """I12: work per request is bounded by a constant."""
     reads: list[int] = []
@@ -92,6 +88,7 @@ def test_a_filter_that_fits_nothing_reads_a_bounded_number_of_records_per_page(w
     assert list_documents(services, TENANT, limit=5, sources=["nowhere"], before=page.next).next is None
 
 
+@pytest.mark.invariant("I10")
 def test_deleted_documents_and_those_of_other_tenants_are_not_listed(world):
     """I10: the tenant is the first part of every key."""
     add(world, "a", "b")

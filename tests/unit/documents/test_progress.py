@@ -19,11 +19,6 @@ from penstock.ports import Change
 from tests.support.world import TENANT, World, prose
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def view(world: World, id: TaskId, tenant: TenantId = TENANT):  # noqa: A002
     return task(world.services, tenant, id)
 
@@ -151,6 +146,7 @@ def test_a_task_that_was_never_given_out_is_not_found(world, other):
         view(world, id_)
 
 
+@pytest.mark.invariant("I10")
 def test_a_task_of_another_tenant_is_not_found(world):
     """I10: the tenant is the first part of every key."""
     received = world.upload("Some words.")

@@ -13,11 +13,7 @@ from penstock.domain.task import Lane, Message, Stage
 from tests.support.world import TENANT, World, prose
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
+@pytest.mark.invariant("I1", "I6")
 def test_an_upload_is_recorded_before_its_message_is_sent(world: World) -> None:
     """I6: and the message carries ids only (I1)."""
     received = world.upload("some text")
@@ -29,6 +25,7 @@ def test_an_upload_is_recorded_before_its_message_is_sent(world: World) -> None:
     ]
 
 
+@pytest.mark.invariant("I6")
 def test_an_upload_whose_message_cannot_be_sent_is_kept_and_sent_by_the_sweep(world: World) -> None:
     """I6: the record stands, so nothing is lost."""
 

@@ -15,15 +15,11 @@ from penstock.domain.receipt import Removal
 from penstock.domain.status import Status
 from penstock.pipeline.run import Done, Redeliver
 from penstock.ports import Stored
-from tests.support.stepper import SteppedWorker
+from tests.support.stepped_worker import SteppedWorker
 from tests.support.world import TENANT, World, prose
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
+@pytest.mark.invariant("I8")
 def test_a_deleted_document_is_gone_from_search_at_once(world: World) -> None:
     """I8: the record hides it, whenever its chunks are removed."""
     received = world.upload("The weir was opened in spring.")
@@ -181,6 +177,7 @@ def test_a_tombstone_ends_with_a_last_clearing_of_the_index(world: World) -> Non
     assert world.documents.read(TENANT, received.document.id) is None
 
 
+@pytest.mark.invariant("I2", "I3")
 def test_a_remover_that_stalled_leaves_the_next_life_of_its_document_alone(world: World) -> None:
     """I2, I3: what it clears is bounded by the generation that it was asked to remove."""
     received = world.upload(prose("a", 3), id="one")

@@ -16,11 +16,6 @@ from penstock.operations.dead_letter_handling import Settled, settle
 from tests.support.world import TENANT, World, prose
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def failed(world: World, text: str = "some text") -> Received:
     received = world.upload(text, id="one")
     world.reader.fail = PasswordRequired()
@@ -40,6 +35,7 @@ def test_a_failed_document_starts_again_and_its_task_can_be_polled_again(world: 
     assert task(world.services, TENANT, received.task).state is TaskState.SUCCESS
 
 
+@pytest.mark.invariant("I4")
 def test_attempts_are_counted_from_zero(world: World) -> None:
     """I4."""
     received = world.upload(prose("a", 1))
@@ -139,6 +135,7 @@ def test_asked_twice_it_is_one_attempt(world: World) -> None:
     assert not world.queue.sent
 
 
+@pytest.mark.invariant("I6")
 def test_a_lost_message_of_a_retry_is_sent_again(world: World) -> None:
     """I6: record first, message second."""
     received = failed(world)
@@ -150,6 +147,7 @@ def test_a_lost_message_of_a_retry_is_sent_again(world: World) -> None:
     assert world.record(received).status is Status.INDEXED
 
 
+@pytest.mark.invariant("I4")
 def test_the_letter_of_an_earlier_attempt_does_not_fail_the_retry(world: World) -> None:
     """I4."""
     received = world.upload("some text")

@@ -47,6 +47,7 @@ def test_epochs_grow_with_every_lease() -> None:
     assert (first.epoch, second.epoch) == (1, 2)
 
 
+@pytest.mark.invariant("I7")
 def test_a_live_lease_is_not_taken() -> None:
     """I7."""
     held = Lease().acquired(NOW, timedelta(seconds=10))
@@ -54,12 +55,14 @@ def test_a_live_lease_is_not_taken() -> None:
         held.acquired(NOW + timedelta(seconds=9), timedelta(seconds=10))
 
 
+@pytest.mark.invariant("I4")
 def test_a_lease_that_ended_without_a_word_is_an_attempt() -> None:
     """I4."""
     lost = Lease().acquired(NOW, timedelta(seconds=10)).acquired(NOW + timedelta(seconds=10), timedelta(seconds=10))
     assert (lost.epoch, lost.attempts) == (2, 1)
 
 
+@pytest.mark.invariant("I2")
 def test_an_old_epoch_neither_renews_nor_returns() -> None:
     """I2."""
     work = Lease().acquired(NOW, timedelta(seconds=10)).acquired(NOW + timedelta(seconds=10), timedelta(seconds=10))
@@ -89,6 +92,7 @@ def test_sequencers_are_compared_as_s3_says(first: str, second: str) -> None:
     assert not earlier(second, first)
 
 
+@pytest.mark.invariant("I10")
 @pytest.mark.parametrize("bad", ["", "A", "-a", "a/b", "a.b", "ä", "a" * 64, "a b"])
 def test_a_tenant_id_that_could_leave_its_place_is_refused(bad: str) -> None:
     """I10: it becomes part of keys and of file names."""

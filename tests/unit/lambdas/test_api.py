@@ -18,17 +18,12 @@ from penstock.domain.ids import TenantId
 from penstock.lambdas.api import TEXT
 from penstock.ports import ApiKey
 from penstock.settings import Settings
-from tests.support.lambdas import Invocation, sample
+from tests.support.lambda_events import Invocation, sample
 from tests.support.paths import ROOT
 from tests.support.world import World
 
 HEAVY = {"celery", "kombu", "billiard", "pypdfium2", "pypdf", "charset_normalizer", "wordllama", "openai"}
 READERS = {f"penstock.reading.{name}" for name in ("sandbox.child", "registry", "formats.pdf.pdf", "formats.text")}
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
 
 
 @pytest.fixture
@@ -74,6 +69,7 @@ def test_a_problem_is_answered_as_text(gateway: Mangum) -> None:
     assert json.loads(answer["body"])["code"] == "unauthorized"
 
 
+@pytest.mark.invariant("I9")
 @pytest.mark.parametrize("name", ["api", "arrivals", "dead_letters", "sweep"])
 def test_a_handler_that_runs_no_stage_imports_neither_celery_nor_a_library_that_reads_files(name: str) -> None:
     """Nor does any handler connect or read its environment when it is imported (I9)."""

@@ -19,8 +19,7 @@ KEY = "drop/acme/wiki/Mühle am Bach.txt"
 
 
 @pytest.fixture
-def world() -> World:
-    world = World()
+def world(world: World) -> World:
     world.objects.put(TENANT, KEY, BytesIO("Die Mühle steht still.".encode()))
     return world
 

@@ -16,7 +16,7 @@ from penstock.lambdas.dead_letters import make_handler
 from penstock.operations.dead_letter_handling import Settled, settle
 from penstock.records.document_lease import take_extract
 from penstock.records.shard_lease import take_embed
-from tests.support.lambdas import Invocation, sample
+from tests.support.lambda_events import Invocation, sample
 from tests.support.world import TENANT, World, prose
 
 
@@ -44,6 +44,7 @@ def test_a_shard_that_nobody_works_on_fails_its_document(world: World) -> None:
     assert world.record(received).status is Status.FAILED
 
 
+@pytest.mark.invariant("I4")
 def test_a_letter_is_stale_while_a_lease_lives(world: World) -> None:
     """I4: a holder works on it, with another copy of the message."""
     received = world.upload(prose("a", 9))

@@ -18,8 +18,7 @@ from penstock.pipeline.run import Done, KeepLease, Outcome, Redeliver, run
 from penstock.records.claim import Claim
 from penstock.services import Limits, Services
 from penstock.settings import Settings
-from tests.support.fakes.reader import FakeReader
-from tests.support.lambdas import Invocation, sample
+from tests.support.lambda_events import Invocation, sample
 from tests.support.world import TENANT, World, prose
 
 BASE = "https://sqs.us-east-1.amazonaws.com/000000000000/penstock-"
@@ -70,8 +69,9 @@ def sqs() -> FakeSqs:
 
 
 @pytest.fixture
-def world() -> World:
-    return World(reader=FakeReader(paged=True, seeks=True))
+def world(world: World) -> World:
+    world.reader.seeks = True
+    return world
 
 
 def consumer(world: World, sqs: FakeSqs, run: Callable[..., Outcome]) -> Consumer:
@@ -95,6 +95,7 @@ def test_one_message_of_a_batch_fails_alone_and_poison_is_not_retried(world: Wor
     assert "no JSON" in reason
 
 
+@pytest.mark.invariant("I6")
 def test_a_sweep_runs_here_as_in_a_worker(world: World, sqs: FakeSqs) -> None:
     """I6."""
     world.upload("The weir was opened.")
@@ -128,6 +129,7 @@ def test_a_lease_lasts_as_long_as_the_invocation_and_the_work_knows_when_to_stop
     assert "Workers=ecs" in stop_request.way_out
 
 
+@pytest.mark.invariant("I9")
 def test_services_are_made_once_and_not_before_the_first_message(world: World, sqs: FakeSqs) -> None:
     """I9."""
     made: list[Services] = []
@@ -143,6 +145,7 @@ def test_services_are_made_once_and_not_before_the_first_message(world: World, s
     assert len(made) == 1
 
 
+@pytest.mark.invariant("I4")
 def test_a_bug_outside_the_pipeline_leaves_the_message_to_come_again(world: World, sqs: FakeSqs) -> None:
     """I4: its visibility is the back-off."""
 

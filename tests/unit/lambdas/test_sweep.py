@@ -7,14 +7,13 @@ from datetime import timedelta
 import pytest
 
 from penstock.lambdas.sweep import make_handler
-from tests.support.lambdas import Invocation, sample
+from tests.support.lambda_events import Invocation, sample
 from tests.support.world import World
 
 
 @pytest.fixture
-def world() -> World:
+def world(world: World) -> World:
     """Five documents whose messages were lost."""
-    world = World()
     for number in range(5):
         world.upload(f"Document {number}")
     world.queue.sent.clear()

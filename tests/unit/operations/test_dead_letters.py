@@ -19,13 +19,8 @@ from penstock.domain.status import Status
 from penstock.domain.task import Message
 from penstock.lambdas.dead_letters import make_handler
 from penstock.operations.dead_letters import drop, find_letter, letters, redrive
-from tests.support.lambdas import Invocation, sample
+from tests.support.lambda_events import Invocation, sample
 from tests.support.world import World, prose
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
 
 
 def dead_letter(world: World, message: Message | str, reason: str = "tried 10 times", queue: str = "extract") -> str:

@@ -31,7 +31,7 @@ from penstock.operations.doctor.examine import examine
 from penstock.operations.external_sort import sorted_on_disk
 from penstock.ports import Change, Listed
 from penstock.services import Services
-from tests.support.made import zip_of
+from tests.support.sample_files import zip_of
 from tests.support.world import TENANT, FakeClock, World, prose
 
 KEY = "drop/acme/wiki/a.txt"
@@ -304,6 +304,7 @@ def test_work_that_no_sweep_would_ever_find_is_processed(world: World) -> None:
     assert world.record(received).status is Status.INDEXED
 
 
+@pytest.mark.invariant("I10")
 def test_another_tenants_documents_are_not_looked_at(world: World) -> None:
     """I10."""
     other = TenantId("other")
@@ -375,6 +376,7 @@ class Many:
                 yield DocumentId(f"d{number:08}"), BuildId(1, 1), Count(2, 2)
 
 
+@pytest.mark.invariant("I12")
 def test_memory_does_not_grow_with_the_number_of_documents() -> None:
     """I12."""
 

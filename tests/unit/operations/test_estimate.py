@@ -16,8 +16,8 @@ from penstock.operations.cost import Way, indirect_requests, listed_prices, requ
 from penstock.operations.estimate import estimate
 from penstock.reading.sandbox.reader import ChildReader
 from penstock.services import Limits
-from tests.support.documents import long_pdf, pdf
 from tests.support.fakes.reader import FakeReader
+from tests.support.pdf_files import long_pdf, pdf
 from tests.support.world import World, prose
 
 

@@ -18,10 +18,7 @@ from penstock.ports import Change
 from penstock.records.document_lease import take_extract
 from tests.support.world import TENANT, World, prose
 
-
-@pytest.fixture
-def world() -> World:
-    return World()
+pytestmark = pytest.mark.invariant("I6")
 
 
 def test_a_lost_extract_message_is_sent_again(world: World) -> None:
@@ -54,6 +51,7 @@ def test_a_lost_delete_message_is_sent_again(world: World) -> None:
     assert world.record(received).status is Status.DELETED
 
 
+@pytest.mark.invariant("I2")
 def test_what_two_sweeps_find_at_once_is_sent_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """I2: the sweep whose write comes second stops quietly."""
     received = world.upload("some text")
@@ -153,6 +151,7 @@ def broken(*_: object, **__: object) -> int:
     raise Transient(why="made to fail")
 
 
+@pytest.mark.invariant("I6")
 def test_a_long_queue_is_not_flooded_and_waiting_is_never_judged_dead(world: World) -> None:
     """I6: a day of backlog makes a few copies, and the claim drops each of them."""
     received = world.upload("some text")
@@ -188,6 +187,7 @@ def test_a_final_document_is_not_due(world: World) -> None:
     assert world.sweep() == 0
 
 
+@pytest.mark.invariant("I5")
 def test_a_record_that_fails_does_not_keep_the_others_from_their_turn(world: World) -> None:
     """I5: not even if it fails by a bug."""
     for name in ("one", "two"):

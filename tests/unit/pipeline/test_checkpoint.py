@@ -1,4 +1,5 @@
-"""Hand-on: an extract whose time runs out is continued by the next, and nobody can tell from what comes out."""
+"""Checkpoints: an extract whose time runs out is continued by the next run, and the result is the same as that of one
+run."""
 
 from __future__ import annotations
 
@@ -25,9 +26,9 @@ from penstock.reading.limits import ReadLimits
 from penstock.reading.sandbox.reader import ChildReader
 from penstock.records.document_lease import take_extract
 from penstock.services import Limits, StopRequest
-from tests.support.documents import pdf
 from tests.support.fakes.queue import FakeTaskQueue
 from tests.support.fakes.reader import FakeReader
+from tests.support.pdf_files import pdf
 from tests.support.world import TENANT, FakeClock, World, prose
 
 AT_ONCE = Redeliver(timedelta(0), "The time of this run is over. The next run continues where this one stopped.")
@@ -44,7 +45,7 @@ page_lists = st.lists(st.lists(pieces, max_size=25).map("".join), min_size=1, ma
 def test_cutting_goes_on_from_any_cut_as_if_it_had_never_stopped(
     pages: list[Page], core: int, overlap: int, window: int
 ) -> None:
-    """A core is cut by what is near on both sides, so the splitter begins some pages before the cut."""
+    """Cuts depend on nearby text only, so the splitter starts some pages before the cut."""
     whole = list(cuts(pages, largest=core + overlap, overlap=overlap, fits=lambda text: len(text) <= window))
     for number, (_, cut) in enumerate(whole, 1):
         rest = cuts(
@@ -62,7 +63,7 @@ LIMIT = StopRequest("the test may", "Let it")
 
 
 class SlowQueue(FakeTaskQueue):
-    """Each message that is sent takes a minute."""
+    """A queue in which sending a message takes a minute."""
 
     def __init__(self, clock: FakeClock) -> None:
         super().__init__()
@@ -84,14 +85,15 @@ def world(reader: Reader | None = None) -> World:
 
 
 def run_for(world: World, message: Message, shards: int) -> Outcome:
-    """Run one message; an extract has time for so many shards."""
+    """Run one message. An extract has time for this number of shards."""
     end = world.clock() + shards * MINUTE
     services = replace(world.services, stop_request=lambda: LIMIT if world.clock() >= end else None)
     return run(services, message, lambda services, claim: nullcontext())
 
 
 def finish(world: World, received: Received, *shards: int) -> int:
-    """Extract with these times, and then as long as it takes; do all that follows. How often it was handed on."""
+    """Extract within these times, then without a limit, and run everything that follows. Returns the number of
+    checkpoints."""
     (extract,), handed_on = [world.take()], 0
     for time in shards:
         outcome = run_for(world, extract, time)
@@ -107,7 +109,7 @@ def finish(world: World, received: Received, *shards: int) -> int:
 
 
 def result(world: World, received: Received) -> tuple[list[Entry], Receipt]:
-    """All that the index holds of it, and its receipt but for the times."""
+    """All entries of the document in the index, and its receipt without times."""
     receipt = world.record(received).receipt
     assert receipt is not None
     entries = sorted(world.index.entries(TENANT), key=lambda entry: entry.chunk.ordinal)
@@ -115,7 +117,7 @@ def result(world: World, received: Received) -> tuple[list[Entry], Receipt]:
 
 
 def paged_prose(seed: str, paragraphs: int, breaks: Sequence[int]) -> str:
-    """Pages end in the midst of paragraphs; some have no text."""
+    """Pages that end in the middle of paragraphs; some have no text."""
     text = prose(seed, paragraphs)
     for place in sorted({place % len(text) for place in breaks}, reverse=True):
         text = text[:place] + "\f" * (1 + place % 2) + text[place:]
@@ -125,7 +127,7 @@ def paged_prose(seed: str, paragraphs: int, breaks: Sequence[int]) -> str:
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(0, 10_000), max_size=12), st.lists(st.integers(1, 3), max_size=8))
 def test_a_document_that_was_handed_on_is_the_same_in_every_byte(breaks: list[int], shards: list[int]) -> None:
-    """Chunks, ids, pair and receipt: pages are counted once, and the build stays."""
+    """Chunks, ids, build and receipt are the same: pages are counted once, and the build stays."""
     text = paged_prose("a", 14, breaks)
     whole, parts = world(), world()
     before, after = whole.upload(text), parts.upload(text)
@@ -181,8 +183,9 @@ def test_shards_are_embedded_while_extract_waits_to_go_on() -> None:
     assert (build.done, build.total) == (frozenset({0, 1}), None)
 
 
-def test_a_worker_that_is_lost_after_a_hand_on_begins_a_build_of_its_own() -> None:
-    """I2: the lost one may write on, and must not write what readers see."""
+@pytest.mark.invariant("I2")
+def test_a_worker_that_is_lost_after_a_checkpoint_starts_a_build_of_its_own() -> None:
+    """I2: the lost worker may write on, but must not write what readers see."""
     made = world()
     received = made.upload(prose("a", 14))
     extract = made.take()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -22,8 +23,10 @@ from penstock.operations.dead_letter_handling import settle
 from penstock.operations.doctor.examine import examine
 from penstock.pipeline.run import Done
 from penstock.search.query import Question, search
-from tests.support.stepper import SteppedWorker
+from tests.support.stepped_worker import SteppedWorker
 from tests.support.world import TENANT, World, prose
+
+pytestmark = pytest.mark.invariant("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8")
 
 UPLOADS = ("one",)
 DROPS = ("drop/acme/wiki/a.txt",)
@@ -41,10 +44,10 @@ class Interleavings(RuleBasedStateMachine):
         self.events: list[object] = []
         self.sequence = 0
         self.accepted: dict[DocumentId, str | None] = {}
-        """What each document shall say in the end; None: it shall be gone."""
+        """The text that each document must have in the end. None means that the document must be gone."""
         self.highest: dict[DocumentId, int] = {}
         self.cancelled: dict[DocumentId, BuildId | None] = {}
-        """What readers saw when its cancel was the last thing that anybody asked of it."""
+        """The build that readers saw when the document was cancelled, if the cancel was the last request for it."""
 
     # What users do
 
@@ -132,7 +135,7 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(lambda self: self.world.queue.sent)
     @rule(data=st.data())
     def lose(self, data: st.DataObject) -> None:
-        """SQS does not; but a sender that dies between its record and its message has the same effect (I6)."""
+        """Lose a message. SQS does not, but a sender that dies between record and message has the same effect (I6)."""
         del self.world.queue.sent[data.draw(st.integers(0, len(self.world.queue.sent) - 1))]
 
     # What workers do
@@ -150,7 +153,7 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(lambda self: self.workers)
     @rule()
     def step_all(self) -> None:
-        """In turn, one call each, until the first is done."""
+        """Step all workers in turn, one call each, until the first is done."""
         while not any(worker.ended for worker in self.workers):
             for worker in self.workers:
                 worker.step()
@@ -174,13 +177,13 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(port=st.sampled_from(["embedder", "index"]))
     def trouble(self, port: str) -> None:
-        """Its next call that could fail does."""
+        """The next call of this worker that can fail does."""
         failures = self.world.embedder.fail if port == "embedder" else self.world.index.fail
-        failures.append(Transient(why="told to fail"))
+        failures.append(Transient(why="set to fail"))
 
     @rule(seconds=st.sampled_from([1, 60, 130, 700]))
     def pass_time(self, seconds: int) -> None:
-        """A worker that is not stepped meanwhile is one that has stalled: its lease ends, and it does not know."""
+        """A worker that is not stepped meanwhile has stalled: its lease ends without its knowledge."""
         self.world.clock.pass_time(timedelta(seconds=seconds))
 
     @rule()
@@ -191,7 +194,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @invariant()
     def readers_see_exactly_what_one_receipt_says(self) -> None:
-        """I2, I3, I8: whatever the workers are at."""
+        """I2, I3, I8: at every step of the workers."""
         for record in self._records():
             hits = search(self.world.services, TENANT, Question(record.id, 100, documents=(record.id,))).hits
             if record.active is None or record.status in {Status.DELETING, Status.DELETED}:

@@ -28,14 +28,6 @@ from tests.support.world import TENANT, World, prose
 MINUTE = timedelta(minutes=1)
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
-    with OpenAIServer() as server:
-        monkeypatch.setenv("OPENAI_API_KEY", server.key)
-        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        yield server
-
-
 @dataclass
 class Attended:
     """A world whose queue keeps its delays, and several workers that share one budget and take turns."""
@@ -83,22 +75,23 @@ class Attended:
         self.attempts[record.id] = max(self.attempts.get(record.id, 0), *used, record.lease.attempts)
 
 
-def attended(server: OpenAIServer, workers: int = 3, limit: Amount = UNLIMITED, batch: int = 16) -> Attended:
+def attended(provider: OpenAIServer, workers: int = 3, limit: Amount = UNLIMITED, batch: int = 16) -> Attended:
     world, table = World(), LocalBudgetTable()
     limiters = [RateLimiter(table, "m", world.clock, limit=limit) for _ in range(workers)]
     return Attended(world, [OpenAIEmbedder("m", 32, batch, texts=each) for each in limiters])
 
 
+@pytest.mark.invariant("I4")
 def test_two_minutes_without_a_provider_fail_no_document_and_cost_none_more_than_an_attempt(
-    server: OpenAIServer,
+    provider: OpenAIServer,
 ) -> None:
     """I4: an attempt is counted for what failed, never for waiting."""
-    there = attended(server)
+    there = attended(provider)
     outage = 2 * MINUTE
-    server.rule = lambda: Failure(503) if there.passed < outage else None
+    provider.rule = lambda: Failure(503) if there.passed < outage else None
     sent = [there.world.upload(prose(f"document {number}", 2), id=f"d{number}") for number in range(10)]
     there.work(until=outage - timedelta(seconds=1))
-    assert server.requests < 10, "nobody asks a provider that is out but to find out"
+    assert provider.requests < 10, "nobody asks a provider that is out but to find out"
     assert {there.world.record(each).status for each in sent} == {Status.EMBEDDING}
     assert there.world.record(sent[9]).failure is None or there.world.record(sent[9]).failure.code == "provider_waits"
     there.work()
@@ -106,26 +99,28 @@ def test_two_minutes_without_a_provider_fail_no_document_and_cost_none_more_than
     assert sorted(there.attempts.values()) == [0] * 8 + [1] * 2, "of those who found out"
     assert not there.world.queue.letters
     assert there.passed < outage + 10 * MINUTE
-    assert len(set(server.texts) - {"word"}) == len([text for text in server.texts if text != "word"])
+    assert len(set(provider.texts) - {"word"}) == len([text for text in provider.texts if text != "word"])
     assert len(there.world.reader.read_files) == 10, "no file was read twice"
 
 
-def test_a_night_without_a_provider_fails_no_document_either(server: OpenAIServer) -> None:
-    """I4: and no message comes so often that its queue would give it up."""
-    there = attended(server)
+@pytest.mark.invariant("I4")
+def test_a_night_without_a_provider_fails_no_document_either(provider: OpenAIServer) -> None:
+    """I4. No message comes so often that its queue would give it up."""
+    there = attended(provider)
     outage = timedelta(hours=8)
-    server.rule = lambda: Failure(0) if there.passed < outage else None
+    provider.rule = lambda: Failure(0) if there.passed < outage else None
     sent = [there.world.upload(prose(f"document {number}", 2), id=f"d{number}") for number in range(3)]
     there.work()
     assert {there.world.record(each).status for each in sent} == {Status.INDEXED}
     assert max(there.received.values()) < 100
     assert max(there.attempts.values()) <= 2
-    assert server.requests < 150
+    assert provider.requests < 150
 
 
-def test_a_storm_of_refusals_fails_no_document_and_is_not_answered_with_more(server: OpenAIServer) -> None:
-    """I4: the provider takes twelve requests a minute, and for five minutes none at all."""
-    there = attended(server)
+@pytest.mark.invariant("I4")
+def test_a_storm_of_refusals_fails_no_document_and_is_not_answered_with_more(provider: OpenAIServer) -> None:
+    """I4: the provider accepts twelve requests a minute, and for five minutes none."""
+    there = attended(provider)
     taken: dict[int, int] = {}
     refusals = 0
 
@@ -138,46 +133,46 @@ def test_a_storm_of_refusals_fails_no_document_and_is_not_answered_with_more(ser
             return Failure(429, {"Retry-After": "20"})
         return None
 
-    server.rule = rule
+    provider.rule = rule
     sent = [there.world.upload(prose(f"document {number}", 2), id=f"d{number}") for number in range(40)]
     there.work()
     records = [there.world.record(each) for each in sent]
     assert {record.status for record in records} == {Status.INDEXED}
     assert set(there.attempts.values()) == {0}
     assert refusals < 40, "each pause holds for all"
-    assert len(set(server.texts)) == len(server.texts), "no text is paid for twice"
+    assert len(set(provider.texts)) == len(provider.texts), "no text is paid for twice"
 
 
-def test_a_budget_is_kept_by_all_workers_together_and_every_document_gets_through(server: OpenAIServer) -> None:
-    there = attended(server, workers=4, limit=Amount(6, 1_000_000))
+def test_a_budget_is_kept_by_all_workers_together_and_every_document_gets_through(provider: OpenAIServer) -> None:
+    there = attended(provider, workers=4, limit=Amount(6, 1_000_000))
     taken: dict[int, int] = {}
 
     def rule() -> None:
         minute = int(there.world.clock().timestamp()) // 60
         taken[minute] = taken.get(minute, 0) + 1
 
-    server.rule = rule
+    provider.rule = rule
     sent = [there.world.upload(prose(f"document {number}", 2), id=f"d{number}") for number in range(30)]
     there.work()
     assert {there.world.record(each).status for each in sent} == {Status.INDEXED}
-    assert sum(taken.values()) == server.requests == 30
+    assert sum(taken.values()) == provider.requests == 30
     assert max(taken.values()) == 6
     assert set(there.attempts.values()) == {0}
 
 
-def test_a_shard_that_has_to_wait_keeps_what_was_paid_for(server: OpenAIServer) -> None:
-    there = attended(server, limit=Amount(2, 1_000_000), batch=1)
+def test_a_shard_that_has_to_wait_keeps_what_was_paid_for(provider: OpenAIServer) -> None:
+    there = attended(provider, limit=Amount(2, 1_000_000), batch=1)
     received = there.world.upload(prose("a", 9))
     there.work()
     record = there.world.record(received)
     assert record.status is Status.INDEXED
     assert record.receipt is not None
-    assert record.receipt.embedded == len(server.texts) == len(set(server.texts)) == record.receipt.chunks
+    assert record.receipt.embedded == len(provider.texts) == len(set(provider.texts)) == record.receipt.chunks
 
 
-def test_a_text_that_is_refused_is_named_and_costs_the_others_nothing(server: OpenAIServer) -> None:
-    there = attended(server)
-    server.refuse = lambda text: "Paragraph 1 of" in text
+def test_a_text_that_is_refused_is_named_and_costs_the_others_nothing(provider: OpenAIServer) -> None:
+    there = attended(provider)
+    provider.refuse = lambda text: "Paragraph 1 of" in text
     received = there.world.upload(prose("a", 3))
     there.work()
     record = there.world.record(received)

@@ -1,4 +1,4 @@
-"""Put down: work that is handed back on purpose keeps no lease, counts no attempt, and is paid for once (I4)."""
+"""Release: work that is handed back on purpose keeps no lease, counts no attempt, and is paid for once (I4)."""
 
 from __future__ import annotations
 
@@ -19,16 +19,19 @@ from tests.support.fakes.embedder import FakeEmbedder
 from tests.support.fakes.reader import FakeReader
 from tests.support.world import TENANT, World, prose
 
+pytestmark = pytest.mark.invariant("I4")
+
 ENDS = Redeliver(timedelta(0), "the worker ends")
 
 
 @pytest.fixture
-def world() -> World:
-    return World(embedder=FakeEmbedder(batch=1))
+def world(world: World) -> World:
+    world.embedder = FakeEmbedder(batch=1)
+    return world
 
 
 def interrupt(world: World, *, after: int) -> None:
-    """The worker ends in the midst of the request that follows so many."""
+    """Let the worker end during the request after this number of requests."""
     world.embedder.fail = [None] * after + [Interrupted()]  # type: ignore[list-item]
 
 
@@ -37,14 +40,14 @@ def run_until(world: World, message: Message, stop_request: Callable[[], StopReq
 
 
 def is_whole(world: World, received: Received) -> bool:
-    """Searchable, and each text was paid for once."""
+    """Whether the document is searchable and each text was paid for once."""
     receipt = world.record(received).receipt
     assert receipt is not None
     texts = world.embedder.embedded
     return world.record(received).status is Status.INDEXED and len(texts) == len(set(texts)) == receipt.chunks
 
 
-def test_an_interrupted_extract_is_put_down(world: World) -> None:
+def test_an_interrupted_extract_is_released(world: World) -> None:
     received = world.upload(prose("a", 2))
     message = world.take()
     interrupt(world, after=1)
@@ -60,8 +63,8 @@ def test_an_interrupted_extract_is_put_down(world: World) -> None:
     assert record.receipt.embedded == record.receipt.chunks, "what it paid for is in the receipt"
 
 
-def test_what_a_put_down_extract_paid_for_is_in_the_receipt_of_a_build_too(world: World) -> None:
-    """The next try of the same extract fails, and leaves the rest to embed."""
+def test_what_a_released_extract_paid_for_is_in_the_receipt_of_a_build_too(world: World) -> None:
+    """The next run of the same extract fails, and leaves the rest to embed."""
     received = world.upload(prose("a", 3))
     message = world.take()
     interrupt(world, after=1)
@@ -82,7 +85,7 @@ def shard_message(world: World) -> tuple[Received, Message]:
     return received, world.take()
 
 
-def test_an_interrupted_shard_is_put_down_and_what_it_paid_for_is_in_the_receipt(world: World) -> None:
+def test_an_interrupted_shard_is_released_and_what_it_paid_for_is_in_the_receipt(world: World) -> None:
     received, message = shard_message(world)
     interrupt(world, after=1)
     assert world.run(message) == ENDS
@@ -110,7 +113,7 @@ def test_a_shard_whose_time_is_over_hands_back_after_each_batch_and_comes_to_its
     assert is_whole(world, received)
 
 
-def test_an_interrupted_removal_is_put_down_and_done_by_the_next(world: World) -> None:
+def test_an_interrupted_removal_is_released_and_done_by_the_next(world: World) -> None:
     received = world.upload(prose("a", 2))
     world.drain()
     world.delete(received)
@@ -124,7 +127,7 @@ def test_an_interrupted_removal_is_put_down_and_done_by_the_next(world: World) -
 
 
 def test_a_file_that_cannot_be_read_on_is_read_to_its_end_when_the_worker_ends() -> None:
-    """Whoever began again would not be any further; should the time not be enough, it is interrupted."""
+    """A new run would not get any further. If the time is not enough, it is interrupted."""
     world = World(reader=FakeReader(seeks=False))
     received = world.upload(prose("a", 8))
     assert run_until(world, world.take(), StopRequest) == Done()
@@ -132,8 +135,8 @@ def test_a_file_that_cannot_be_read_on_is_read_to_its_end_when_the_worker_ends()
     assert world.record(received).status is Status.INDEXED
 
 
-def test_what_cannot_be_put_down_comes_again_when_its_lease_has_ended(world: World) -> None:
-    """Then it counts, as does the try of a worker that was lost."""
+def test_what_cannot_be_released_comes_again_when_its_lease_has_ended(world: World) -> None:
+    """Then it counts as an attempt, like the run of a worker that was lost."""
     received = world.upload(prose("a", 2))
     message = world.take()
 

@@ -14,11 +14,6 @@ from penstock.pipeline.run import Done, Redeliver
 from tests.support.world import TENANT, World, prose
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def test_a_document_of_one_shard_is_finished_in_one_invocation(world: World) -> None:
     """No S3 hand-off and no second message."""
     received = world.upload("The weir was opened in spring.")
@@ -55,8 +50,9 @@ def test_a_document_of_several_shards_is_published_once_all_are_done(world: Worl
     assert [key for key in world.objects.objects if key.startswith("work/")] == []
 
 
+@pytest.mark.invariant("I4")
 def test_work_files_that_cannot_be_removed_are_by_the_message_that_comes_again(world: World) -> None:
-    """I4: whoever is killed there leaves them to it too."""
+    """I4: a worker that is killed there leaves them to that message too."""
     received = world.upload(prose("a", 9))
     remove_all = world.objects.remove_all
 
@@ -89,6 +85,7 @@ def test_shards_that_are_done_before_the_total_is_declared_are_published_by_extr
     assert not world.queue.sent
 
 
+@pytest.mark.invariant("I3")
 def test_every_shard_done_twice_changes_nothing(world: World) -> None:
     """I3: a redelivery overwrites itself; the finished shards are a set."""
     received = world.upload(prose("a", 9))
@@ -126,6 +123,7 @@ def test_a_redelivered_extract_whose_shards_messages_were_lost_sends_them_again(
     assert world.record(received).status is Status.INDEXED
 
 
+@pytest.mark.invariant("I7")
 def test_a_message_finds_a_live_lease_and_comes_back_when_it_ends(world: World) -> None:
     """I7: no error, no attempt, and not dropped."""
     received = world.upload("some text")
@@ -139,6 +137,7 @@ def test_a_message_finds_a_live_lease_and_comes_back_when_it_ends(world: World) 
     assert world.record(received).lease.attempts == 0
 
 
+@pytest.mark.invariant("I7")
 def test_a_lease_of_a_clock_an_hour_ahead_does_not_keep_a_message_away_for_an_hour(world: World) -> None:
     """I7."""
     world.upload("some text")
@@ -156,6 +155,7 @@ def test_a_lease_of_a_clock_an_hour_ahead_does_not_keep_a_message_away_for_an_ho
     assert outcome.delay == world.limits.lease
 
 
+@pytest.mark.invariant("I2")
 def test_a_worker_that_lost_its_lease_changes_nothing(world: World) -> None:
     """I2: the write of an old epoch is refused, and the new holder's work stands."""
     received = world.upload(prose("a", 1))
@@ -175,6 +175,7 @@ def test_a_worker_that_lost_its_lease_changes_nothing(world: World) -> None:
     assert set(world.builds(record.id)) == {record.visible}
 
 
+@pytest.mark.invariant("I4")
 def test_an_expired_lease_counts_as_an_attempt_and_waiting_does_not(world: World) -> None:
     """I4."""
     received = world.upload("some text")
@@ -202,8 +203,9 @@ def test_an_expired_lease_counts_as_an_attempt_and_waiting_does_not(world: World
     assert "tried 3 times" in reason
 
 
+@pytest.mark.invariant("I5")
 def test_a_permanent_error_fails_the_document_and_tells_why(world: World) -> None:
-    """I5: no attempt is wasted on it, and nothing goes to the dead-letter queue."""
+    """I5: no attempt is spent on it, and nothing goes to the dead-letter queue."""
     world.reader.fail = PasswordRequired()
     received = world.upload("some text")
     assert world.drain() == [Done()]
@@ -216,8 +218,9 @@ def test_a_permanent_error_fails_the_document_and_tells_why(world: World) -> Non
     assert not world.queue.letters
 
 
+@pytest.mark.invariant("I5")
 def test_a_bug_is_treated_as_transient(world: World) -> None:
-    """I5: and what it says inside is for the log, not for the user."""
+    """I5. Its message is for the log, not for the user."""
     world.reader.fail = ZeroDivisionError("secret")
     received = world.upload("some text")
     outcome = world.run(world.take())
@@ -302,6 +305,7 @@ def test_a_replacement_shows_the_old_until_the_flip_and_then_only_the_new(world:
     assert set(world.builds(record.id)) == {record.visible}
 
 
+@pytest.mark.invariant("I1")
 def test_an_embed_message_of_another_build_is_dropped(world: World) -> None:
     """I1: the message names its build."""
     received = world.upload(prose("a", 9))
@@ -321,7 +325,7 @@ def test_a_message_of_an_older_generation_is_dropped(world: World) -> None:
 
 
 def test_an_index_that_lost_chunks_is_filled_again_before_readers_see_it(world: World) -> None:
-    """The receipt is checked against the index; vectors that are known are not paid for again."""
+    """The receipt is checked against the index. Known vectors are not paid for again."""
     received = world.upload(prose("a", 9))
     world.run(world.take())
     shards = [world.take() for _ in range(len(world.queue.sent))]
@@ -351,7 +355,7 @@ def _down(*_: object) -> None:
 
 
 def test_an_attempt_that_was_overtaken_by_a_return_to_the_old_bytes_leaves_nothing(world: World) -> None:
-    """The kept pair is older than what has to go."""
+    """The build that is kept is older than the one that has to go."""
     received = world.upload(prose("a", 1), id="one")
     world.drain()
     world.upload(prose("b", 9), id="one")
@@ -365,7 +369,7 @@ def test_an_attempt_that_was_overtaken_by_a_return_to_the_old_bytes_leaves_nothi
 
 
 def test_a_failure_at_publish_brings_the_message_back_to_publish(world: World) -> None:
-    """The shard is done, so no lease is left to give back; what follows it is still owed."""
+    """The shard is done, so there is no lease to release; the publish is still to be done."""
     received = world.upload(prose("a", 9))
     world.run(world.take())
     shards = [world.take() for _ in range(len(world.queue.sent))]
@@ -379,8 +383,9 @@ def test_a_failure_at_publish_brings_the_message_back_to_publish(world: World) -
     assert world.record(received).status is Status.INDEXED
 
 
+@pytest.mark.invariant("I4", "I6")
 def test_copies_of_finished_shards_messages_neither_multiply_nor_hurry_the_others(world: World) -> None:
-    """I4, I6: a shard in back-off rests, whoever asks for it."""
+    """I4, I6: a shard in back-off waits, whichever message asks for it."""
     received = world.upload(prose("a", 9))
     world.run(world.take())
     shards = [world.take() for _ in range(len(world.queue.sent))]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from penstock.domain.chunk import Chunk, Page, Section
 from penstock.domain.errors import Misconfigured
 from penstock.pipeline.split import split
-from tests.support.prose import Prose
+from tests.support.generated_prose import Prose
 
 LARGEST, OVERLAP = 4000, 400
 
@@ -35,7 +35,7 @@ def chunks_of(
 
 
 def joined(pages: Sequence[Page]) -> tuple[str, list[int]]:
-    """The text that the pages make, and of each of its characters the page."""
+    """The text of all pages, and the page of each character."""
     text, numbers = "", []
     for page in pages:
         if text and page.text and not text[-1].isspace() and not page.text[0].isspace():
@@ -53,7 +53,7 @@ sizes = st.integers(1, 60)
 
 @given(page_lists, sizes)
 def test_nothing_is_lost_and_nothing_comes_twice(pages: list[Page], largest: int) -> None:
-    """Without overlap the chunks, joined, are the text, but for those of white space alone."""
+    """The chunks without their overlap, joined, are the text, except chunks of white space."""
     text, _ = joined(pages)
     rest = text
     for chunk in chunks_of(pages, largest=largest, overlap=0):
@@ -116,7 +116,7 @@ def test_ordinals_count_from_zero_and_blank_chunks_are_left_out(pages: list[Page
 
 @given(st.lists(st.integers(1, 3000), max_size=20))
 def test_where_pages_end_within_the_text_moves_no_cut(lengths: list[int]) -> None:
-    """Parts of a format without pages end wherever they happen to be full."""
+    """Parts of a format without pages end wherever they are full."""
     text = Prose(5).text(30_000)
     pages, start = [], 0
     for length in lengths:
@@ -168,8 +168,9 @@ def test_an_embedder_that_takes_nothing_is_a_mistake_in_the_configuration() -> N
         chunks_of("text", fits=lambda _: False)
 
 
+@pytest.mark.invariant("I12")
 def test_memory_is_bounded_by_the_window_not_by_the_document() -> None:
-    """I12: a page is asked for when the chunks before it are out, give or take some blocks."""
+    """I12: a page is read when the chunks before it are out, give or take some blocks."""
     handed_out = 0
 
     def pages() -> Iterator[Page]:
@@ -185,8 +186,9 @@ def test_memory_is_bounded_by_the_window_not_by_the_document() -> None:
     assert farthest * 3000 < 200_000
 
 
+@pytest.mark.invariant("I12")
 def test_a_text_without_landmarks_is_not_held_in_memory_either() -> None:
-    """I12: equal lines have no best one among them, so every cut is made for want of one."""
+    """I12: no line is a better landmark than another, so every cut is forced."""
     handed_out = 0
 
     def pages() -> Iterator[Page]:
@@ -228,7 +230,7 @@ def _page(text: str) -> Page:
 
 
 def _places(text: str, chunks: Sequence[Chunk]) -> Iterator[int]:
-    """Where each of these chunks, which do not overlap, stands in the text."""
+    """The positions of these chunks, which do not overlap, in the text."""
     start = 0
     for chunk in chunks:
         place = text.index(chunk.text, start)
@@ -237,7 +239,7 @@ def _places(text: str, chunks: Sequence[Chunk]) -> Iterator[int]:
 
 
 def test_where_the_reading_ahead_ends_moves_no_cut() -> None:
-    """Text is read ahead in blocks; blanks before it shift what falls into each of them."""
+    """Text is read ahead in blocks, and blanks at the start shift the blocks."""
     text = Prose(7).text(400_000)
     whole = {chunk.text for chunk in chunks_of([Page(1, text)])}
     for blanks in (1_000, 7_777, 30_001):

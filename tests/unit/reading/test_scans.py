@@ -12,8 +12,8 @@ from penstock.domain.errors import Refused
 from penstock.ports import Picture
 from penstock.reading.limits import ReadLimits
 from penstock.reading.sandbox.reader import ChildReader
-from tests.support.documents import pdf, raw_pdf, scanned_pdf
-from tests.support.made import zip_of
+from tests.support.pdf_files import pdf, raw_pdf, scanned_pdf
+from tests.support.sample_files import zip_of
 
 
 class FakeRecognizer:
@@ -101,6 +101,7 @@ def test_scans_within_an_archive_are_shown_too(tmp_path: Path) -> None:
     assert sorted(page.text for page in pages) == ["Notes.", "Recognized."]
 
 
+@pytest.mark.invariant("I11")
 @pytest.mark.parametrize("pixels", ["AAAA", "not base64", ""])
 def test_a_picture_that_makes_no_sense_is_not_passed_on(pixels: str) -> None:
     """I11: the child that sent it may have been taken over by its file."""

@@ -9,6 +9,8 @@ import pytest
 from penstock.records.backoff import backoff
 from penstock.services import Limits
 
+pytestmark = pytest.mark.invariant("I4")
+
 LIMITS = Limits(backoff=timedelta(seconds=2), longest_backoff=timedelta(minutes=15))
 
 

@@ -214,6 +214,7 @@ def test_an_outage_is_reported_and_not_answered_with_less(library: Library) -> N
         library.search("gauge")
 
 
+@pytest.mark.invariant("I10")
 def test_another_tenants_documents_are_never_found(library: Library) -> None:
     """I10."""
     library.add("a", "gauge")
@@ -245,6 +246,7 @@ def test_builds_of_one_generation_are_different(library: Library) -> None:
     assert builds(library.search("gauge")) == {("a", BuildId(5, 3))}
 
 
+@pytest.mark.invariant("I8")
 @pytest.mark.parametrize("status", [Status.DELETING, Status.DELETED])
 def test_a_deleted_document_is_gone_at_once(library: Library, status: Status) -> None:
     """I8: whatever the index still holds."""
@@ -254,6 +256,7 @@ def test_a_deleted_document_is_gone_at_once(library: Library, status: Status) ->
     assert builds(library.search("gauge")) == {("b", OLD)}
 
 
+@pytest.mark.invariant("I8")
 def test_an_absent_record_hides_its_chunks(library: Library) -> None:
     """I8."""
     library.add("a", "gauge")
@@ -262,6 +265,7 @@ def test_an_absent_record_hides_its_chunks(library: Library) -> None:
     assert (answer.hits, answer.incomplete) == ((), False)
 
 
+@pytest.mark.invariant("I8")
 def test_a_document_that_was_never_published_is_hidden(library: Library) -> None:
     """I8."""
     library.add("a", "gauge")
@@ -277,6 +281,7 @@ def test_a_failed_replacement_leaves_the_earlier_build_in_answers(library: Libra
     assert builds(library.search("gauge")) == {("a", OLD)}
 
 
+@pytest.mark.invariant("I8")
 def test_a_hit_that_is_dropped_makes_room_for_the_next(library: Library) -> None:
     """I8: the index is searched again without the stale builds until k is full; here they fill all that was checked at
     first."""
@@ -291,6 +296,7 @@ def test_a_hit_that_is_dropped_makes_room_for_the_next(library: Library) -> None
     assert library.index.queries[-1].excluded == {("stale", OLD)}
 
 
+@pytest.mark.invariant("I8")
 def test_stale_hits_beyond_k_cost_no_second_round(library: Library) -> None:
     """I8: the remaining candidates fill k."""
     library.add("good", *["gauge"] * 3)
@@ -300,6 +306,7 @@ def test_stale_hits_beyond_k_cost_no_second_round(library: Library) -> None:
     assert (len(answer.hits), answer.rounds, answer.dropped, answer.incomplete) == (3, 1, 1, False)
 
 
+@pytest.mark.invariant("I8")
 def test_each_round_is_judged_by_one_read(library: Library) -> None:
     """I8: each round makes one batched read, with each document once."""
     for n in range(8):
@@ -310,6 +317,7 @@ def test_each_round_is_judged_by_one_read(library: Library) -> None:
     assert len(library.documents.reads) == len(library.index.queries) == 2
 
 
+@pytest.mark.invariant("I8")
 def test_after_three_rounds_an_answer_says_that_it_is_incomplete(library: Library) -> None:
     """I8."""
     for n in range(4 * DEPTH + 2 * CHECKED_PER_HIT):
@@ -322,6 +330,7 @@ def test_after_three_rounds_an_answer_says_that_it_is_incomplete(library: Librar
     assert len(library.documents.reads) == ROUNDS
 
 
+@pytest.mark.invariant("I8")
 def test_one_good_document_is_found_behind_the_leftovers_of_many_failed_ones(library: Library) -> None:
     """I8: after the first round, all candidates are judged."""
     for n in range(70):
@@ -399,6 +408,7 @@ def test_a_build_that_became_visible_in_the_last_round_makes_the_answer_incomple
     assert answer.incomplete
 
 
+@pytest.mark.invariant("I8")
 def test_a_document_deleted_between_the_rounds_is_in_no_answer(library: Library) -> None:
     """I8: the last read decides about all hits, including those of earlier rounds."""
     library.add("a", "gauge")
@@ -409,6 +419,7 @@ def test_a_document_deleted_between_the_rounds_is_in_no_answer(library: Library)
     assert answer.hits == ()
 
 
+@pytest.mark.invariant("I8")
 @pytest.mark.parametrize("flip_at", range(4))
 def test_whenever_a_replacement_falls_an_answer_is_wholly_old_or_wholly_new(library: Library, flip_at: int) -> None:
     """I8: the change comes at each place between the reads of a search, with the old build cleared or not."""

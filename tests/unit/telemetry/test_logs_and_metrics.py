@@ -1,4 +1,4 @@
-"""Logs and metrics: what each line says."""
+"""Logs and metrics: the content of each line."""
 
 from __future__ import annotations
 

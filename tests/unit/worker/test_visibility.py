@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from penstock.adapters.celery.wire_format import MAX_VISIBILITY
 from penstock.worker.visibility import Heartbeat
-from tests.support.meter import Answer, Deed, Request, Sender, Watcher, metered
+from tests.support.counting_proxy import Answer, Override, Request, Sender, Watcher, counting_proxy
 
 
 class FakeSqs:
@@ -194,7 +194,6 @@ def test_a_deletion_is_sent_again_after_a_failed_request(heartbeat: Heartbeat, s
 ALONE = """
 import sys, boto3
 from penstock.worker.visibility import Heartbeat
-from tests.support.meter import Answer, Deed, Request, Sender, Watcher, metered
 heartbeat = Heartbeat(boto3.client("sqs"), visibility=60)
 before = set(sys.modules)
 heartbeat.start()
@@ -208,14 +207,14 @@ print(*sorted(set(sys.modules) - before))
 class Deleted(Watcher):
     """SQS, as it answers when everything went well."""
 
-    def came(self, request: Request, sender: Sender) -> Deed | None:
+    def before_forwarding(self, request: Request, sender: Sender) -> Override | None:
         return lambda _: Answer(200, {"x-amzn-requestid": "1"}, b'{"Successful": [{"Id": "0"}], "Failed": []}')
 
 
 def test_its_thread_imports_nothing() -> None:
     """A pool process that is forked during an import would find that module locked, by a thread that it does not have:
     its task would stand still until its hard limit."""
-    with metered("http://127.0.0.1:1", Deleted()) as sqs:
+    with counting_proxy("http://127.0.0.1:1", Deleted()) as sqs:
         own = {"AWS_ENDPOINT_URL": sqs.url, "AWS_DEFAULT_REGION": "eu-central-1", "PATH": os.environ["PATH"]}
         keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
         visibilities = subprocess.run(

@@ -35,6 +35,7 @@ def test_whatever_comes_is_an_envelope_or_poison(text: str) -> None:
     assert decode_or_poison(text) is None
 
 
+@pytest.mark.invariant("I1")
 @given(JSON, JSON, JSON)
 def test_whatever_is_in_an_envelope_only_ids_come_out(task: object, arguments: object, ident: object) -> None:
     """I1."""

@@ -62,6 +62,7 @@ def test_each_tenant_has_a_file_and_reading_makes_none(index: SqliteIndex, tmp_p
     assert {path.name for path in tmp_path.glob("*.sqlite")} == {"acme.sqlite", "globex.sqlite"}
 
 
+@pytest.mark.invariant("I10")
 def test_a_tenant_cannot_name_a_path(index: SqliteIndex) -> None:
     """I10."""
     with pytest.raises(BadRequest):

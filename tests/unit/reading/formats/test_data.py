@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from penstock.domain.errors import Unreadable
-from tests.support.reading import Reading, reading
+from tests.support.direct_reading import Reading, reading
 
 
 def read(content: str | bytes, name: str) -> Reading:

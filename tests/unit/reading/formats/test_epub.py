@@ -8,8 +8,8 @@ import zipfile
 import pytest
 
 from penstock.domain.errors import PasswordRequired, Unreadable
-from tests.support.made import zip_of
-from tests.support.reading import Reading, reading
+from tests.support.direct_reading import Reading, reading
+from tests.support.sample_files import zip_of
 
 CONTAINER = '<container><rootfiles><rootfile full-path="OPS/book.opf"/></rootfiles></container>'
 

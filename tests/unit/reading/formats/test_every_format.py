@@ -11,9 +11,10 @@ import pytest
 from penstock.reading.kinds import KINDS, media_type_of
 from penstock.reading.protocol import Opened, Read, Text
 from penstock.reading.registry import formats
-from tests.support.made import (
+from tests.support.direct_reading import reading
+from tests.support.sample_files import (
     MAKERS,
-    Made,
+    SampleFile,
     docx_file,
     eml_file,
     html_file,
@@ -23,20 +24,19 @@ from tests.support.made import (
     xlsx_file,
     zip_of,
 )
-from tests.support.reading import reading
 
 ENOUGH = 0.99
 
 
-def frames(made: Made) -> list[Read]:
+def frames(made: SampleFile) -> list[Read]:
     return reading(made.content, made.name).frames
 
 
-def texts(made: Made) -> list[Text]:
+def texts(made: SampleFile) -> list[Text]:
     return reading(made.content, made.name).texts
 
 
-def warnings(made: Made) -> list[str]:
+def warnings(made: SampleFile) -> list[str]:
     return reading(made.content, made.name).warnings
 
 
@@ -49,7 +49,7 @@ def f1(expected: list[str], found: list[str]) -> float:
     return 2 * common / (len(expected) + len(found))
 
 
-def sections(made: Made) -> set[tuple[str, ...]]:
+def sections(made: SampleFile) -> set[tuple[str, ...]]:
     return {path for text in texts(made) for _, path in text.sections}
 
 
@@ -76,7 +76,7 @@ def test_a_file_is_known_by_its_content_or_its_name(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["pdf", "docx", "pptx", "xlsx", "html", "epub", "eml", "odt", "rtf", "xml", "zip"])
 def test_content_decides_against_the_name_with_a_warning(kind: str) -> None:
     made = MAKERS[kind]()
-    misnamed = Made("wrong.txt", made.content, made.text)
+    misnamed = SampleFile("wrong.txt", made.content, made.text)
     opened = frames(misnamed)[0]
     assert isinstance(opened, Opened)
     assert opened.kind == kind
@@ -116,7 +116,7 @@ def test_a_long_sheet_comes_in_several_parts_under_one_number() -> None:
         book.active.append([f"row {number}", "with some words in it"])
     buffer = io.BytesIO()
     book.save(buffer)
-    found = texts(Made("long.xlsx", buffer.getvalue(), ""))
+    found = texts(SampleFile("long.xlsx", buffer.getvalue(), ""))
     assert len(found) > 3
     assert {text.number for text in found} == {1}
     assert "row 29999" in found[-1].text
@@ -130,7 +130,7 @@ def test_a_document_whose_styles_are_damaged_is_read_all_the_same() -> None:
     with zipfile.ZipFile(io.BytesIO(made.content)) as archive:
         members: dict[str, str | bytes] = {name: archive.read(name) for name in archive.namelist()}
     styles = members["word/styles.xml"]
-    damaged = Made("a.docx", zip_of(members | {"word/styles.xml": styles[: len(styles) // 2]}), "")
+    damaged = SampleFile("a.docx", zip_of(members | {"word/styles.xml": styles[: len(styles) // 2]}), "")
     assert "The last paragraph." in "".join(text.text for text in texts(damaged))
     assert warnings(damaged) == ["Its part word/styles.xml is damaged; what could be read of it was."]
 
@@ -143,7 +143,7 @@ def test_a_document_that_is_damaged_in_the_midst_gives_what_is_before_and_says_s
     with zipfile.ZipFile(io.BytesIO(made.content)) as archive:
         members: dict[str, str | bytes] = {name: archive.read(name) for name in archive.namelist()}
     text = members["word/document.xml"]
-    found = texts(Made("a.docx", zip_of(members | {"word/document.xml": text[: len(text) // 2]}), ""))
+    found = texts(SampleFile("a.docx", zip_of(members | {"word/document.xml": text[: len(text) // 2]}), ""))
     assert "Section 1" in found[0].text
     assert found[-1].problem is not None
     assert "damaged" in found[-1].problem
@@ -156,7 +156,7 @@ def test_macros_are_named_and_not_run() -> None:
     made = docx_file()
     with zipfile.ZipFile(io.BytesIO(made.content)) as archive:
         members: dict[str, str | bytes] = {name: archive.read(name) for name in archive.namelist()}
-    with_macros = Made("a.docm", zip_of(members | {"word/vbaProject.bin": b"Sub AutoOpen()"}), "")
+    with_macros = SampleFile("a.docm", zip_of(members | {"word/vbaProject.bin": b"Sub AutoOpen()"}), "")
     assert warnings(with_macros) == ["It has macros; they were neither read nor run."]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.reading.protocol import PART
-from tests.support.reading import Reading, reading
+from tests.support.direct_reading import Reading, reading
 
 XHTML = '<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><head>{}</head><body>{}</body></html>'
 

@@ -8,9 +8,9 @@ from email.message import EmailMessage
 
 import pytest
 
-from tests.support.documents import pdf
-from tests.support.made import csv_file
-from tests.support.reading import Reading, reading
+from tests.support.direct_reading import Reading, reading
+from tests.support.pdf_files import pdf
+from tests.support.sample_files import csv_file
 
 HEAD = "From: a@example.org\r\nTo: b@example.org\r\nSubject: Gates\r\nMIME-Version: 1.0\r\n"
 

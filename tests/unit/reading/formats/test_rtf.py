@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.office import text_of, warnings_of
+from tests.support.office_files import text_of, warnings_of
 
 
 def rtf(body: str | bytes, head: str = "") -> bytes:

@@ -11,9 +11,9 @@ from penstock.domain.errors import LimitHit, Permanent, Unreadable
 from penstock.ports import Member
 from penstock.reading.limits import ReadLimits
 from penstock.reading.sandbox.reader import ChildReader
-from tests.support.documents import pdf
 from tests.support.hostile import NAMES, nested_zip, overlapping_zip
-from tests.support.made import docx_file, zip_of
+from tests.support.pdf_files import pdf
+from tests.support.sample_files import docx_file, zip_of
 
 
 @dataclass

@@ -25,8 +25,8 @@ from penstock.reading.sandbox.child import answer
 from penstock.reading.sandbox.child_process import frame_of
 from penstock.reading.sandbox.child_reading import ChildReading, error_of
 from penstock.reading.sandbox.reader import ChildReader
-from tests.support.documents import bomb_pdf, long_pdf, pdf
-from tests.support.made import MAKERS
+from tests.support.pdf_files import bomb_pdf, long_pdf, pdf
+from tests.support.sample_files import MAKERS
 
 WAIT = 30
 """The maximum time that anything here may take, in seconds."""
@@ -87,12 +87,14 @@ def test_a_long_document_comes_page_by_page(tmp_path: Path) -> None:
     assert reading.pages == 40
 
 
+@pytest.mark.invariant("I11")
 def test_a_file_that_takes_too_long_hits_the_limit_that_is_named(tmp_path: Path) -> None:
     """I11: wall time."""
     with pytest.raises(LimitHit, match="PENSTOCK_EXTRACT_SECONDS"):
         read(pipe(tmp_path), seconds=0.5)
 
 
+@pytest.mark.invariant("I11")
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no limit of the address space")
 def test_a_file_that_takes_too_much_memory_hits_the_limit_that_is_named(tmp_path: Path) -> None:
     """I11: memory."""
@@ -178,6 +180,7 @@ def _read_and_exit(path: Path) -> None:
     sys.exit(read(path))
 
 
+@pytest.mark.invariant("I11")
 @pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="nobody but root can look into an undumpable process"
 )
@@ -229,6 +232,7 @@ os.waitpid(child, 0)
 """
 
 
+@pytest.mark.invariant("I11")
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel offers none of this")
 def test_a_child_that_was_left_in_the_midst_reads_no_other_file(tmp_path: Path) -> None:
     """I11: this happens when the document is cancelled."""
@@ -239,6 +243,7 @@ def test_a_child_that_was_left_in_the_midst_reads_no_other_file(tmp_path: Path) 
     assert not is_alive(process)
 
 
+@pytest.mark.invariant("I11")
 def test_a_child_that_a_file_took_over_gets_at_nothing_of_its_parent_and_at_no_network(tmp_path: Path) -> None:
     """I11: it runs as an ordinary user, or as root without root's capabilities, which the kernel treats alike."""
     drop = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
@@ -268,6 +273,7 @@ def processes(reader: ChildReader, path: Path, tenants: str) -> list[tuple[int, 
     return seen
 
 
+@pytest.mark.invariant("I11")
 def test_a_child_reads_several_files_and_is_replaced_in_time(tmp_path: Path) -> None:
     """I11."""
     reader = ChildReader(ReadLimits(seconds=WAIT, warm_files=2))
@@ -282,6 +288,7 @@ def test_a_child_reads_several_files_and_is_replaced_in_time(tmp_path: Path) -> 
     assert not is_alive(warm)
 
 
+@pytest.mark.invariant("I11")
 def test_no_child_reads_files_of_two_tenants(tmp_path: Path) -> None:
     """I11: a file that takes over its child finds nothing of another tenant there."""
     reader = ChildReader(ReadLimits(seconds=WAIT))
@@ -291,6 +298,7 @@ def test_no_child_reads_files_of_two_tenants(tmp_path: Path) -> None:
     assert not is_alive(b)
 
 
+@pytest.mark.invariant("I11")
 def test_a_child_that_ran_into_a_limit_reads_no_other_file(tmp_path: Path) -> None:
     """I11."""
     reader = ChildReader(ReadLimits(seconds=WAIT, chars=3))
@@ -301,6 +309,7 @@ def test_a_child_that_ran_into_a_limit_reads_no_other_file(tmp_path: Path) -> No
     assert not is_alive(process)
 
 
+@pytest.mark.invariant("I11")
 def test_files_that_cannot_be_read_leave_nothing_open_for_the_next(tmp_path: Path) -> None:
     """I11: one child reads more of them than it may have files open, and reports the same of each every time."""
     reader = ChildReader(ReadLimits(seconds=WAIT, open_files=20))
@@ -361,6 +370,7 @@ def test_children_leave_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
 
 
+@pytest.mark.invariant("I11")
 @pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="nobody but root can look into an undumpable process"
 )
@@ -400,6 +410,7 @@ def test_the_child_finds_code_and_libraries_where_its_parent_does(tmp_path: Path
     assert done.stdout == "far away\n", done.stderr
 
 
+@pytest.mark.invariant("I11")
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this flag")
 def test_a_worker_can_make_itself_undumpable() -> None:
     """I11: so that a child of the same user cannot read its environment or memory."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from penstock.domain.errors import PasswordRequired, Unreadable, UnsupportedType
-from tests.support.made import zip_of
-from tests.support.office import frames, kind_of, odt, sections_of, text_of, warnings_of
+from tests.support.office_files import frames, kind_of, odt, sections_of, text_of, warnings_of
+from tests.support.sample_files import zip_of
 
 
 def test_an_opendocument_text_is_known_wherever_in_the_archive_it_says_so() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.reading.protocol import Text
-from tests.support.office import docx, frames, p, sections_of, text_of, warnings_of
+from tests.support.office_files import docx, frames, p, sections_of, text_of, warnings_of
 
 
 def level(place: int, text: str, *, form: str = "decimal", start: int = 1, more: str = "") -> str:

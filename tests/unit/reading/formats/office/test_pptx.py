@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from penstock.reading.protocol import Text
-from tests.support.made import zip_of
-from tests.support.office import frames, pptx, shape, text_of
+from tests.support.office_files import frames, pptx, shape, text_of
+from tests.support.sample_files import zip_of
 
 
 def test_footers_and_dates_are_read_once_and_the_numbers_of_slides_never() -> None:

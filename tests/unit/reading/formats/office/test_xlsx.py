@@ -8,8 +8,8 @@ import pytest
 
 from penstock.domain.errors import Unreadable, UnsupportedType
 from penstock.reading.protocol import Text
-from tests.support.made import zip_of
-from tests.support.office import frames, text_of, xlsx
+from tests.support.office_files import frames, text_of, xlsx
+from tests.support.sample_files import zip_of
 
 
 def cell(value: str, kind: str = "n", style: int = 0) -> str:

@@ -16,8 +16,8 @@ from penstock.reading.formats.pdf.second_opinion import SecondOpinion
 from penstock.reading.limits import ReadLimits
 from penstock.reading.protocol import Opened, Read, Text, Warned
 from penstock.reading.source import Source
-from tests.support.documents import pdf, raw_pdf, scanned_pdf
-from tests.support.prose import Prose
+from tests.support.generated_prose import Prose
+from tests.support.pdf_files import pdf, raw_pdf, scanned_pdf
 
 
 def frames(folder: Path, content: bytes) -> list[Read]:

@@ -1,7 +1,7 @@
-"""Which rights a request to AWS asks for: actions on resources, as IAM names them and as the template refers to them.
+"""The IAM rights that a request to AWS needs: actions as IAM names them, on resources as the template refers to them.
 
-The table follows the Service Authorization Reference of each service, for what Penstock calls. A call that is not in it
-is an error: it has to be looked up there.
+The tables follow the Service Authorization Reference of each service, for the calls that Penstock makes. A call that is
+not in them is an error: look it up in the reference and add it.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.support.meter import Request
+from tests.support.counting_proxy import Request
 
 
 @dataclass(frozen=True, order=True)
 class Right:
-    """To do this on that."""
+    """The permission for an action on a resource."""
 
     action: str
     resource: str
-    """As `Plan` works it out: "Bucket.Arn/files/*", "Table.Arn/index/due", "ExtractBulk.Arn"."""
+    """The resource as `resolved_template.Template` gives it: "Bucket.Arn/files/*", "Table.Arn/index/due",
+    "ExtractBulk.Arn"."""
 
 
 _DYNAMODB = {"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan", "DescribeTable"}
@@ -48,11 +49,11 @@ _MISSING = 404
 
 
 def rights(request: Request, status: int, queues: Mapping[str, str]) -> Iterator[Right]:
-    """What this request needs.
+    """The rights that this request needs.
 
     Args:
-        status: of the answer. S3 says that an object is missing only to who may list the bucket.
-        queues: logical names of the queues by the end of their URLs.
+        status: the HTTP status of the answer. S3 answers 404 only to a caller who may list the bucket.
+        queues: the logical names of the queues by the last part of their URLs.
 
     Raises:
         NotImplementedError: the call is not in the table.
@@ -97,12 +98,13 @@ def _s3(operation: str, request: Request, status: int) -> Iterator[Right]:
 
 
 def _read(*, versioned: bool) -> str:
-    """Who may read versions need not be allowed to read whatever is the newest (API reference, GetObject)."""
+    """The right to read a version does not include the right to read the newest one (API reference, GetObject)."""
     return "s3:GetObjectVersion" if versioned else "s3:GetObject"
 
 
 def _deletes(key: str, *, versioned: bool) -> Iterator[Right]:
-    """Who deletes must always be allowed s3:DeleteObject, and for a version this too (API reference, DeleteObject)."""
+    """Deleting always needs s3:DeleteObject, and deleting a version needs s3:DeleteObjectVersion too (API reference,
+    DeleteObject)."""
     yield Right("s3:DeleteObject", _area(key))
     if versioned:
         yield Right("s3:DeleteObjectVersion", _area(key))
@@ -115,7 +117,7 @@ def _found(pattern: bytes, text: bytes) -> str:
 
 
 def _area(key: str) -> str:
-    """The template names the first part of a key; what follows is data."""
+    """The resource that the template names for this key: only the first part of a key is fixed, the rest is data."""
     return f"Bucket.Arn/{key.partition('/')[0]}/*"
 
 

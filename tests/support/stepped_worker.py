@@ -1,4 +1,5 @@
-"""Workers that advance one call of a port at a time, in any order a test chooses: races, made to order."""
+"""Workers that advance one call of a port at a time, in the order that a test chooses, so that it can produce any
+race."""
 
 from __future__ import annotations
 
@@ -12,15 +13,15 @@ from penstock.domain.task import Message
 from penstock.pipeline.run import Outcome, run
 from penstock.services import Services
 
-_PATIENCE = 30  # seconds; a step takes microseconds, so more is a deadlock
+_PATIENCE = 30  # seconds; a step takes microseconds, so a longer wait is a deadlock
 
 
 class Killed(BaseException):
-    """SIGKILL, as far as a thread can feel it: no code of ours catches it."""
+    """SIGKILL as a thread can simulate it: no code of Penstock catches this exception."""
 
 
 class SteppedWorker:
-    """Runs one message in a thread that stops before every call of a port, until `step` lets it make that one."""
+    """Runs one message in a thread that stops before every call of a port until `step` lets it make that call."""
 
     def __init__(self, services: Services, message: Message) -> None:
         self.message = message
@@ -29,17 +30,17 @@ class SteppedWorker:
         self.ended = False
         self._killed = False
         self._go, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
-        self._thread = threading.Thread(target=self._work, args=(self._slowed(services),), daemon=True)
+        self._thread = threading.Thread(target=self._work, args=(self._paused(services),), daemon=True)
         self._thread.start()
         self._wait()
 
     def step(self) -> None:
-        """Make the next call, and stop before the one after it."""
+        """Let the worker make its next call, and stop before the one after it."""
         self._go.release()
         self._wait()
 
     def kill(self) -> None:
-        """It makes no further call."""
+        """End the worker: it makes no further call."""
         self._killed = True
         while not self.ended:
             self.step()
@@ -71,14 +72,16 @@ class SteppedWorker:
             self.ended = True
             self._stopped.release()
 
-    def _slowed(self, services: Services) -> Services:
-        slowed = {"objects", "documents", "queue", "embedder", "index"}
-        ports = {field.name: getattr(services, field.name) for field in fields(services)}
-        return Services(**{name: _Slow(port, self._pause) if name in slowed else port for name, port in ports.items()})
+    def _paused(self, services: Services) -> Services:
+        paused = {"objects", "documents", "queue", "embedder", "index"}
+        ports = {each.name: getattr(services, each.name) for each in fields(services)}
+        return Services(
+            **{name: _PausingPort(port, self._pause) if name in paused else port for name, port in ports.items()}
+        )
 
 
-class _Slow:
-    """A port whose every call waits for its turn."""
+class _PausingPort:
+    """A port that pauses before every call."""
 
     def __init__(self, port: object, pause: Callable[[], None]) -> None:
         self._port, self._pause = port, pause

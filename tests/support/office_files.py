@@ -1,4 +1,4 @@
-"""Office documents written by hand: the fewest parts that a document needs, and those that a test is about."""
+"""Office documents written by hand: the minimum of parts that a document needs, and the parts that a test is about."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ from collections.abc import Mapping
 from itertools import chain
 
 from penstock.reading.protocol import Read
-from tests.support.made import zip_of
-from tests.support.reading import reading
+from tests.support.direct_reading import reading
+from tests.support.sample_files import zip_of
 
 Related = Mapping[str, tuple[str, str | bytes]]
-"""By its name: the kind of a part that another refers to, and what is in it. The relation's id is the name."""
+"""The parts that a part refers to: the kind and the content of each, by its name. The name is also the relation's
+id."""
 
 
 def package(
     main: str, content: str, related: Related | None = None, *, of: Mapping[str, Related] | None = None
 ) -> bytes:
-    """`related`: to the main part; `of`: to others, by their name. Names are from the root of the archive."""
+    """An Office package. Names of parts are paths from the root of the archive.
+
+    Args:
+        related: the parts that the main part refers to.
+        of: the parts that other parts refer to, by the name of the referring part.
+    """
     parts: dict[str, str | bytes] = {"_rels/.rels": _relations({main: ("officeDocument", "")}), main: content}
     for part, refers in chain([(main, related or {})], (of or {}).items()):
         folder, _, name = part.rpartition("/")
@@ -44,7 +50,7 @@ def p(text: str, properties: str = "") -> str:
 
 
 def pptx(*slides: str, of: Mapping[str, Related] | None = None) -> bytes:
-    """`slides`: the shapes of each, from `ppt/slides/1.xml` on."""
+    """A PPTX. `slides` has the shapes of each slide; the first slide is `ppt/slides/1.xml`."""
     names = [f"ppt/slides/{number}.xml" for number in range(1, len(slides) + 1)]
     listed = "".join(f'<p:sldId id="1" r:id="{name}"/>' for name in names)
     deck = f'<p:presentation xmlns:p="p" xmlns:r="r"><p:sldIdLst>{listed}</p:sldIdLst></p:presentation>'
@@ -56,7 +62,7 @@ def pptx(*slides: str, of: Mapping[str, Related] | None = None) -> bytes:
 
 
 def shape(text: str, placeholder: str = "") -> str:
-    """On a slide."""
+    """A shape with text on a slide."""
     kind = f'<p:nvPr><p:ph type="{placeholder}"/></p:nvPr>' if placeholder else ""
     return f"<p:sp>{kind}<p:txBody><a:p><a:r><a:t>{text}</a:t></a:r></a:p></p:txBody></p:sp>"
 
@@ -64,7 +70,7 @@ def shape(text: str, placeholder: str = "") -> str:
 def xlsx(
     rows: str, related: Related | None = None, *, styles: str = "", of: Mapping[str, Related] | None = None
 ) -> bytes:
-    """A workbook of one sheet. `related`: to the sheet."""
+    """An XLSX of one sheet. `related` has the parts that the sheet refers to."""
     sheet = "xl/worksheets/1.xml"
     book = f'<workbook xmlns:r="r"><sheets><sheet name="One" r:id="{sheet}"/></sheets></workbook>'
     parts = {
@@ -89,7 +95,7 @@ def frames(content: bytes, name: str = "") -> list[Read]:
 
 
 def text_of(content: bytes, name: str = "") -> str:
-    """All of it, read without a problem."""
+    """The whole text, which must be read without a problem."""
     found = reading(content, name)
     assert [text.problem for text in found.texts if text.problem is not None] == []
     return "\n".join(text.text for text in found.texts).strip()

@@ -1,4 +1,4 @@
-"""The OpenSearch that tests share: started once for a session, and once more by whoever killed it."""
+"""The real OpenSearch server that tests share. It is started once per session, and again by a test that killed it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from penstock.local.port import HOST, free_port
 
 
 def check_startable() -> None:
-    """Where no server can be started, tests that need one are skipped and say why, unless PENSTOCK_SKIP_NOTHING is set,
-    as it is where a change is judged."""
+    """Skip the test, with the reason, where no server can be started. With PENSTOCK_SKIP_NOTHING, which is set where a
+    change is judged, it fails instead."""
     if (why := missing()) is not None:
         (pytest.fail if os.environ.get("PENSTOCK_SKIP_NOTHING") else pytest.skip)(why)
 
 
 @contextmanager
-def a_name(url: str) -> Iterator[str]:
-    """Of an index that nobody else has; whatever is called by it is removed at the end."""
+def unused_index_name(url: str) -> Iterator[str]:
+    """An index name that no other test uses. All indexes whose names begin with it are removed at the end."""
     server, name = Server(url), f"test-{uuid4().hex[:12]}"
     try:
         yield name
@@ -34,8 +34,8 @@ def a_name(url: str) -> Iterator[str]:
         server.close()
 
 
-class OwnServer:
-    """On one port, with one folder: what it held is there when it is started again."""
+class RealOpenSearch:
+    """A server on one port with one data folder, so that its data survives a restart."""
 
     def __init__(self, state: Path) -> None:
         self._state, self._port = state, free_port()

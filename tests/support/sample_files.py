@@ -1,5 +1,5 @@
-"""Documents of every format, made on the spot, each with the words that reading it has to give, in their order. Office
-documents are written by libraries that the reader does not use, so that both cannot be wrong alike."""
+"""A sample file of every format, made on the spot, with the text that reading it must give, in order. Office documents
+are written by libraries that the reader does not use, so that the two cannot share an error."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from datetime import date
 from email.message import EmailMessage
 from xml.sax.saxutils import escape
 
-from tests.support.documents import pdf
-from tests.support.prose import Prose
+from tests.support.generated_prose import Prose
+from tests.support.pdf_files import pdf
 
 _SECTIONS = 6
 Rows = list[list[str]]
 
 
 @dataclass(frozen=True)
-class Made:
-    """A file, and all that can be read in it, in reading order."""
+class SampleFile:
+    """A file, and all of its text in reading order."""
 
     name: str
     content: bytes
@@ -29,7 +29,7 @@ class Made:
 
 
 class _Content:
-    """What a document says: sections of a heading, paragraphs and a table."""
+    """The content of a document: sections, each with a heading, paragraphs and a table."""
 
     def __init__(self, seed: int, sections: int = _SECTIONS) -> None:
         prose = Prose(seed, headings=0)
@@ -60,13 +60,13 @@ def _saved(save: Callable[[io.BytesIO], object]) -> bytes:
     return buffer.getvalue()
 
 
-def docx_file(seed: int = 1, sections: int = _SECTIONS) -> Made:
+def docx_file(seed: int = 1, sections: int = _SECTIONS) -> SampleFile:
     import docx
 
     content, document = _Content(seed, sections), docx.Document()
     document.sections[0].header.paragraphs[0].text = content.header
     document.sections[0].footer.paragraphs[0].text = content.footer
-    said = [content.header]
+    expected = [content.header]
     for heading, paragraphs, rows in content.sections:
         document.add_heading(heading, 1)
         for paragraph in paragraphs:
@@ -75,18 +75,18 @@ def docx_file(seed: int = 1, sections: int = _SECTIONS) -> Made:
         for cells, row in zip(table.rows, rows, strict=True):
             for cell, text in zip(cells.cells, row, strict=True):
                 cell.text = text
-        said.append(_section_text(heading, paragraphs, rows))
+        expected.append(_section_text(heading, paragraphs, rows))
     run = document.add_paragraph().add_run("The last paragraph.")
     document.add_comment([run], text=content.comment, author="A reader")
-    said += ["The last paragraph.", content.comment, content.footer]
-    return Made("report.docx", _saved(document.save), "\n".join(said))
+    expected += ["The last paragraph.", content.comment, content.footer]
+    return SampleFile("report.docx", _saved(document.save), "\n".join(expected))
 
 
-def pptx_file(seed: int = 2) -> Made:
+def pptx_file(seed: int = 2) -> SampleFile:
     import pptx
     from pptx.util import Inches
 
-    content, deck, said = _Content(seed), pptx.Presentation(), []
+    content, deck, expected = _Content(seed), pptx.Presentation(), []
     for heading, paragraphs, rows in content.sections:
         slide = deck.slides.add_slide(deck.slide_layouts[1])
         slide.shapes.title.text = heading
@@ -96,15 +96,15 @@ def pptx_file(seed: int = 2) -> Made:
             for place, text in enumerate(row):
                 table.cell(line, place).text = text
         slide.notes_slide.notes_text_frame.text = f"Notes {content.note}"
-        said += [_section_text(heading, paragraphs, rows), f"Notes {content.note}"]
-    return Made("talk.pptx", _saved(deck.save), "\n".join(said))
+        expected += [_section_text(heading, paragraphs, rows), f"Notes {content.note}"]
+    return SampleFile("talk.pptx", _saved(deck.save), "\n".join(expected))
 
 
-def xlsx_file(seed: int = 3) -> Made:
+def xlsx_file(seed: int = 3) -> SampleFile:
     import openpyxl
     from openpyxl.comments import Comment
 
-    content, book, said = _Content(seed), openpyxl.Workbook(), []
+    content, book, expected = _Content(seed), openpyxl.Workbook(), []
     book.remove(book.active)
     for number, (heading, paragraphs, rows) in enumerate(content.sections):
         sheet = book.create_sheet(f"Sheet of {number}")
@@ -112,19 +112,19 @@ def xlsx_file(seed: int = 3) -> Made:
             sheet.append(line)
         sheet.append([number, number + 0.5, date(2024, 2, 29), number == 1, None, "after a gap"])
         sheet["A1"].comment = Comment(content.comment, "A reader")
-        said += [f"Sheet of {number}", _section_text(heading, paragraphs, rows)]
-        said += [f"{number} {number + 0.5} 2024-02-29 {str(number == 1).upper()} after a gap", content.comment]
-    return Made("figures.xlsx", _saved(book.save), "\n".join(said))
+        expected += [f"Sheet of {number}", _section_text(heading, paragraphs, rows)]
+        expected += [f"{number} {number + 0.5} 2024-02-29 {str(number == 1).upper()} after a gap", content.comment]
+    return SampleFile("figures.xlsx", _saved(book.save), "\n".join(expected))
 
 
-def csv_file(seed: int = 4, *, delimiter: str = ",", name: str = "figures.csv") -> Made:
+def csv_file(seed: int = 4, *, delimiter: str = ",", name: str = "figures.csv") -> SampleFile:
     rows = [row for _, _, each in _Content(seed).sections for row in each]
     lines = [delimiter.join(f'"{cell}{delimiter} ""quoted"""' for cell in row) for row in rows]
-    said = "\n".join(" ".join(f'{cell}{delimiter} "quoted"' for cell in row) for row in rows)
-    return Made(name, "\r\n".join(lines).encode(), said)
+    expected = "\n".join(" ".join(f'{cell}{delimiter} "quoted"' for cell in row) for row in rows)
+    return SampleFile(name, "\r\n".join(lines).encode(), expected)
 
 
-def tsv_file() -> Made:
+def tsv_file() -> SampleFile:
     return csv_file(5, delimiter="\t", name="figures.tsv")
 
 
@@ -139,12 +139,12 @@ def _html(content: _Content, *, xhtml: bool = False) -> str:
     return f"<!DOCTYPE html>{opening}<head><title>The title</title>{script}</head><body>{''.join(body)}</body></html>"
 
 
-def html_file(seed: int = 6) -> Made:
+def html_file(seed: int = 6) -> SampleFile:
     content = _Content(seed)
-    return Made("page.html", _html(content).encode(), f"The title\n{content.text}")
+    return SampleFile("page.html", _html(content).encode(), f"The title\n{content.text}")
 
 
-def epub_file(seed: int = 7) -> Made:
+def epub_file(seed: int = 7) -> SampleFile:
     chapters = [_Content(seed + number, 2) for number in range(3)]
     names = [f"chapter {number}.xhtml" for number in range(3)]
     items = "".join(
@@ -163,14 +163,14 @@ def epub_file(seed: int = 7) -> Made:
         "</container>"
     )
     members = {"mimetype": "application/epub+zip", "META-INF/container.xml": container, "OEBPS/book.opf": package}
-    # The archive has them the other way round: the spine alone says which comes first.
+    # The archive has the chapters in reverse order: only the spine gives their order.
     for name, chapter in reversed(list(zip(names, chapters, strict=True))):
         members[f"OEBPS/{name}"] = _html(chapter, xhtml=True)
-    said = "\n".join(f"The title\n{chapter.text}" for chapter in chapters)
-    return Made("book.epub", zip_of(members), f"The book\n{said}")
+    expected = "\n".join(f"The title\n{chapter.text}" for chapter in chapters)
+    return SampleFile("book.epub", zip_of(members), f"The book\n{expected}")
 
 
-def eml_file(seed: int = 8) -> Made:
+def eml_file(seed: int = 8) -> SampleFile:
     content, attached = _Content(seed), csv_file(seed)
     message = EmailMessage()
     message["Subject"], message["From"], message["To"] = "Grüße vom Wehr", "a@example.org", "b@example.org"
@@ -182,8 +182,9 @@ def eml_file(seed: int = 8) -> Made:
     inner["Subject"], inner["From"] = "Forwarded", "c@example.org"
     inner.set_content("What was forwarded.")
     message.add_attachment(inner)
-    said = f"Subject: Grüße vom Wehr From: a@example.org To: b@example.org\n{content.text}\n{attached.text}"
-    return Made("letter.eml", message.as_bytes(), f"{said}\nSubject: Forwarded From: c@example.org What was forwarded.")
+    expected = f"Subject: Grüße vom Wehr From: a@example.org To: b@example.org\n{content.text}\n{attached.text}"
+    forwarded = "Subject: Forwarded From: c@example.org What was forwarded."
+    return SampleFile("letter.eml", message.as_bytes(), f"{expected}\n{forwarded}")
 
 
 _ODF = (
@@ -194,8 +195,8 @@ _ODF = (
 )
 
 
-def odt_file(seed: int = 9) -> Made:
-    content, body, said = _Content(seed), [], []
+def odt_file(seed: int = 9) -> SampleFile:
+    content, body, expected = _Content(seed), [], []
     for heading, paragraphs, rows in content.sections:
         body += [f'<text:h text:outline-level="1">{escape(heading)}</text:h>']
         body += [f"<text:p><text:span>{escape(each)}</text:span></text:p>" for each in paragraphs]
@@ -204,13 +205,13 @@ def odt_file(seed: int = 9) -> Made:
             cells = "".join(f"<table:table-cell><text:p>{escape(cell)}</text:p></table:table-cell>" for cell in row)
             body.append(f"<table:table-row>{cells}</table:table-row>")
         body.append("</table:table>")
-        said.append(_section_text(heading, paragraphs, rows))
+        expected.append(_section_text(heading, paragraphs, rows))
     note = (
         "<text:note><text:note-citation>1</text:note-citation><text:note-body>"
         f"<text:p>{escape(content.note)}</text:p></text:note-body></text:note>"
     )
     body.append(f"<text:p>Before the note{note} and<text:s/>after<text:tab/>it.</text:p>")
-    said += ["Before the note and after it.", content.note]
+    expected += ["Before the note and after it.", content.note]
     document = f"<office:document-content {_ODF}><office:body><office:text>{''.join(body)}</office:text>"
     margins = (
         f"<style:header><text:p>{escape(content.header)}</text:p></style:header>"
@@ -222,41 +223,41 @@ def odt_file(seed: int = 9) -> Made:
         "content.xml": f"{document}</office:body></office:document-content>",
         "styles.xml": f"{styles}</office:document-styles>",
     }
-    return Made("minutes.odt", zip_of(members), "\n".join([content.header, *said, content.footer]))
+    return SampleFile("minutes.odt", zip_of(members), "\n".join([content.header, *expected, content.footer]))
 
 
-def rtf_file(seed: int = 10) -> Made:
-    content, body, said = _Content(seed), [], []
+def rtf_file(seed: int = 10) -> SampleFile:
+    content, body, expected = _Content(seed), [], []
     for heading, paragraphs, rows in content.sections:
         body.append(rf"\pard\s1 {_rtf(heading)}\par")
         body += [rf"\pard {_rtf(each)}\par" for each in paragraphs]
         body += [r"\trowd\intbl " + "".join(rf"{_rtf(cell)}\cell " for cell in row) + r"\row" for row in rows]
-        said.append(_section_text(heading, paragraphs, rows))
+        expected.append(_section_text(heading, paragraphs, rows))
     body.append(rf"\pard Before the note{{\footnote {_rtf(content.note)}}} and after it: \u1055?\u1088? \'e9.\par")
-    said += ["Before the note and after it: Пр é.", content.note]
+    expected += ["Before the note and after it: Пр é.", content.note]
     head = r"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0 Arial;}}{\stylesheet{\s1 heading 1;}}{\info{\title Not shown}}"
     margins = rf"{{\header {_rtf(content.header)}}}{{\footer {_rtf(content.footer)}}}"
     text = "\n".join([head, margins, *body]) + "}"
-    return Made("minutes.rtf", text.encode("ascii"), "\n".join([content.header, *said, content.footer]))
+    return SampleFile("minutes.rtf", text.encode("ascii"), "\n".join([content.header, *expected, content.footer]))
 
 
 def _rtf(text: str) -> str:
     return "".join(c if c.isascii() else f"\\u{ord(c)}?" for c in text)
 
 
-def json_file(seed: int = 11) -> Made:
+def json_file(seed: int = 11) -> SampleFile:
     content = _Content(seed)
     value = [{"heading": h, "paragraphs": p, "figures": {"number": 1.5, "rows": r}} for h, p, r in content.sections]
-    return Made("sections.json", json.dumps(value).encode(), "\n".join(map(_json_text, content.sections)))
+    return SampleFile("sections.json", json.dumps(value).encode(), "\n".join(map(_json_text, content.sections)))
 
 
-def jsonl_file(seed: int = 12) -> Made:
+def jsonl_file(seed: int = 12) -> SampleFile:
     content = _Content(seed)
     lines = (
         json.dumps({"heading": h, "paragraphs": p, "figures": {"number": 1.5, "rows": r}})
         for h, p, r in content.sections
     )
-    return Made("sections.jsonl", "\n".join(lines).encode(), "\n".join(map(_json_text, content.sections)))
+    return SampleFile("sections.jsonl", "\n".join(lines).encode(), "\n".join(map(_json_text, content.sections)))
 
 
 def _json_text(section: tuple[str, list[str], Rows]) -> str:
@@ -271,35 +272,35 @@ def _json_text(section: tuple[str, list[str], Rows]) -> str:
     )
 
 
-def xml_file(seed: int = 13) -> Made:
+def xml_file(seed: int = 13) -> SampleFile:
     content, body = _Content(seed), []
     for heading, paragraphs, rows in content.sections:
         body += [f"<section><title>{escape(heading)}</title>", *(f"<para>{escape(each)}</para>" for each in paragraphs)]
         body += ["<row>" + "".join(f"<cell>{escape(cell)}</cell>" for cell in row) + "</row>" for row in rows]
         body.append("</section>")
-    return Made("sections.xml", f'<?xml version="1.0"?><doc>{"".join(body)}</doc>'.encode(), content.text)
+    return SampleFile("sections.xml", f'<?xml version="1.0"?><doc>{"".join(body)}</doc>'.encode(), content.text)
 
 
-def markdown_file(seed: int = 14) -> Made:
+def markdown_file(seed: int = 14) -> SampleFile:
     text = Prose(seed).text(20_000)
-    return Made("guide.md", text.encode(), text)
+    return SampleFile("guide.md", text.encode(), text)
 
 
-def text_file(seed: int = 15) -> Made:
+def text_file(seed: int = 15) -> SampleFile:
     text = Prose(seed, headings=0).text(20_000)
-    return Made("notes.txt", text.encode("utf-16"), text)
+    return SampleFile("notes.txt", text.encode("utf-16"), text)
 
 
-def pdf_file(seed: int = 16) -> Made:
+def pdf_file(seed: int = 16) -> SampleFile:
     prose = Prose(seed, headings=0)
     pages = [prose.text(1500) for _ in range(6)]
-    return Made("handbook.pdf", pdf(pages), "\n".join(pages))
+    return SampleFile("handbook.pdf", pdf(pages), "\n".join(pages))
 
 
-def zip_file() -> Made:
+def zip_file() -> SampleFile:
     inside = [docx_file(21), text_file(22), pdf_file(23)]
     content = zip_of({f"folder/{each.name}": each.content for each in inside})
-    return Made("papers.zip", content, "\n".join(each.text for each in inside))
+    return SampleFile("papers.zip", content, "\n".join(each.text for each in inside))
 
 
 def zip_of(members: dict[str, str | bytes]) -> bytes:
@@ -310,7 +311,7 @@ def zip_of(members: dict[str, str | bytes]) -> bytes:
     return buffer.getvalue()
 
 
-MAKERS: dict[str, Callable[[], Made]] = {
+MAKERS: dict[str, Callable[[], SampleFile]] = {
     "pdf": pdf_file,
     "docx": docx_file,
     "pptx": pptx_file,

@@ -1,5 +1,5 @@
-"""A meter before an AWS emulator or an embedding provider: passes requests on, whoever sends them, and counts them by
-service and operation. Whoever watches it may have something else done than that."""
+"""A proxy in front of an AWS emulator or an embedding provider. It forwards the requests of all processes and counts
+them by service and operation. A watcher can override what happens to a request."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _HOP = {"transfer-encoding", "content-length", "connection", "keep-alive"}
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came."""
+    """A request as it was received."""
 
     method: str
     target: str
-    """Path and query."""
+    """The path and the query."""
     headers: Mapping[str, str]
-    """By name in lower case."""
+    """The headers by their names in lower case."""
     body: bytes
 
     @cached_property
@@ -35,13 +35,13 @@ class Request:
 
     @property
     def key(self) -> str:
-        """Of S3: what stands after the bucket; empty where it is the bucket itself."""
+        """The key of an S3 request, without the bucket. It is empty for a request to the bucket itself."""
         return unquote(urlsplit(self.target).path).strip("/").partition("/")[2]
 
     @property
     def operation(self) -> str:
-        """`Service.Operation`, as AWS names them. SQS and DynamoDB say it in a header or in a form; S3 by method, path
-        and query. `Provider.Embed` is OpenAI's."""
+        """`Service.Operation`, as AWS names them. SQS and DynamoDB give it in a header or a form field; for S3 it
+        follows from method, path and query. `Provider.Embed` is a request to the embedding provider."""
         if self.target.endswith("/embeddings"):
             return "Provider.Embed"
         service, _, operation = self.headers.get("x-amz-target", "").partition(".")
@@ -54,7 +54,7 @@ class Request:
     def _of_bucket(self) -> str:
         known = {"versions": "ListObjectVersions", "delete": "DeleteObjects"}
         other = {"HEAD": "HeadBucket", "POST": "PostObject"}.get(self.method, f"{self.method} of the bucket")
-        return next((name for said, name in known.items() if said in self.query), other)
+        return next((name for parameter, name in known.items() if parameter in self.query), other)
 
     def _of_object(self) -> str:
         if self.method == "PUT":
@@ -69,7 +69,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the sender of a request is told."""
+    """The response to a request."""
 
     status: int
     headers: Mapping[str, str]
@@ -77,23 +77,26 @@ class Answer:
 
 
 Sender = socket.socket
-"""The connection that a request came by."""
-Deed = Callable[[Sender], Answer | None]
-"""What is done instead of what was to come: the answer, or None where the connection ends without one."""
+"""The connection of the client that sent a request."""
+Override = Callable[[Sender], Answer | None]
+"""It runs in place of forwarding a request or of answering it. It returns the answer; with None the connection is
+closed without an answer."""
 
 
 class Watcher:
-    """Who is told of each request; this one looks away."""
+    """It is called for each request, and can override what happens to it. This one overrides nothing."""
 
-    def came(self, request: Request, sender: Sender) -> Deed | None:
-        """It is passed on once this returns, unless there is a deed to do instead."""
+    def before_forwarding(self, request: Request, sender: Sender) -> Override | None:
+        """Called before the request is forwarded. If an override is returned, it runs in place of forwarding."""
 
-    def answered(self, request: Request, status: int) -> Deed | None:
-        """Its sender is not told yet; and will not be, where there is a deed to do instead."""
+    def before_answering(self, request: Request, status: int) -> Override | None:
+        """Called when the upstream has answered, before the client gets the answer. If an override is returned, it runs
+        in place of answering."""
 
 
-class Meter(ThreadingHTTPServer):
-    """An address for AWS_ENDPOINT_URL. A hook of botocore would not see other processes, nor what Celery sends."""
+class CountingProxy(ThreadingHTTPServer):
+    """A server whose address is for AWS_ENDPOINT_URL. A hook of botocore would miss other processes and Celery's
+    requests."""
 
     daemon_threads = True
 
@@ -110,39 +113,39 @@ class Meter(ThreadingHTTPServer):
             self._counted[operation] += 1
 
     def reset(self) -> Counter[str]:
-        """What was counted since the last time."""
+        """Return the counts since the last reset, and start again at zero."""
         with self._lock:
             counted, self._counted = self._counted, Counter()
         return counted
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A process that was ended breaks its connections."""
+        """Errors are ignored: a client process that was ended breaks its connections."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: Meter
+    server: CountingProxy
 
     def _serve(self) -> None:
         body = self._body()
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, self.path, headers, body)
         self.server.count(request.operation)
-        deed = self.server.watcher.came(request, self.connection)
-        if deed is None:
-            answer: Answer | None = self._passed_on(body)
+        override = self.server.watcher.before_forwarding(request, self.connection)
+        if override is None:
+            answer: Answer | None = self._forward(body)
             assert answer is not None
-            deed = self.server.watcher.answered(request, answer.status)
-        if deed is not None:
-            answer = deed(self.connection)
+            override = self.server.watcher.before_answering(request, answer.status)
+        if override is not None:
+            answer = override(self.connection)
         if answer is None:
             self.close_connection = True
         else:
-            self._tell(answer)
+            self._send(answer)
 
-    def _passed_on(self, body: bytes) -> Answer:
-        place = self.server.upstream
-        upstream = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
+    def _forward(self, body: bytes) -> Answer:
+        target = self.server.upstream
+        upstream = http.client.HTTPConnection(target.hostname or "", target.port, timeout=60)
         try:
             upstream.request(self.command, self.path, body, dict(self.headers))
             answer = upstream.getresponse()
@@ -150,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             upstream.close()
 
-    def _tell(self, answer: Answer) -> None:
+    def _send(self, answer: Answer) -> None:
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             if name.lower() not in _HOP:
@@ -177,18 +180,18 @@ class _Handler(BaseHTTPRequestHandler):
         return body
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Log nothing."""
 
 
 @contextmanager
-def metered(upstream: str, watcher: Watcher | None = None) -> Iterator[Meter]:
-    """A meter for as long as the context lasts."""
-    meter = Meter(upstream, watcher)
-    thread = Thread(target=meter.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+def counting_proxy(upstream: str, watcher: Watcher | None = None) -> Iterator[CountingProxy]:
+    """A running proxy, which is stopped at the end of the context."""
+    proxy = CountingProxy(upstream, watcher)
+    thread = Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield meter
+        yield proxy
     finally:
-        meter.shutdown()
-        meter.server_close()
+        proxy.shutdown()
+        proxy.server_close()
         thread.join()

@@ -1,4 +1,4 @@
-"""Prose that nobody wrote: seeded, so that a test can change one place of it and see what follows."""
+"""Generated prose. It is seeded, so that a test can change one place of it and compare the results."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ _SYLLABLES = re.findall(
 
 
 class Prose:
-    """Words with the frequencies of a language, in sentences, paragraphs and, where wanted, under headings."""
+    """Words with the frequencies of a natural language, in sentences and paragraphs, optionally under headings."""
 
     def __init__(
         self, seed: int, *, sentences: tuple[int, int] = (2, 9), headings: int = 6, wrap: int = 0, gap: str = "\n\n"
     ) -> None:
-        """`sentences` of a paragraph, least and most; a heading before every so many paragraphs (0: none); lines
-        broken after so many characters (0: never); what stands between paragraphs."""
+        """
+        Args:
+            sentences: the minimum and the maximum number of sentences of a paragraph.
+            headings: the number of paragraphs under each heading. With 0 there are no headings.
+            wrap: the line length in characters. With 0 lines are not broken.
+            gap: the text between paragraphs.
+        """
         self._random = random.Random(seed)
         self._sentences, self._headings, self._wrap, self._gap = sentences, headings, wrap, gap
         self._words = ["".join(self._random.choices(_SYLLABLES, k=self._random.randint(1, 3))) for _ in range(4000)]
@@ -37,7 +42,7 @@ class Prose:
         return "\n".join(_lines(text, self._wrap)) if self._wrap else text
 
     def text(self, size: int) -> str:
-        """At least so many characters."""
+        """Text of at least `size` characters."""
         parts: list[str] = []
         written = 0
         while written < size:
@@ -48,7 +53,7 @@ class Prose:
         return self._gap.join(parts) + "\n"
 
     def edited(self, text: str) -> str:
-        """The text with one word, sentence or paragraph put in, taken out or replaced, anywhere."""
+        """The text with one edit at a random place: a word, sentence or paragraph is inserted, deleted or replaced."""
         unit: Callable[[], str]
         unit, ends = self._random.choice(
             [(lambda: self.words(1), " "), (self.sentence, ". "), (lambda: self.paragraph() + self._gap, self._gap)]

@@ -1,4 +1,4 @@
-"""Reading a file as the child does, in the test's own process."""
+"""Reading a file in the test's own process, as the child process does it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from penstock.reading.source import Source
 
 @dataclass(frozen=True)
 class Reading:
-    """All that was told of a file."""
+    """The result of reading a file: all frames that the child would send."""
 
     frames: list[Read]
 
@@ -42,7 +42,7 @@ class Reading:
 
     @property
     def names(self) -> set[str]:
-        """The outermost headings."""
+        """The outermost headings of the sections."""
         return {path[0] for text in self.texts for _, path in text.sections}
 
 

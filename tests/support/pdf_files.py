@@ -1,4 +1,4 @@
-"""Documents that tests read: made on the spot, each by the one property that matters."""
+"""PDF files that tests read, each made on the spot with the one property that matters."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.pdfgen.canvas import Canvas
 
 _LINE = 90
-"""Characters of a line, so that it stays on the page."""
+"""The maximum number of characters of a line, so that it stays on the page."""
 
 
 def pdf(pages: Iterable[str], *, password: str | None = None, owner: str = "owner") -> bytes:
-    """A page for each text, its lines wrapped. `password`: the user's; empty means that all may open it, but the file
-    is encrypted all the same."""
+    """A PDF with a page for each text, whose lines are wrapped.
+
+    Args:
+        password: the user's password. If it is empty, anybody can open the file, but it is still encrypted.
+    """
     buffer = BytesIO()
     lock = None if password is None else StandardEncryption(password, ownerPassword=owner)
     canvas = Canvas(buffer, pagesize=A4, encrypt=lock, invariant=True)
@@ -32,13 +35,13 @@ def pdf(pages: Iterable[str], *, password: str | None = None, owner: str = "owne
 
 
 def long_pdf(pages: int) -> bytes:
-    """Each page says which it is, in words that no other has: "page-00001-mark" and so on."""
+    """A PDF whose pages are told apart by a word that no other page has: "page-00001-mark" and so on."""
     sentence = "Water comes down the penstock, turns the wheel and leaves by the tailrace. "
     return pdf(f"This is page-{number:05}-mark.\n{sentence * 12}" for number in range(1, pages + 1))
 
 
 def scanned_pdf(pages: int) -> bytes:
-    """Pages that show something, none of it text, and name no font."""
+    """A PDF whose pages show graphics without text and name no font, as scans do."""
     return raw_pdf(b"100 100 200 300 re f", pages=pages, resources="<< >>")
 
 
@@ -56,8 +59,14 @@ def raw_pdf(
     of_page: str = "",
     of_catalog: str = "",
 ) -> bytes:
-    """A PDF written by hand: one content stream, as it is, for all pages. `kids`: the page tree's own, to lie in it;
-    `more`: objects, from the seventh on; `of_page`, `of_catalog`: further entries of theirs."""
+    """A PDF written by hand, all of whose pages share one content stream.
+
+    Args:
+        kids: replaces the references in the page tree, for a page tree that is wrong.
+        more: further objects, which are numbered from 7.
+        of_page: further entries of the page's dictionary.
+        of_catalog: further entries of the catalog's dictionary.
+    """
     references = " ".join(["4 0 R"] * pages) if kids is None else kids
     objects = [
         f"<< /Type /Catalog /Pages 2 0 R {of_catalog} >>".encode(),
@@ -68,20 +77,27 @@ def raw_pdf(
         resources.encode(),
         *more,
     ]
+    return pdf_of_objects(objects)
+
+
+def pdf_of_objects(objects: Sequence[bytes], *, loop: bool = False) -> bytes:
+    """A PDF of these objects, numbered from 1, of which the first is the catalog. With `loop` its cross-reference table
+    names itself as the previous one."""
     out = bytearray(b"%PDF-1.7\n")
-    places = []
+    offsets = []
     for number, body in enumerate(objects, 1):
-        places.append(len(out))
+        offsets.append(len(out))
         out += f"{number} 0 obj\n".encode() + body + b"\nendobj\n"
     table = len(out)
     out += f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n".encode()
-    out += b"".join(f"{place:010} 00000 n \n".encode() for place in places)
-    out += f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{table}\n%%EOF\n".encode()
+    out += b"".join(f"{offset:010} 00000 n \n".encode() for offset in offsets)
+    previous = f"/Prev {table}" if loop else ""
+    out += f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R {previous} >>\nstartxref\n{table}\n%%EOF\n".encode()
     return bytes(out)
 
 
 def bomb_pdf(size: int) -> bytes:
-    """A few kilobytes whose one page unfolds to `size` bytes."""
+    """A PDF of a few kilobytes whose one page decompresses to `size` bytes."""
     packer, block = zlib.compressobj(9), b" " * (1 << 20)
     once = b"".join(packer.compress(block) for _ in range(size >> 20)) + packer.flush()
     return raw_pdf(zlib.compress(once, 9), filters="/Filter [/FlateDecode /FlateDecode]")

@@ -1,4 +1,4 @@
-"""The API over a `World`: the real app and verbs, with fakes behind them, and a key to its door."""
+"""The API over a `World`: the real application and verbs with fakes behind them, and a key for a tenant."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from penstock.settings import Settings
 from tests.support.world import TENANT, World
 
 SMALL = 2_000
-"""Bytes that the largest file may have here."""
+"""The size limit of a file in these tests, in bytes."""
 
 
 def settings(**changes: Any) -> Settings:
@@ -30,6 +30,8 @@ def settings(**changes: Any) -> Settings:
 
 @dataclass
 class Door:
+    """The API as its clients see it, and the world behind it."""
+
     world: World = field(default_factory=World)
     settings: Settings = field(default_factory=settings)
 
@@ -39,33 +41,34 @@ class Door:
         self.app = create_app(lambda: self.services, self.settings)
 
     def client(self, key: str | None = None) -> TestClient:
-        """With the tenant's key, or another."""
+        """A client that sends the tenant's key, or another one."""
         headers = {"Authorization": f"Bearer {key or self.key}"}
         return TestClient(self.app, headers=headers, follow_redirects=False, raise_server_exceptions=False)
 
     def stranger(self, tenant: str = "other") -> TestClient:
+        """A client with the key of another tenant."""
         return self.client(create_key(self.services, TenantId(tenant), "tests"))
 
     def add(self, *files: tuple[str, bytes] | tuple[str, bytes, str], **fields: Any) -> Any:
-        """The answer to an upload. A field that is no text is sent as JSON."""
+        """Upload files and return the response. A field that is not a string is sent as JSON."""
         form = {name: value if isinstance(value, str) else json.dumps(value) for name, value in fields.items()}
         return self.client().post("/v1/documents", files=[("files", file) for file in files], data=form)
 
     def indexed(self, text: str, **fields: Any) -> str:
-        """The id of a document with this text, when readers find it."""
+        """Add a document with this text and run it to its end. Returns its id."""
         (added,) = self.add(("file.txt", text.encode()), **fields).json()["documents"]
         self.world.drain()
         return str(added["document_id"])
 
     def broken(self, **parts: Any) -> Door:
-        """This door with other parts behind it."""
+        """Replace parts of the services behind the API."""
         self.services = replace(self.services, **parts)
         self.app = create_app(lambda: self.services, self.settings)
         return self
 
 
 def is_problem(response: Any, status: int, code: str) -> Mapping[str, Any]:
-    """The problem that this response must be."""
+    """Assert that the response is this problem, and return it."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = response.json()
@@ -80,7 +83,7 @@ def is_problem(response: Any, status: int, code: str) -> Mapping[str, Any]:
 
 @contextmanager
 def served(door: Door, *, work: bool = True) -> Iterator[str]:
-    """The address of a real server with this app, and a worker beside it that runs what is queued."""
+    """Serve the application on a real port, and run what is queued in a thread. Yields the address."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         server = uvicorn.Server(uvicorn.Config(door.app, log_config=None, lifespan="off"))

@@ -1,4 +1,4 @@
-"""What a deployment of template.yaml would consist of, worked out without one."""
+"""The template with its parameters, conditions and functions resolved, without a deployment."""
 
 from __future__ import annotations
 
@@ -19,39 +19,40 @@ PSEUDO = {
 NOTHING = "AWS::NoValue"
 
 
-class Plan:
-    """What a deployment with these parameters consists of."""
+class Template:
+    """The resources that a deployment of template.yaml with these parameters would have."""
 
     def __init__(self, **parameters: str) -> None:
         defaults = {name: str(each["Default"]) for name, each in WRITTEN["Parameters"].items()}
         self.values = {**defaults, **parameters, **PSEUDO}
         self.resources: dict[str, dict[str, Any]] = {
-            name: self._worked_out(each)
+            name: self._resolved(each)
             for name, each in WRITTEN["Resources"].items()
             if "Condition" not in each or self._holds(each["Condition"])
         }
-        self.globals = self._worked_out(WRITTEN["Globals"]["Function"])
-        self.outputs = {name: self._worked_out(each["Value"]) for name, each in WRITTEN["Outputs"].items()}
+        self.globals = self._resolved(WRITTEN["Globals"]["Function"])
+        self.outputs = {name: self._resolved(each["Value"]) for name, each in WRITTEN["Outputs"].items()}
 
     def of(self, kind: str) -> dict[str, dict[str, Any]]:
+        """The properties of all resources of this type, by logical name."""
         return {name: each["Properties"] for name, each in self.resources.items() if each["Type"] == kind}
 
     def environment(self) -> dict[str, str]:
         return dict(self.globals["Environment"]["Variables"])
 
-    def _worked_out(self, node: Any) -> Any:
+    def _resolved(self, node: Any) -> Any:
         return resolve(self._chosen(node), {**self.values, NOTHING: NOTHING}, self._refer)
 
     def _refer(self, name: str, attribute: str | None) -> str:
-        given = WRITTEN["Resources"].get(name)
-        assert given is not None, f"{name} is no resource"
-        assert "Condition" not in given or self._holds(given["Condition"]), (
+        resource = WRITTEN["Resources"].get(name)
+        assert resource is not None, f"{name} is no resource"
+        assert "Condition" not in resource or self._holds(resource["Condition"]), (
             f"{name} is referred to where it is not made"
         )
         return f"{name}.{attribute}" if attribute else name
 
     def _chosen(self, node: Any) -> Any:
-        """With each Fn::If decided, and without what is then no value."""
+        """The node with each Fn::If decided, and without entries that are AWS::NoValue."""
         if isinstance(node, list):
             return [each for each in map(self._chosen, node) if each != {"Ref": NOTHING}]
         if not isinstance(node, dict):
@@ -79,17 +80,17 @@ class Plan:
         raise AssertionError(function)
 
 
-def statements(plan: Plan) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """What each role, and each policy that stands apart, says."""
-    for name, role in plan.of("AWS::IAM::Role").items():
+def statements(template: Template) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each statement of a policy, with the name of the role or policy resource that has it."""
+    for name, role in template.of("AWS::IAM::Role").items():
         for policy in role.get("Policies", []):
             for each in policy["PolicyDocument"]["Statement"]:
                 yield name, each
-    for name, policy in plan.of("AWS::IAM::Policy").items():
+    for name, policy in template.of("AWS::IAM::Policy").items():
         for each in policy["PolicyDocument"]["Statement"]:
             yield name, each
 
 
 def listed(value: str | list[str]) -> list[str]:
-    """Where a policy may say one or several."""
+    """The value as a list: a policy may give one value or several."""
     return [value] if isinstance(value, str) else value

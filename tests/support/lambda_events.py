@@ -1,4 +1,4 @@
-"""What Lambda gives a handler: events from events/, and the context of an invocation."""
+"""The arguments of a Lambda handler: sample events from events/, and the context of an invocation."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tests.support.paths import EVENTS
 
 
 def sample(name: str) -> dict[str, Any]:
-    """The sample event of this name, anew."""
+    """A new copy of the sample event of this name."""
     return json.loads((EVENTS / f"{name}.json").read_text())
 
 
 @dataclass
 class Invocation:
-    """An invocation that has so many seconds left, however long it takes."""
+    """The context of an invocation. Its remaining time is always `seconds`."""
 
     seconds: float = 900
     aws_request_id: str = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"

@@ -1,4 +1,5 @@
-"""A server that answers as it is told, in place of OpenSearch: for what a real one says too rarely. Over real HTTP."""
+"""A server that stands in for OpenSearch and gives prepared replies over real HTTP: replies that a real server gives
+too rarely for a test."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ import orjson
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request that came."""
+class ReceivedRequest:
+    """A request that the server received."""
 
     method: str
     path: str
@@ -26,29 +27,29 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Told:
-    """An answer. Status 0 closes the connection without one."""
+class Reply:
+    """A prepared reply. Status 0 closes the connection without a reply."""
 
     status: int = 200
     body: object = field(default_factory=dict)
-    """JSON, or bytes as they are."""
+    """The body is sent as JSON, unless it is bytes."""
 
 
-class SearchServer:
-    """Answers are taken from `told` one by one; when there are no more, whatever is stored in bulk succeeds."""
+class OpenSearchStub:
+    """Replies are taken from `replies` one by one. When none is left, every bulk request succeeds."""
 
     def __init__(self) -> None:
-        self.told: list[Told] = []
-        self.asked: list[Asked] = []
+        self.replies: list[Reply] = []
+        self.requests: list[ReceivedRequest] = []
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.stub = self
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
-    def answer(self, asked: Asked) -> Told:
-        self.asked.append(asked)
-        if self.told:
-            return self.told.pop(0)
-        return Told(body=bulk_answer({}, asked)) if asked.path.startswith("/_bulk") else Told()
+    def answer(self, request: ReceivedRequest) -> Reply:
+        self.requests.append(request)
+        if self.replies:
+            return self.replies.pop(0)
+        return Reply(body=bulk_answer({}, request)) if request.path.startswith("/_bulk") else Reply()
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -61,10 +62,11 @@ class SearchServer:
         self._server.server_close()
 
 
-def bulk_answer(failures: dict[int, tuple[int, str, str]], asked: Asked) -> object:
-    """What a bulk request is answered, with failures by place: status, kind, reason."""
+def bulk_answer(failures: dict[int, tuple[int, str, str]], request: ReceivedRequest) -> object:
+    """The answer to a bulk request. `failures` gives status, kind and reason of each action that fails, by its
+    place."""
     items = []
-    for place, action in enumerate(asked.lines[::2]):
+    for place, action in enumerate(request.lines[::2]):
         status, kind, reason = failures.get(place, (201, "", ""))
         outcome: dict[str, object] = {"_id": action["index"]["_id"], "status": status}
         items.append({"index": outcome | ({"error": {"type": kind, "reason": reason}} if kind else {})})
@@ -72,7 +74,7 @@ def bulk_answer(failures: dict[int, tuple[int, str, str]], asked: Asked) -> obje
 
 
 class _Server(ThreadingHTTPServer):
-    stub: SearchServer
+    stub: OpenSearchStub
     daemon_threads = True
 
 
@@ -83,12 +85,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        told = self.server.stub.answer(Asked(self.command, self.path, headers, body))
-        if not told.status:
+        reply = self.server.stub.answer(ReceivedRequest(self.command, self.path, headers, body))
+        if not reply.status:
             self.close_connection = True
             return
-        content = told.body if isinstance(told.body, bytes) else orjson.dumps(told.body)
-        self.send_response(told.status)
+        content = reply.body if isinstance(reply.body, bytes) else orjson.dumps(reply.body)
+        self.send_response(reply.status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(content)))
         self.end_headers()
