@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from penstock.reading.format import Format
-from penstock.reading.formats.text import guessed, match, opened
+from penstock.reading.formats.text import guess_warning, match, open_text
 from penstock.reading.kinds import CSV
 from penstock.reading.protocol import Opened, Read, Warned
 from penstock.reading.source import Source
@@ -32,8 +32,8 @@ def read(source: Source) -> Iterator[Read]:
     csv.field_size_limit(sys.maxsize)  # memory is bounded by the limit of the process
     encoding = encoding_of(source)
     yield Opened("csv", encoding.codec, paged=False)
-    yield from guessed(encoding)
-    with opened(source, encoding, newline="") as stream:
+    yield from guess_warning(encoding)
+    with open_text(source, encoding, newline="") as stream:
         sample = stream.read(_SAMPLE)
         declared = _DECLARATION.match(sample)
         delimiter = declared[1] if declared else _guessed_delimiter(sample)

@@ -19,7 +19,7 @@ from penstock.reading.text.zip_archive import Archive, opened
 _TITLE = EPUB.title
 _MARK = b"mimetypeapplication/epub+zip"
 _WORDLESS = ("image/", "audio/", "video/", "font/")
-"""The beginnings of media types that hold no text, except for drawings."""
+"""The beginnings of media types whose files hold no text. A drawing (SVG) is the exception."""
 _DRAWING = "image/svg+xml"
 _CONTAINER = "META-INF/container.xml"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from penstock.domain.errors import LimitHit, Unreadable
 from penstock.reading.format import Format, Look, Match
-from penstock.reading.formats.text import guessed
+from penstock.reading.formats.text import guess_warning
 from penstock.reading.kinds import HTML
 from penstock.reading.protocol import Opened, Read
 from penstock.reading.source import Source
@@ -71,7 +71,7 @@ def read(source: Source) -> Iterator[Read]:
         content = file.read()
     yield Opened("html", "selectolax", paged=False)
     encoding = encoding_of(source, _declared(content))
-    yield from guessed(encoding)
+    yield from guess_warning(encoding)
     flow = Flow()
     for _ in _write_text(content.decode(encoding.codec, errors="replace"), flow):
         yield from flow.full()

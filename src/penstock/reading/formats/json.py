@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from penstock.reading.format import Format, Look, Match
-from penstock.reading.formats.text import opened, parts
+from penstock.reading.formats.text import open_text, parts
 from penstock.reading.kinds import JSON
 from penstock.reading.protocol import Opened, Read, Text, Warned
 from penstock.reading.source import Source
@@ -33,7 +33,7 @@ def match(look: Look) -> Match:
 def read(source: Source) -> Iterator[Read]:
     encoding = encoding_of(source)
     yield Opened("json", "msgspec", paged=False)
-    with opened(source, encoding) as stream:
+    with open_text(source, encoding) as stream:
         content = stream.read()
     flow = Flow()
     try:
@@ -78,7 +78,7 @@ def _lines(source: Source, content: str) -> Iterator[Read]:
         values, broken = list(enumerate(others)), []
     if len(broken) > len(values):
         yield Warned("It is not valid JSON, and was read as plain text.")
-        with opened(source, encoding_of(source)) as stream:
+        with open_text(source, encoding_of(source)) as stream:
             for number, part in enumerate(parts(stream), 1):
                 yield Text(number, part)
         return

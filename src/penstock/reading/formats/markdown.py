@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from penstock.reading.format import Format
-from penstock.reading.formats.text import guessed, match, opened, parts, undecodable
+from penstock.reading.formats.text import guess_warning, match, open_text, parts, undecodable
 from penstock.reading.kinds import MARKDOWN
 from penstock.reading.protocol import Opened, Read, Text
 from penstock.reading.source import Source
@@ -26,9 +26,9 @@ _LONGEST_TITLE = 200
 def read(source: Source) -> Iterator[Read]:
     encoding = encoding_of(source)
     yield Opened("markdown", encoding.codec, paged=False)
-    yield from guessed(encoding)
+    yield from guess_warning(encoding)
     outline = Outline()
-    with opened(source, encoding) as stream:
+    with open_text(source, encoding) as stream:
         for number, part in enumerate(parts(stream), 1):
             yield Text(number, part, tuple(outline.sections(part)))
             if encoding.guessed and "\ufffd" in part:

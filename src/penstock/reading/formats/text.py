@@ -30,19 +30,19 @@ def match(look: Look) -> Match:
 def read(source: Source) -> Iterator[Read]:
     encoding = encoding_of(source)
     yield Opened("text", encoding.codec, paged=False)
-    yield from guessed(encoding)
-    with opened(source, encoding) as stream:
+    yield from guess_warning(encoding)
+    with open_text(source, encoding) as stream:
         for number, part in enumerate(parts(stream), 1):
             yield Text(number, part)
             if encoding.guessed and "\ufffd" in part:
                 yield undecodable(number, encoding)
 
 
-def opened(source: Source, encoding: Encoding, newline: str | None = None) -> TextIO:
+def open_text(source: Source, encoding: Encoding, newline: str | None = None) -> TextIO:
     return TextIOWrapper(source.open(), encoding=encoding.codec, errors="replace", newline=newline)
 
 
-def guessed(encoding: Encoding) -> Iterator[Warned]:
+def guess_warning(encoding: Encoding) -> Iterator[Warned]:
     """A warning if the encoding is only a guess."""
     if encoding.guessed and encoding.codec != "utf-8":
         yield Warned(f"The text is not Unicode; it was taken for {encoding.codec}.")

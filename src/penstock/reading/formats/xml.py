@@ -10,7 +10,7 @@ from typing import TextIO
 
 from penstock.domain.errors import Unreadable
 from penstock.reading.format import Format, Look, Match
-from penstock.reading.formats.text import guessed, opened
+from penstock.reading.formats.text import guess_warning, open_text
 from penstock.reading.kinds import XML
 from penstock.reading.protocol import Opened, Read, Text
 from penstock.reading.source import Source
@@ -44,7 +44,7 @@ def read(source: Source) -> Iterator[Read]:
     with source.open() as file:
         declared = _ENCODING.match(file.read(_HEAD))
     encoding = encoding_of(source, declared[1].decode() if declared else None)
-    yield from guessed(encoding)
+    yield from guess_warning(encoding)
     flow = Flow()
     text: list[str] = []
 
@@ -85,7 +85,7 @@ def _in_utf8(source: Source, encoding: Encoding) -> Iterator[Stream]:
         with source.open() as file:
             yield file
     else:
-        with opened(source, encoding) as text:
+        with open_text(source, encoding) as text:
             yield _InUtf8(text)
 
 
@@ -106,7 +106,7 @@ def _lines_after(error: Unreadable, source: Source, encoding: Encoding) -> Itera
     damage = error.__cause__
     if not isinstance(damage, ExpatError):
         return
-    with opened(source, encoding) as stream:
+    with open_text(source, encoding) as stream:
         for _ in range(damage.lineno - 1):
             stream.readline()
         rest = stream.read()

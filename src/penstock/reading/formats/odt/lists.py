@@ -20,6 +20,7 @@ _FORMATS: dict[str, Form] = {
     "I": lambda number: roman(number).upper(),
 }
 _DEEPEST = 10
+"""The maximum number of levels that are counted apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class _Level:
     suffix: str
     start: int
     shown: int
-    """How many levels show their numbers in a number of this level, which is the last of them."""
+    """The number of levels whose counts are shown, its own included: 2.1.3 shows three."""
 
 
 _Levels = dict[int, _Level]
@@ -83,7 +84,8 @@ class Lists:
                 self._label = ""
 
     def label(self, heading: int) -> str:
-        """The number of the paragraph that ends now. Only the first paragraph of a list item has one.
+        """The number of the paragraph that ends now. The first paragraph of a list item may have one, and so may a
+        heading outside of lists.
 
         Args:
             heading: the level of the paragraph, if it is a heading, or else 0.

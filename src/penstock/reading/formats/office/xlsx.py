@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from penstock.domain.errors import LimitHit, Permanent, Unreadable
 from penstock.reading.format import Format, Look, Match
+from penstock.reading.formats.office.number_formats import builtin_kind, formatted, kind_of
 from penstock.reading.formats.office.ooxml import Document, document
 from penstock.reading.formats.office.ooxml import match as match_folder
 from penstock.reading.kinds import XLSX
@@ -25,27 +26,10 @@ _TITLE = XLSX.title
 _COLUMN = re.compile(r"[A-Z]{1,3}")
 _GAP = 16
 """The maximum number of adjacent empty cells that are kept. More of them are read as this number."""
-_LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]')
-"""Those pieces of a number format that are no codes."""
-_BUILTIN = {
-    **dict.fromkeys((9, 10), "percent"),
-    **dict.fromkeys((14, 15, 16, 17, 27, 30, 36, 50, 57), "date"),
-    **dict.fromkeys((18, 19, 20, 21, 45, 47), "time"),
-    22: "moment",
-    46: "hours",
-}
-"""What is shown by the number formats that every workbook has (ECMA-376, part 1, 18.8.30)."""
-_CLOCKS = {"date": "%Y-%m-%d", "time": "%H:%M:%S", "moment": "%Y-%m-%d %H:%M:%S", "hours": ""}
-_HOURS = re.compile(r"\[[hms]+\]", re.IGNORECASE)
-"""The code of a number format that shows a length of time."""
-_ZEROS = re.compile(r"0{2,15}")
-"""A number format with a minimum number of digits, as for postcodes."""
 _THREAD = "tc="
 """The beginning of the author's name in a comment that only repeats a thread."""
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 """An escaped character in a string (ECMA-376, part 1, 22.9.2.19)."""
-_EXACT = 2**53
-"""Whole numbers below this one are exact as a float, and are written with all of their digits."""
 _VALUES = frozenset({"v", "t"})
 _MARGINS = frozenset(f"{which}{side}" for which in ("odd", "even", "first") for side in ("Header", "Footer"))
 _CODE = re.compile(r"&(?:\"[^\"]*\"|\d+|K[0-9A-F]{6}|.)")
@@ -87,8 +71,7 @@ class _Book:
     """The day from which dates are counted."""
     strings: list[str] = field(default_factory=list)
     formats: dict[str, str] = field(default_factory=dict)
-    """What a number is shown as, by the number of the cell's style: `date`, `time`, `moment`, `hours`, `percent`, as
-    many zeros as it has digits at least, or nothing."""
+    """The kind of the number format of each style, by the number of the style."""
 
 
 def _book(found: Document) -> _Book:
@@ -148,24 +131,7 @@ def _formats(found: Document, part: str) -> Iterator[str]:
             codes[attributes.get("numFmtId", "")] = attributes.get("formatCode", "")
         elif event == "start" and name == "xf" and inside:
             number = attributes.get("numFmtId", "0")
-            yield _kind_of_format(codes[number]) if number in codes else _builtin(number)
-
-
-def _builtin(number: str) -> str:
-    return _BUILTIN.get(number_in(number), "")
-
-
-def _kind_of_format(code: str) -> str:
-    first = code.partition(";")[0]
-    if _HOURS.search(first):
-        return "hours"
-    bare = _LITERAL.sub("", first).lower()
-    day, time = re.search(r"[yd]", bare), re.search(r"[hs]", bare)
-    if time:
-        return "moment" if day else "time"
-    if day or "m" in bare:
-        return "date"
-    return bare if _ZEROS.fullmatch(bare) else "percent" if "%" in bare else ""
+            yield kind_of(codes[number]) if number in codes else builtin_kind(number)
 
 
 def _sheet(found: Document, book: _Book, part: str, flow: Flow) -> Iterator[Text]:
@@ -278,36 +244,8 @@ def _text_of_cell(book: _Book, value: str, kind: str, style: str) -> str:
         case "b":
             return "TRUE" if value == "1" else "FALSE"
         case "n":
-            return _number(book, value, book.formats.get(style, ""))
+            return formatted(value, book.formats.get(style, ""), book.epoch)
     return _text_on_one_line(value)
-
-
-def _number(book: _Book, value: str, kind: str) -> str:
-    if not kind and value.isdigit():
-        return value
-    try:
-        number = float(value)
-        if kind in _CLOCKS:
-            return _dated(book.epoch, number, kind)
-        if kind == "percent":
-            return f"{number * 100:.10g}%"
-        if kind and number.is_integer():
-            return f"{int(number):0{len(kind)}}"
-        return f"{number:.0f}" if number.is_integer() and abs(number) < _EXACT else f"{number:.15g}"
-    except (ValueError, OverflowError):
-        return value
-
-
-def _dated(epoch: datetime, days: float, kind: str) -> str:
-    seconds = round(days * 86_400)
-    if kind == "hours":
-        minutes, seconds = divmod(abs(seconds), 60)
-        return f"{'-' * (days < 0)}{minutes // 60}:{minutes % 60:02}:{seconds:02}"
-    if days < 1:
-        kind = "time"
-    elif kind == "moment" and days == int(days):
-        kind = "date"
-    return f"{epoch + timedelta(seconds=seconds):{_CLOCKS[kind]}}"
 
 
 FORMAT = Format(XLSX, match=match, read=read)

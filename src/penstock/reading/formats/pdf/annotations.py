@@ -74,8 +74,8 @@ class Annotations:
         return bool(signed and raw.FPDFAnnot_HasKey(annotation, b"AP"))
 
     def _filled_in(self, annotation: Any) -> str:
-        """What was filled in to a field. A field whose page was taken out of another file may have lost its form. Then
-        its own entries are read."""
+        """The text that was filled into a field. A field whose page was taken out of another file may have lost its
+        form. Then its own entries are read."""
         form = self._form()
         kind = raw.FPDFAnnot_GetFormFieldType(form, annotation) if form else -1
         if kind in _CHOICES and (chosen := _chosen(form, annotation)):
