@@ -16,8 +16,8 @@ from penstock.cli.exits import CommandError, Exit
 from penstock.cli.local_run import load_environment, tenant_or_local
 from penstock.cli.main import app
 from penstock.cli.outcome import Outcome, exit_code, outcomes_json
-from tests.support.pdf_files import pdf, scanned_pdf
 from tests.support.environment import restored_environment
+from tests.support.pdf_files import pdf, scanned_pdf
 
 
 @pytest.fixture
