@@ -43,6 +43,7 @@ def test_a_budget_is_read_as_it_was_written(budgets: ProviderBudgetTable, model:
     assert budgets.read(model) == emptied == ProviderBudget(revision=2)
 
 
+@pytest.mark.invariant("I2")
 def test_of_two_that_believe_in_the_same_budget_one_writes(budgets: ProviderBudgetTable, model: str) -> None:
     """I2: one conditional write, and the loser reads again."""
     budgets.write(model, None, FULL)

@@ -25,7 +25,7 @@ SMALL = 2_000
 
 
 def settings(**changes: Any) -> Settings:
-    return Settings(**{"max_file_bytes": SMALL, **changes})
+    return Settings.from_environment(**{"max_file_bytes": SMALL, **changes})
 
 
 @dataclass

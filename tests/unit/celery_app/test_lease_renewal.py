@@ -74,6 +74,7 @@ def test_a_lost_lease_is_not_renewed_and_does_not_disturb_the_work(world: World,
     assert renew.calls == 1
 
 
+@pytest.mark.invariant("I7")
 def test_the_lease_in_the_record_is_extended(world: World, claim: Claim) -> None:
     """I7."""
     world.clock.pass_time(timedelta(milliseconds=30))

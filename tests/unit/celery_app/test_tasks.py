@@ -66,6 +66,7 @@ def test_a_ping_is_answered_in_its_tenants_name() -> None:
     assert services.pings.answered(TenantId("acme"), "one")
 
 
+@pytest.mark.invariant("I6")
 def test_the_sweep_resends_what_is_due() -> None:
     """I6."""
     world = World()

@@ -254,6 +254,7 @@ def test_what_is_not_there_cannot_be_cancelled(world: World) -> None:
         world.cancel(received)
 
 
+@pytest.mark.invariant("I2", "I3")
 def test_a_cancel_that_ends_late_leaves_the_next_attempt_alone(world: World) -> None:
     """I2, I3: what it clears is bounded by the attempt that was cancelled."""
     received = world.upload(prose("a", 9))

@@ -24,6 +24,7 @@ RECORD = Document(
 )
 
 
+@pytest.mark.invariant("I2")
 @pytest.mark.parametrize("before", Status)
 @pytest.mark.parametrize("after", Status)
 def test_every_write_is_checked_against_the_transition_table(before: Status, after: Status) -> None:

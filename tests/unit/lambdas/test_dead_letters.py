@@ -25,6 +25,7 @@ def world() -> World:
     return World()
 
 
+@pytest.mark.invariant("I4")
 def test_a_stage_that_nobody_works_on_is_failed_with_the_reason(world: World) -> None:
     """I4."""
     received = world.upload("The weir was opened.")

@@ -21,6 +21,7 @@ def world(world: World) -> World:
     return world
 
 
+@pytest.mark.invariant("I6")
 def test_all_that_is_due_is_swept(world: World) -> None:
     """I6."""
     assert make_handler(world.services, limit=2)(sample("sweep"), Invocation(60)) == {"swept": 5}

@@ -80,6 +80,7 @@ def test_work_whose_lease_ended_without_a_word_is_asked_for_again(world: World) 
     assert world.record(received).status is Status.INDEXED
 
 
+@pytest.mark.invariant("I3")
 def test_older_builds_that_could_not_be_cleared_are_cleared_later(world: World) -> None:
     """I3: and with them what a stalled worker wrote into index and bucket."""
     world.upload(prose("a", 5), id="one")

@@ -181,8 +181,8 @@ def test_a_text_that_is_refused_is_named_and_costs_the_others_nothing(provider: 
     assert record.receipt.vectors == record.receipt.chunks - 1
 
 
-def test_the_reason_that_a_document_waits_is_reported(server: OpenAIServer) -> None:
-    there = attended(server, limit=Amount(1, 1_000_000))
+def test_the_reason_that_a_document_waits_is_reported(provider: OpenAIServer) -> None:
+    there = attended(provider, limit=Amount(1, 1_000_000))
     for number in range(2):
         there.world.upload(prose(f"document {number}", 9), id=f"d{number}")
     there.work(until=timedelta(seconds=30))
@@ -190,9 +190,10 @@ def test_the_reason_that_a_document_waits_is_reported(server: OpenAIServer) -> N
     assert any(each is not None and "budget of this minute" in each.message for each in failures)
 
 
-def test_a_dead_letter_of_what_only_waited_is_asked_for_again(server: OpenAIServer) -> None:
+@pytest.mark.invariant("I4")
+def test_a_dead_letter_of_what_only_waited_is_asked_for_again(provider: OpenAIServer) -> None:
     """I4: a message that waits never fails its document, however often it was received."""
-    there = attended(server)
+    there = attended(provider)
     world = there.world
     world.embedder.fail = [NotYet(why="its budget of this minute is used up", retry_after=30)]
     received = world.upload("The weir was opened in spring.")
@@ -207,9 +208,10 @@ def test_a_dead_letter_of_what_only_waited_is_asked_for_again(server: OpenAIServ
     assert world.record(received).status is Status.INDEXED
 
 
-def test_a_copy_of_a_message_that_waits_has_to_wait_too(server: OpenAIServer) -> None:
+@pytest.mark.invariant("I6", "I7")
+def test_a_copy_of_a_message_that_waits_has_to_wait_too(provider: OpenAIServer) -> None:
     """I6, I7: a copy that the sweep sends neither hurries the message nor counts as an attempt."""
-    there = attended(server)
+    there = attended(provider)
     world = there.world
     world.upload(prose("a", 9))
     world.run(world.take())

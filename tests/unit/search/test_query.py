@@ -225,6 +225,7 @@ def test_another_tenants_documents_are_never_found(library: Library) -> None:
 # Truth at read time
 
 
+@pytest.mark.invariant("I8")
 def test_only_the_build_that_readers_see_is_answered(library: Library) -> None:
     """I8: a build that is written but not published, or replaced but not cleared, is in the index and not in
     answers."""
@@ -238,6 +239,7 @@ def test_only_the_build_that_readers_see_is_answered(library: Library) -> None:
     assert not answer.incomplete
 
 
+@pytest.mark.invariant("I8")
 def test_builds_of_one_generation_are_different(library: Library) -> None:
     """I8."""
     library.add("a", "gauge old", build_id=BuildId(5, 1))
@@ -273,6 +275,7 @@ def test_a_document_that_was_never_published_is_hidden(library: Library) -> None
     assert library.search("gauge").hits == ()
 
 
+@pytest.mark.invariant("I8")
 def test_a_failed_replacement_leaves_the_earlier_build_in_answers(library: Library) -> None:
     """I8."""
     library.add("a", "gauge")
@@ -341,6 +344,7 @@ def test_one_good_document_is_found_behind_the_leftovers_of_many_failed_ones(lib
     assert ([hit.document for hit in answer.hits], answer.incomplete) == (["good"], False)
 
 
+@pytest.mark.invariant("I8")
 def test_a_document_replaced_between_search_and_read_is_answered_with_its_new_build(library: Library) -> None:
     """I8: all hits are of the new build; never of both, never of none."""
     library.add("a", "gauge old one", "gauge old two")
@@ -351,6 +355,7 @@ def test_a_document_replaced_between_search_and_read_is_answered_with_its_new_bu
     assert len(answer.hits) == 2
 
 
+@pytest.mark.invariant("I8")
 def test_a_build_excluded_as_stale_that_became_visible_is_found_after_all(library: Library) -> None:
     """I8: in the first round the new build was not yet visible; once it is, the old one is stale and the exclusion is
     lifted. Never both, never none."""
@@ -362,6 +367,7 @@ def test_a_build_excluded_as_stale_that_became_visible_is_found_after_all(librar
     assert (len(answer.hits), answer.rounds, answer.incomplete) == (2, 3, False)
 
 
+@pytest.mark.invariant("I8")
 def test_a_full_answer_still_waits_for_a_build_that_became_visible(library: Library) -> None:
     """I8: other hits that fill k must not hide a document whose build was wrongly excluded."""
     k = 3
@@ -378,6 +384,7 @@ def test_a_full_answer_still_waits_for_a_build_that_became_visible(library: Libr
     assert (len(answer.hits), answer.rounds, answer.incomplete) == (k, 3, False)
 
 
+@pytest.mark.invariant("I8")
 def test_a_build_that_became_visible_is_found_though_no_other_of_its_document_was(library: Library) -> None:
     """I8: the records of excluded builds are read again too."""
 
@@ -392,6 +399,7 @@ def test_a_build_that_became_visible_is_found_though_no_other_of_its_document_wa
     assert builds(library.search("gauge")) == {("a", NEW)}
 
 
+@pytest.mark.invariant("I8")
 def test_a_build_that_became_visible_in_the_last_round_makes_the_answer_incomplete(library: Library) -> None:
     """I8: the answer says so, rather than leaving it out in silence."""
     newest = BuildId(3, 1)

@@ -91,6 +91,7 @@ def test_a_forgotten_message_is_not_extended_again(heartbeat: Heartbeat, sqs: Fa
     assert len(sqs.visibilities("a")) == seen
 
 
+@pytest.mark.invariant("I4")
 @pytest.mark.parametrize(("delay", "seconds"), [(0, 0), (0.2, 1), (7, 7), (-3, 0), (10**9, MAX_VISIBILITY)])
 def test_a_delay_is_the_last_word_on_a_message(delay: float, seconds: int, heartbeat: Heartbeat, sqs: FakeSqs) -> None:
     """I4: it is set after the last extension, in whole seconds, and never shorter than requested."""

@@ -130,6 +130,7 @@ def test_a_file_that_is_damaged_in_its_middle_is_reported_and_does_not_crash(
         SqliteIndex(tmp_path, SPACE).candidates(ACME, IndexQuery({"water": 1}, NORTH, 10))
 
 
+@pytest.mark.invariant("I5", "I9")
 def test_a_lock_that_is_held_too_long_is_reported_as_transient(index: SqliteIndex, tmp_path: Path) -> None:
     """I9: no error of sqlite3 leaves the adapter; I5: an error that may pass is Transient."""
     index.put(ACME, [entry("water")])

@@ -346,6 +346,7 @@ def test_a_child_that_died_while_it_waited_costs_nothing(tmp_path: Path) -> None
     assert len(processes(reader, path, "a")) == 1
 
 
+@pytest.mark.invariant("I11")
 def test_the_processor_time_of_one_file_does_not_count_for_the_next(tmp_path: Path) -> None:
     """I11: each file takes far less processor time than the limit, and all of them together take more."""
     reader = ChildReader(ReadLimits(seconds=WAIT, cpu_seconds=1))
