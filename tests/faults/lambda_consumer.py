@@ -34,7 +34,7 @@ that was killed last this long."""
 VISIBILITY = 65
 """The visibility of the queues in seconds. It is longer than the invocation, as AWS requires; a shorter one is a
 fault."""
-HAND_ON, MARGIN = timedelta(seconds=10), timedelta(seconds=3)
+CHECKPOINT, MARGIN = timedelta(seconds=10), timedelta(seconds=3)
 
 
 def main(endpoint: str, names: list[str], visibility: int) -> None:
@@ -45,7 +45,7 @@ def main(endpoint: str, names: list[str], visibility: int) -> None:
         lambda: services(settings, clients=clients),
         clients.sqs,
         with_metrics(run),
-        checkpoint=HAND_ON,
+        checkpoint=CHECKPOINT,
         margin=MARGIN,
     )
     sqs = aws_clients(endpoint).sqs

@@ -133,7 +133,7 @@ def test_without_a_budget_half_of_what_was_sent_is_sent_on() -> None:
     pace, total = spend(pace, NOW + MINUTE, UNLIMITED)
     assert total == Amount(30, 3000)
     assert refused(ProviderBudget(), limit=UNLIMITED).allowed(UNLIMITED).requests == LEAST / 2, (
-        "of one that was just begun"
+        "of one that has just started"
     )
     for minute in range(2, 7):
         pace, _ = pace.leased(NOW + minute * MINUTE, ONE, UNLIMITED)
