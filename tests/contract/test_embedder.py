@@ -390,13 +390,8 @@ def test_what_was_paid_for_while_a_refused_text_is_looked_for_is_kept(
 ) -> None:
     texts = [f"line {n}" + " forbidden" * (n == 13) for n in range(16)]
     provider.refuse = lambda text: "forbidden" in text
-    provider.fail = [
-        None,
-        None,
-        None,
-        None,
-        Failure(429),
-    ]  # batch, probe, two halves, a quarter
+    # the requests: the whole batch, a probe, the first half, the second half, and the first half of that
+    provider.fail = [None, None, None, None, Failure(429)]
     first = openai.embed(ACME, texts)
     assert len(first) == 8
     assert all(is_unit(vector, openai) for vector in first)

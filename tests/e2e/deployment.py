@@ -27,10 +27,11 @@ from penstock.services import Services
 from penstock.settings import Settings
 from penstock.wiring import services
 from tests.e2e.limits import ENVIRONMENT
-from tests.e2e.stack import ROOT, Stack, alive, descendants, until
+from tests.e2e.stack import ROOT, Stack, descendants, until
 from tests.support.counting_proxy import Request, Sender, Watcher, counting_proxy
 from tests.support.iam_rights import Right, rights
 from tests.support.paths import TEMPLATE
+from tests.support.processes import is_alive
 from tests.support.resolved_template import Template
 from tools.lambda_lab.deploy import TENANT, deployed
 
@@ -235,7 +236,7 @@ def deployment(state: Path) -> Iterator[Deployment]:
             yield stack
             processes = descendants(os.getpid())
         # Those of the functions end by themselves, once the emulator has.
-        gone = lambda: not any(map(alive, processes)) or None  # noqa: E731
+        gone = lambda: not any(map(is_alive, processes)) or None  # noqa: E731
         until(gone, seconds=30, what=f"all {len(processes)} processes have ended")
         if stack.removed:
             SUMMARY.write_text(f"{stack.removed}; of {len(processes)} processes 0 left\n")

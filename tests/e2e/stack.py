@@ -203,13 +203,6 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 def _said_ready(state: Path, process: subprocess.Popen[bytes]) -> bool | None:
     said = (state / "up.log").read_text(errors="replace")
     assert process.poll() is None, f"the stack ended with {process.returncode}: {said}"

@@ -15,13 +15,14 @@ from tests.e2e.kill_worker import SETTINGS as KILLED
 from tests.e2e.kill_worker import kill_and_count
 from tests.e2e.replace_under_search import SETTINGS as REPLACED
 from tests.e2e.replace_under_search import search_while_replacing
-from tests.e2e.stack import Stack, alive, descendants, running_stack, stop, until
+from tests.e2e.stack import Stack, descendants, running_stack, stop, until
+from tests.support.processes import is_alive
 from tests.support.stubs.openai_server import OpenAIServer
 
 
 def await_end(processes: Sequence[int]) -> None:
     """Wait for the processes that open files. They end when the worker's end of a socket is closed."""
-    until(lambda: not any(map(alive, processes)) or None, seconds=60, what="all its processes have ended")
+    until(lambda: not any(map(is_alive, processes)) or None, seconds=60, what="all its processes have ended")
 
 
 def test_documents_survive_a_clean_stop_which_leaves_no_process_and_no_port(

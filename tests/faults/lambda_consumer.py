@@ -34,7 +34,7 @@ that was killed last this long."""
 VISIBILITY = 65
 """The visibility of the queues in seconds. It is longer than the invocation, as AWS requires; a shorter one is a
 fault."""
-HAND_ON, MARGIN = timedelta(seconds=10), timedelta(seconds=3)
+CHECKPOINT, MARGIN = timedelta(seconds=10), timedelta(seconds=3)
 
 
 def main(endpoint: str, names: list[str], visibility: int) -> None:

@@ -20,6 +20,7 @@ from threading import Event, Lock
 from urllib.parse import unquote, urlsplit
 
 from tests.support.counting_proxy import Answer, Override, Request, Sender, Watcher
+from tests.support.processes import is_alive
 
 _LONGEST = 100.0
 """The maximum time of silence, or of holding a request, in seconds. It is longer than any client waits."""
@@ -130,16 +131,9 @@ def owner(sender: Sender) -> int:
     raise LookupError(f"nobody holds port {port}")
 
 
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
 def _kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
-    while alive(pid):
+    while is_alive(pid):
         time.sleep(0.01)
 
 

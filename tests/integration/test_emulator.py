@@ -24,6 +24,7 @@ from penstock.local.port import free_port
 from penstock.local.provision import Provisioned, provision
 from penstock.settings import Settings
 from tests.support.paths import ROOT
+from tests.support.processes import is_alive
 
 PYTHON = ROOT / ".venv-emulator/bin/python"
 TEMPLATE = ROOT / "template.yaml"
@@ -185,7 +186,7 @@ def test_an_emulator_that_never_answers_is_given_up_and_ended(tmp_path: Path, po
     program.chmod(0o755)
     with pytest.raises(Misconfigured, match="does not answer"), emulator(program, port, tmp_path / "log", ready=0.5):
         raise AssertionError("it answered")
-    assert not _alive(int((tmp_path / "pid").read_text()))
+    assert not is_alive(int((tmp_path / "pid").read_text()))
 
 
 def test_it_ends_while_somebody_still_waits_for_messages(tmp_path: Path, port: int) -> None:
@@ -232,24 +233,16 @@ def test_it_ends_and_saves_its_state_when_its_parent_is_killed(tmp_path: Path, p
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
     try:
-        assert _alive(child)
+        assert is_alive(child)
         parent.kill()
         parent.communicate()
-        _until(lambda: not _alive(child))
+        _until(lambda: not is_alive(child))
     finally:
         parent.kill()
-        if _alive(child):
+        if is_alive(child):
             os.kill(child, signal.SIGKILL)
     with emulator(PYTHON, port, tmp_path / "log", state=tmp_path / "state") as running:
         assert aws_clients(running.url).sqs.get_queue_url(QueueName="queue")["QueueUrl"]
-
-
-def _alive(process: int) -> bool:
-    """Whether the process runs. A zombie that nobody waits for does not."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def _until(true: Callable[[], bool]) -> None:

@@ -35,7 +35,7 @@ def pdf(pages: Iterable[str], *, password: str | None = None, owner: str = "owne
 
 
 def long_pdf(pages: int) -> bytes:
-    """A PDF whose pages are told apart by a word that no other page has: "page-00001-mark" and so on."""
+    """A PDF whose pages each have a word that no other page has: "page-00001-mark" and so on."""
     sentence = "Water comes down the penstock, turns the wheel and leaves by the tailrace. "
     return pdf(f"This is page-{number:05}-mark.\n{sentence * 12}" for number in range(1, pages + 1))
 
