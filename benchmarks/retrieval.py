@@ -27,8 +27,7 @@ from uuid import uuid4
 from penstock.adapters.aws.clients import aws_clients
 from penstock.adapters.opensearch.server import Server
 from penstock.domain.chunk import Candidates, Chunk, Entry, Space
-from penstock.domain.document import BuildId
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 from penstock.local.opensearch import opensearch
 from penstock.ports import Embedder, SearchIndex
 from penstock.search.fuse import fuse

@@ -31,8 +31,7 @@ from penstock.adapters.opensearch.mapping import index_body
 from penstock.adapters.opensearch.mapping import stored as as_stored
 from penstock.adapters.opensearch.server import Server
 from penstock.domain.chunk import Chunk, Entry, IndexQuery, Space, Vector
-from penstock.domain.document import BuildId
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 from penstock.ports import SearchIndex
 from penstock.search.query import DEPTH
 from penstock.search.words import question_terms

@@ -15,8 +15,8 @@ from typing import BinaryIO, Protocol
 
 from penstock.domain.build import Build
 from penstock.domain.chunk import Candidates, Count, Entry, IndexQuery, Page, Space, TextHash, Vector
-from penstock.domain.document import BuildId, Document
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.document import Document
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 from penstock.domain.provider_budget import ProviderBudget
 from penstock.domain.status import check_move
 from penstock.domain.task import Lane, Message, Stage

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from penstock.domain.build import Build
 from penstock.domain.chunk import Cut
-from penstock.domain.document import BuildId, Document, Edition, Original
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.document import Document, Edition, Original
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 from penstock.domain.lease import Lease
 from penstock.domain.receipt import Failure, Receipt, Removal
 from penstock.domain.status import Status

@@ -22,7 +22,7 @@ from penstock.adapters.aws.clients import aws_clients
 from penstock.adapters.aws.documents import DynamoDocumentTable
 from penstock.adapters.aws.items import BUILD, DOCUMENT, LEASE, ORIGINAL, RECEIPT, packed
 from penstock.domain.build import Build
-from penstock.domain.document import BuildId, Document
+from penstock.domain.document import Document
 from penstock.domain.errors import (
     Conflict,
     ForeignKey,
@@ -32,7 +32,7 @@ from penstock.domain.errors import (
     Transient,
     UnknownItem,
 )
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 from penstock.domain.lease import Lease
 from penstock.domain.provider_budget import ProviderBudget
 from penstock.domain.receipt import Receipt

@@ -12,9 +12,8 @@ import pytest
 
 from penstock.adapters.sqlite.index import SqliteIndex
 from penstock.domain.chunk import Candidate, Chunk, Count, Entry, IndexQuery, Space, Vector
-from penstock.domain.document import BuildId
 from penstock.domain.errors import EmbedderChanged
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 from penstock.ports import SearchIndex
 from penstock.search.words import exact_words, question_terms
 from tests.support.fakes.index import FakeSearchIndex

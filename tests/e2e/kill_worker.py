@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.domain.chunk import IndexQuery, Space
-from penstock.domain.document import BuildId
-from penstock.domain.ids import DocumentId
+from penstock.domain.ids import BuildId, DocumentId
 from penstock.local.stack import TENANT
 from penstock.ports import SearchIndex
 from penstock.settings import Settings

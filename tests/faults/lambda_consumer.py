@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from penstock.adapters.aws.clients import aws_clients
 from penstock.celery_app.metrics import with_metrics
 from penstock.domain.task import Stage
-from penstock.lambdas.stages import CHECKPOINT_BEFORE_END, Consumer
+from penstock.lambdas.stages import Consumer
 from penstock.local.sqs_record import record_of
 from penstock.pipeline.run import run
 from penstock.settings import Settings
@@ -45,7 +45,7 @@ def main(endpoint: str, names: list[str], visibility: int) -> None:
         lambda: services(settings, clients=clients),
         clients.sqs,
         with_metrics(run),
-        checkpoint_before_end=CHECKPOINT_BEFORE_END,
+        checkpoint_before_end=CHECKPOINT,
         margin=MARGIN,
     )
     sqs = aws_clients(endpoint).sqs

@@ -16,9 +16,8 @@ from penstock.adapters.opensearch.arms import EXACT
 from penstock.adapters.opensearch.index import OpenSearchIndex
 from penstock.adapters.opensearch.server import Body, Server
 from penstock.domain.chunk import Chunk, Count, Entry, IndexQuery, Space, Vector
-from penstock.domain.document import BuildId
 from penstock.domain.errors import Misconfigured, Refused, Transient
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 from penstock.operations.doctor.case import Kind
 from penstock.operations.doctor.examine import examine
 from penstock.services import Limits

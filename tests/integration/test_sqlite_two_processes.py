@@ -15,8 +15,7 @@ import pytest
 
 from penstock.adapters.sqlite.index import SqliteIndex
 from penstock.domain.chunk import Chunk, Count, Entry, IndexQuery, Space, Vector
-from penstock.domain.document import BuildId
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 
 SPACE = Space("letters", 8)
 ACME = TenantId("acme")

@@ -15,8 +15,8 @@ from penstock.documents.receive import Received, Upload, receive_upload
 from penstock.documents.remove import request_removal
 from penstock.documents.retry import request_retry
 from penstock.domain.chunk import Count, Entry
-from penstock.domain.document import BuildId, Document
-from penstock.domain.ids import DocumentId, TenantId, document_id
+from penstock.domain.document import Document
+from penstock.domain.ids import BuildId, DocumentId, TenantId, document_id
 from penstock.domain.task import Lane, Message, TaskId
 from penstock.operations.sweep import sweep
 from penstock.pipeline.run import Done, Outcome, Redeliver, run

@@ -111,8 +111,9 @@ def _cancelled(services: Services, record: Document) -> Document:
     """The record with its attempt ended as cancelled. A stalled worker may write on for the length of one lease; the
     sweep then removes what it has written."""
     needs_cleanup = record.needs_cleanup or record.build != 0
-    return record.moved(
-        Status.CANCELLED,
+    return replace(
+        record,
+        status=Status.CANCELLED,
         cancel=False,
         lease=replace(record.lease, until=None, not_before=None),
         pages_read=0,

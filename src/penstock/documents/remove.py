@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 
-from penstock.domain.document import BuildId, Document, Original, earlier, milliseconds
+from penstock.domain.document import Document, Original, earlier, milliseconds
 from penstock.domain.errors import Fenced, LeftBehind, NotFound, Transient
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 from penstock.domain.receipt import Removal
 from penstock.domain.status import Status
 from penstock.domain.task import Message, Operation, Stage, TaskId
@@ -109,8 +109,9 @@ def _deleting(services: Services, record: Document, original: Original) -> Docum
     """The record, to be deleted."""
     if record.status is Status.DELETING:
         return record if original == record.original else replace(record, original=original)
-    return record.moved(
-        Status.DELETING,
+    return replace(
+        record,
+        status=Status.DELETING,
         original=original,
         sweep_at=services.clock() + services.limits.resend_after,
         resend_wait=int(services.limits.resend_after.total_seconds()),
@@ -233,8 +234,9 @@ def _write_tombstone(services: Services, claim: DocumentLease) -> None:
     def decide(record: Document | None) -> Document:
         record = claim.held(record)
         ends = now + services.limits.keep_tombstone
-        return record.moved(
-            Status.DELETED,
+        return replace(
+            record,
+            status=Status.DELETED,
             original=removed_original(record.original.key, record.original.sequencer),
             active=None,
             receipt=None,

@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import Self
 
 from penstock.domain.chunk import Cut
-from penstock.domain.document import BuildId
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 from penstock.domain.lease import Lease
 from penstock.domain.receipt import Receipt
 

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NewType, TypeAlias
 
-from penstock.domain.document import BuildId
-from penstock.domain.ids import DocumentId
+from penstock.domain.ids import BuildId, DocumentId
 
 if TYPE_CHECKING:  # numpy takes 0.2 s to import, and only code that makes or compares vectors needs it
     import numpy as np

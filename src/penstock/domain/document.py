@@ -5,25 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Self
 
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 from penstock.domain.lease import Lease
 from penstock.domain.receipt import Failure, Receipt, Removal
-from penstock.domain.status import Status, check_move
+from penstock.domain.status import Status
 from penstock.domain.task import Lane
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class BuildId:
-    """The id of a build: a generation of a document, and the number of one cutting of it into chunks. Readers see the
-    chunks of exactly one build, the active one. A later build of the same document compares as greater."""
-
-    generation: int
-    build: int
-
-    def __str__(self) -> str:
-        return f"{self.generation}.{self.build}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +128,6 @@ class Document:
         if self.failure is None:
             return self.history
         return (*self.history, replace(self.failure, message=self.failure.message[:_SHORT]))[-REMEMBERED:]
-
-    def moved(self, status: Status, **fields: object) -> Self:
-        """The record with this status and these fields.
-
-        Raises:
-            IllegalTransition: the table of transitions does not allow this status.
-        """
-        check_move(self.status, status)
-        return replace(self, status=status, **fields)  # type: ignore[arg-type]
 
 
 def earlier(sequencer: str, other: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import dataclass
 from typing import NewType
 
 from penstock.domain.errors import BadRequest
@@ -13,6 +14,18 @@ DocumentId = NewType("DocumentId", str)
 
 _TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _DOCUMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class BuildId:
+    """The id of a build: a generation of a document, and the number of one cutting of it into chunks. Readers see the
+    chunks of exactly one build, the active one. A later build of the same document compares as greater."""
+
+    generation: int
+    build: int
+
+    def __str__(self) -> str:
+        return f"{self.generation}.{self.build}"
 
 
 def tenant_id(text: str) -> TenantId:

@@ -198,8 +198,9 @@ def _begin_embedding(services: Services, claim: DocumentLease, final: Build, sha
 
     def decide(record: Document | None, build: Build | None) -> tuple[Document, Build]:
         record = claim.held(record)
-        moved = record.moved(
-            Status.EMBEDDING,
+        moved = replace(
+            record,
+            status=Status.EMBEDDING,
             original=replace(record.original, sha256=sha256),
             lease=record.lease.released(claim.epoch),
         )

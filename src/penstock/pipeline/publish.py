@@ -91,8 +91,9 @@ def keep_edition(services: Services, claim: DocumentLease, *, sha256: str) -> Do
         assert record.active is not None, "the caller compared with the active edition"
         original = replace(record.original, sha256=sha256)
         receipt = replace(record.active.receipt, embedded=0, seconds=_seconds_since(record.accepted, now))
-        return record.moved(
-            receipt.verdict,
+        return replace(
+            record,
+            status=receipt.verdict,
             original=original,
             active=Edition(record.active.build_id, original, receipt, record.source),
             receipt=receipt,
@@ -132,8 +133,9 @@ def _publish(
     def decide(found: Document | None) -> Document:
         found = check(found)
         needs_cleanup = found.needs_cleanup or found.active is not None
-        return found.moved(
-            receipt.verdict,
+        return replace(
+            found,
+            status=receipt.verdict,
             active=Edition(record.build_id, found.original, receipt, found.source),
             receipt=receipt,
             pages_read=0,

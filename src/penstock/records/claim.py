@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from penstock.domain.document import BuildId, Document
+from penstock.domain.document import Document
 from penstock.domain.errors import Cancelled, Fenced, PenstockError
-from penstock.domain.ids import TenantId
+from penstock.domain.ids import BuildId, TenantId
 from penstock.domain.lease import Lease
 from penstock.domain.receipt import Failure
 from penstock.domain.status import FINAL, Status
@@ -136,8 +136,9 @@ class Claim(ABC):
             raise Fenced
         if record.cancel:
             raise Cancelled
-        return record.moved(
-            Status.FAILED,
+        return replace(
+            record,
+            status=Status.FAILED,
             failure=failure,
             lease=replace(record.lease, until=None),
             needs_cleanup=True,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 
 from penstock.domain.build import Build
-from penstock.domain.document import BuildId, Document
+from penstock.domain.document import Document
 from penstock.domain.errors import Conflict
+from penstock.domain.ids import BuildId
 from penstock.records.compare_and_set import delete_build
 from penstock.records.work_files import FOLDERS, attempts_in, discard, shard_folder
 from penstock.services import Services

@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 from penstock.domain.build import Build
-from penstock.domain.document import BuildId, Document
+from penstock.domain.document import Document
 from penstock.domain.errors import BeingDeleted, Conflict, Deleted, Fenced, NotFound, Transient
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 from penstock.domain.status import Status
 from penstock.ports import Change
 from penstock.services import Services

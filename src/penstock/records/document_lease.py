@@ -42,8 +42,9 @@ def take_extract(services: Services, message: Message) -> DocumentLease:
         # A worker that vanished may only be stalled, and write on: a build of its own keeps its writes apart.
         resumes = record.checkpointed and record.status is Status.EXTRACTING
         build = record.build if resumes else lease.epoch
-        return record.moved(
-            Status.EXTRACTING,
+        return replace(
+            record,
+            status=Status.EXTRACTING,
             lease=lease,
             build=build,
             checkpointed=False,
@@ -70,7 +71,9 @@ def take_delete(services: Services, message: Message) -> DocumentLease:
         for until in (record.quiet_until, last_shard_lease(services, record)):
             if until is not None and services.clock() < until:
                 raise Leased(until=until)
-        return record.moved(Status.DELETING, lease=record.lease.acquired(services.clock(), services.limits.lease))
+        return replace(
+            record, status=Status.DELETING, lease=record.lease.acquired(services.clock(), services.limits.lease)
+        )
 
     return _taken(services, message, decide)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime
 
 from penstock.domain.document import Document
@@ -28,8 +29,9 @@ def send_extract(services: Services, queued: Document) -> None:
 def requeued(record: Document, now: datetime, limits: Limits) -> Document:
     """The record with a new attempt. A worker on the attempt before is fenced, but may still write to the index until
     its lease ends. The failure of that attempt moves to the history."""
-    return record.moved(
-        Status.QUEUED,
+    return replace(
+        record,
+        status=Status.QUEUED,
         accepted=now,
         lease=Lease(record.lease.epoch),
         needs_cleanup=record.needs_cleanup or record.build != 0,

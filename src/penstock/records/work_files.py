@@ -11,8 +11,8 @@ import orjson
 
 from penstock.domain.build import Build
 from penstock.domain.chunk import Chunk
-from penstock.domain.document import BuildId, Document
-from penstock.domain.ids import TenantId
+from penstock.domain.document import Document
+from penstock.domain.ids import BuildId, TenantId
 from penstock.domain.task import Message, Stage
 from penstock.services import Services
 

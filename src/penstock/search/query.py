@@ -9,9 +9,9 @@ from datetime import datetime
 from math import ceil
 
 from penstock.domain.chunk import IndexQuery, Vector
-from penstock.domain.document import BuildId, Document
+from penstock.domain.document import Document
 from penstock.domain.errors import BadRequest
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 from penstock.search.fuse import Parts, Ranked, fuse
 from penstock.search.snippet import Highlighter
 from penstock.search.words import question_terms, required_phrases

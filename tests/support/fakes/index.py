@@ -11,9 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from penstock.domain.chunk import Candidate, Candidates, Count, Entry, IndexQuery, Space, TextHash, Vector
-from penstock.domain.document import BuildId
 from penstock.domain.errors import EmbedderChanged
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 from penstock.search.words import holds_phrase, terms_of
 
 Shelf = dict[str, Entry]

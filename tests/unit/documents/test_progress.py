@@ -110,7 +110,7 @@ def test_a_task_whose_generation_was_replaced_is_superseded_unless_readers_still
 def test_a_cancelled_task_is_revoked(world):
     received = world.upload("Some words.")
     record = world.record(received)
-    world.documents.write(TENANT, Change(record, record.moved(Status.CANCELLED)))
+    world.documents.write(TENANT, Change(record, replace(record, status=Status.CANCELLED)))
     assert view(world, received.task).state is TaskState.REVOKED
     assert view(world, received.task).reason == "cancelled"
 
@@ -157,7 +157,7 @@ def test_a_task_of_another_tenant_is_not_found(world):
 def test_a_build_whose_shards_are_held_goes_on_though_an_earlier_try_failed(world):
     received = world.upload("Some words.")
     record = world.record(received)
-    tried = replace(record.moved(Status.EXTRACTING), build=1, failure=None)
+    tried = replace(replace(record, status=Status.EXTRACTING), build=1, failure=None)
     world.documents.write(TENANT, Change(record, tried))
     record = world.record(received)
     held = Lease(epoch=1, until=world.clock() + timedelta(seconds=30))

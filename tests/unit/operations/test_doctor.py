@@ -19,9 +19,9 @@ from penstock.cli.main import app
 from penstock.documents.archive_members import member_id
 from penstock.documents.receive import Received, Upload, receive_upload
 from penstock.domain.chunk import Count
-from penstock.domain.document import BuildId, Document, Edition, Original
+from penstock.domain.document import Document, Edition, Original
 from penstock.domain.errors import Fenced, PasswordRequired
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 from penstock.domain.lease import Lease
 from penstock.domain.receipt import Receipt
 from penstock.domain.status import Status

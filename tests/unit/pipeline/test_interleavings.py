@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from penstock.documents.cancel import request_cancel
 from penstock.documents.remove import request_removal
 from penstock.documents.retry import request_retry
-from penstock.domain.document import BuildId, Document
+from penstock.domain.document import Document
 from penstock.domain.errors import BeingDeleted, Deleted, NotFound, NothingToCancel, NothingToRetry, Transient
-from penstock.domain.ids import DocumentId, derived_id
+from penstock.domain.ids import BuildId, DocumentId, derived_id
 from penstock.domain.status import FINAL, PUBLISHED, Status
 from penstock.domain.task import Lane, Message
 from penstock.operations.dead_letter_handling import settle

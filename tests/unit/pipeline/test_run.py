@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from penstock.domain.document import BuildId
 from penstock.domain.errors import PasswordRequired, Transient
+from penstock.domain.ids import BuildId
 from penstock.domain.status import Status
 from penstock.domain.task import Message, Stage
 from penstock.pipeline.run import Done, Redeliver

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.domain.chunk import Candidate, Candidates, Chunk, Entry, TextHash
-from penstock.domain.document import BuildId
-from penstock.domain.ids import DocumentId
+from penstock.domain.ids import BuildId, DocumentId
 from penstock.search.fuse import fuse
 
 

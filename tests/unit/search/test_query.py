@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import pytest
 
 from penstock.domain.chunk import Candidates, Chunk, Entry, IndexQuery
-from penstock.domain.document import BuildId, Document, Edition, Original
+from penstock.domain.document import Document, Edition, Original
 from penstock.domain.errors import BadRequest, Transient
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 from penstock.domain.receipt import Receipt
 from penstock.domain.status import Status
 from penstock.ports import Change

@@ -28,9 +28,9 @@ from penstock.adapters.aws.items import (
     position_in,
 )
 from penstock.domain.build import Build
-from penstock.domain.document import BuildId, Document
+from penstock.domain.document import Document
 from penstock.domain.errors import Conflict, ForeignKey, Transient
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 from penstock.ports import Change, Item
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Generic, TypeVar, cast
 
-from penstock.domain.document import BuildId
+from penstock.domain.ids import BuildId
 from penstock.domain.page_ranges import numbers, ranges
 
 Attribute = dict[str, Any]

@@ -37,9 +37,9 @@ from penstock.adapters.aws.form import (
 )
 from penstock.domain.build import Build
 from penstock.domain.chunk import Cut
-from penstock.domain.document import BuildId, Document, Edition, Original
+from penstock.domain.document import Document, Edition, Original
 from penstock.domain.errors import UnknownItem
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 from penstock.domain.lease import Lease
 from penstock.domain.receipt import Failure, Receipt, Removal
 from penstock.domain.status import Status

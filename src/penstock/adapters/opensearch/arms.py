@@ -10,7 +10,7 @@ from typing import Self
 from penstock.adapters.opensearch.mapping import K1, LOTS, UNREAD, B
 from penstock.adapters.opensearch.server import Body
 from penstock.domain.chunk import IndexQuery, Vector, labels
-from penstock.domain.document import BuildId
+from penstock.domain.ids import BuildId
 
 EXACT = 10_000
 """Up to this number of vectors, the nearest are found by comparing all of them. Among more they are found by the HNSW

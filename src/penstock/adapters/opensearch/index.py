@@ -22,9 +22,8 @@ from penstock.adapters.opensearch.chunks import Chunks
 from penstock.adapters.opensearch.mapping import FORMAT, entry_of, index_body, index_name, space_of, vector_of
 from penstock.adapters.opensearch.server import Body, Server
 from penstock.domain.chunk import Candidate, Candidates, Count, Entry, IndexQuery, Space, TextHash, Vector
-from penstock.domain.document import BuildId
 from penstock.domain.errors import EmbedderChanged, Misconfigured, Refused
-from penstock.domain.ids import DocumentId, TenantId, tenant_id
+from penstock.domain.ids import BuildId, DocumentId, TenantId, tenant_id
 
 TRUSTED_SECONDS = 60.0
 """How long the index behind the alias is taken to be the same, in seconds, before it is checked again."""

@@ -10,8 +10,7 @@ from typing import Any
 
 from penstock.adapters.opensearch.server import Body
 from penstock.domain.chunk import Chunk, Entry, Space, TextHash, Vector, labels, metadata_of
-from penstock.domain.document import BuildId
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 from penstock.search.words import exact_words, terms_of
 
 FORMAT = 1

@@ -24,8 +24,7 @@ from penstock.domain.chunk import (
     labels,
     metadata_of,
 )
-from penstock.domain.document import BuildId
-from penstock.domain.ids import DocumentId, TenantId, tenant_id
+from penstock.domain.ids import BuildId, DocumentId, TenantId, tenant_id
 from penstock.search.words import terms_of
 
 ROWS_AT_ONCE = 500

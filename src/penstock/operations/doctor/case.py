@@ -9,8 +9,8 @@ from enum import StrEnum
 from functools import partial
 
 from penstock.documents.object_events import ObjectEvent, receive_object
-from penstock.domain.document import BuildId, Document, Original
-from penstock.domain.ids import TenantId
+from penstock.domain.document import Document, Original
+from penstock.domain.ids import BuildId, TenantId
 from penstock.domain.status import FINAL
 from penstock.operations.doctor.facts import Facts, versions_of_key
 from penstock.ports import Listed

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from penstock.documents.remove import originals, request_removal
 from penstock.documents.retry import request_retry
 from penstock.domain.chunk import Count
-from penstock.domain.document import BuildId, Document
+from penstock.domain.document import Document
+from penstock.domain.ids import BuildId
 from penstock.domain.status import FINAL, PUBLISHED
 from penstock.operations.doctor.case import Case, Check, Kind, Problem, is_settled, unheard_arrival, unneeded_files
 from penstock.operations.sweep import sweep_record

@@ -11,8 +11,8 @@ import orjson
 
 from penstock.documents.remove import originals
 from penstock.domain.chunk import Count
-from penstock.domain.document import BuildId, Document, milliseconds, moment
-from penstock.domain.ids import DocumentId, TenantId, derived_id
+from penstock.domain.document import Document, milliseconds, moment
+from penstock.domain.ids import BuildId, DocumentId, TenantId, derived_id
 from penstock.domain.status import Status
 from penstock.operations.external_sort import sorted_on_disk
 from penstock.ports import Listed

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
 
-from penstock.domain.document import BuildId
+from penstock.domain.ids import BuildId
 from penstock.operations.doctor.case import Case, Check, Kind, Problem, is_settled, unheard_arrival, unneeded_files
 from penstock.ports import Listed
 

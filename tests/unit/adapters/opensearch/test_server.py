@@ -16,9 +16,8 @@ from penstock.adapters.opensearch.bulk import FIRST_WAIT, LEAST_BYTES, MOST_BYTE
 from penstock.adapters.opensearch.login import Login
 from penstock.adapters.opensearch.server import Server
 from penstock.domain.chunk import Chunk, Entry, Space
-from penstock.domain.document import BuildId
 from penstock.domain.errors import Misconfigured, PenstockError, Refused, Transient
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 from tests.support.stubs.opensearch_server import OpenSearchStub, ReceivedRequest, Reply, bulk_answer
 
 ACME = TenantId("acme")

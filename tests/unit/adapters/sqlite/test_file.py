@@ -14,9 +14,8 @@ from penstock.adapters.sqlite import file as sqlite_file
 from penstock.adapters.sqlite import index as sqlite_index
 from penstock.adapters.sqlite.index import SqliteIndex
 from penstock.domain.chunk import Chunk, Entry, IndexQuery, Space, Vector
-from penstock.domain.document import BuildId
 from penstock.domain.errors import BadRequest, Misconfigured, Transient
-from penstock.domain.ids import DocumentId, TenantId
+from penstock.domain.ids import BuildId, DocumentId, TenantId
 from penstock.search.words import question_terms
 
 SPACE = Space("letters", 8)
