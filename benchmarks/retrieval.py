@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--embedder", default="wordllama")
     asked = parser.parse_args()
     os.environ.setdefault("AWS_REGION", "us-east-1")  # the SDK needs a region even if no request is sent
-    embedder = chosen_embedder(Settings(embedder=asked.embedder), aws_clients())
+    embedder = chosen_embedder(Settings.from_environment(embedder=asked.embedder), aws_clients())
     results = []
     for folder in asked.folders:
         with opened(asked.index, embedder.space) as (index, _):

@@ -45,7 +45,7 @@ def opensearch_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real
 @pytest.fixture(scope="session")
 def opensearch_url(request: pytest.FixtureRequest) -> str:
     """The address of a real server: the one that OPENSEARCH_URL names, else one that is started."""
-    return os.environ.get("OPENSEARCH_URL") or request.getfixturevalue("own_server").url
+    return os.environ.get("OPENSEARCH_URL") or request.getfixturevalue("opensearch_server").url
 
 
 @pytest.fixture

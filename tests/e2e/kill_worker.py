@@ -101,7 +101,9 @@ def _indexed(stack: RunningStack, index: SearchIndex, document: DocumentId) -> i
 def _index(stack: RunningStack) -> SearchIndex:
     """The index of the stack, opened in this process too."""
     index_settings = {name: value for name, value in stack.environment.items() if name.startswith("PENSTOCK_INDEX")}
-    settings = Settings(**{name.removeprefix("PENSTOCK_").lower(): value for name, value in index_settings.items()})
+    settings = Settings.from_environment(
+        **{name.removeprefix("PENSTOCK_").lower(): value for name, value in index_settings.items()}
+    )
     return chosen_index(settings, SPACE)
 
 

@@ -109,7 +109,7 @@ def test_a_message_that_nobody_can_read_is_found_among_the_dead_letters(stack: R
     shown = stack.penstock("dead-letters", "show", letter["id"], **stack.environment)
     assert json.loads(shown.stdout)["body"] == body
     refused = run_json(stack, "dead-letters", "redrive", letter["id"], "--yes", check=False)
-    assert "no message of ours" in refused["letters"][0]["refused"]
+    assert "not a message of Penstock" in refused["letters"][0]["refused"]
     run_json(stack, "dead-letters", "drop", "--reason", "no json", "--yes")
     assert filed() is None
     kept = run_json(stack, "dead-letters", "list", "--kept")["letters"]

@@ -540,7 +540,7 @@ def test_no_answer_to_a_deletion_or_a_delay_ends_the_worker_or_loses_the_message
     """At worst the message comes again when its visibility ends, and its stage is found done."""
     with faulty_gateway(stack.endpoint) as gateway:
         gateway.spoil(FAULTS[kind], times=2, operation=operation)
-        worker = stack.worker(endpoint=gateway.url, queues=[QUEUE], answer=1)
+        worker = stack.worker(endpoint=gateway.url, queues=[QUEUE], answer_timeout=1)
         stack.send("back-0-soon")
         eventually("it ran to its end", lambda: stack.ended("back-0-soon"))
         eventually("the faults were met", lambda: gateway.spoiled == 2)

@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from penstock.adapters.sqlite.schema import REMOVALS_KEPT
 from penstock.domain.chunk import Vector
 
 Rows = npt.NDArray[np.int64]
@@ -21,8 +22,6 @@ Vectors = npt.NDArray[np.float32]
 QUICK_ERROR = 1e-4
 """The error that `Matrix.quick_cosines` may have. It is really less, for any number of dimensions that models have."""
 READ_AT_ONCE = 2000
-REMOVALS_KEPT = 100_000
-"""The number of removals that the file remembers. A process that has missed more reads all vectors again."""
 
 
 @dataclass(frozen=True, slots=True)
