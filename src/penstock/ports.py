@@ -367,7 +367,7 @@ class Reader(Protocol):
         declared: str | None,
         first_page: int = 1,
         tenant: TenantId | None = None,
-        take: OnMember | None = None,
+        on_member: OnMember | None = None,
     ) -> AbstractContextManager[Reading]:
         """Open a file. Leaving the context before all was read ends the child process, whatever it is doing. No child
         reads files of two tenants.
@@ -378,8 +378,8 @@ class Reader(Protocol):
             first_page: the page to start at. It is greater than 1 only for kinds that seek; the pages from there on are
                 the same as if all were read.
             tenant: whose file it is.
-            take: called with each member of an archive, once the whole archive is known to be within the limits. A
-                member that cannot be read comes as a page with a problem instead. Without `take`, the texts of the
+            on_member: called with each member of an archive, once the whole archive is known to be within the limits. A
+                member that cannot be read comes as a page with a problem instead. Without `on_member`, the texts of the
                 members are the pages.
         """
 

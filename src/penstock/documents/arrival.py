@@ -14,7 +14,7 @@ from penstock.domain.errors import BeingDeleted
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.domain.status import Status
 from penstock.domain.task import Lane
-from penstock.records.requeue import requeued
+from penstock.records.requeue import awaiting_message, requeued
 from penstock.services import Limits
 
 
@@ -92,7 +92,7 @@ def next_record(record: Document | None, arrival: Arrival, now: datetime, limits
 
 
 def _create(arrival: Arrival, now: datetime, limits: Limits) -> Document:
-    return Document(
+    record = Document(
         tenant=arrival.tenant,
         id=arrival.document,
         generation=milliseconds(now),
@@ -103,9 +103,8 @@ def _create(arrival: Arrival, now: datetime, limits: Limits) -> Document:
         lane=arrival.lane,
         metadata=dict(arrival.metadata or {}),
         container=arrival.container,
-        sweep_at=now + limits.resend_after,
-        resend_wait=int(limits.resend_after.total_seconds()),
     )
+    return awaiting_message(record, now, limits)
 
 
 def _ignore(record: Document, arrival: Arrival, now: datetime, limits: Limits) -> Document:  # noqa: ARG001 - see _NEXT

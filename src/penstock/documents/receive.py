@@ -11,9 +11,9 @@ from penstock.domain.document import Document, Original
 from penstock.domain.errors import BeingDeleted, EmptyFile, Transient
 from penstock.domain.ids import DocumentId, TenantId, derived_id
 from penstock.domain.status import Status
-from penstock.domain.task import Lane, Operation, TaskId
+from penstock.domain.task import Lane, Operation, Stage, TaskId
 from penstock.records.compare_and_set import update_known_record
-from penstock.records.requeue import send_extract
+from penstock.records.requeue import send_for
 from penstock.services import Services
 
 NOT_STORED = "none yet"
@@ -113,7 +113,7 @@ def receive_document(services: Services, arrival: Arrival, known: Document | Non
         services.objects.remove(arrival.tenant, arrival.original.key, arrival.original.version)
     if decide(before, arrival) not in NEW_ATTEMPT:
         return Received(after, already_here=True)
-    send_extract(services, after)
+    send_for(services, after, Stage.EXTRACT)
     return Received(after, already_here=False)
 
 

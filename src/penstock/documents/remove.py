@@ -9,15 +9,17 @@ from datetime import datetime
 from itertools import chain
 
 from penstock.domain.document import Document, Original, earlier, milliseconds
-from penstock.domain.errors import Fenced, LeftBehind, NotFound, Transient
+from penstock.domain.errors import Fenced, LeftBehind, NotFound
 from penstock.domain.ids import BuildId, DocumentId, TenantId
 from penstock.domain.receipt import Removal
 from penstock.domain.status import Status
-from penstock.domain.task import Message, Operation, Stage, TaskId
+from penstock.domain.task import Operation, Stage, TaskId
 from penstock.ports import Listed
-from penstock.records.compare_and_set import delete_build, update_known_record, update_record
+from penstock.records.cleanup import remove_files
+from penstock.records.compare_and_set import update_known_record, update_record
 from penstock.records.document_lease import DocumentLease
-from penstock.records.work_files import FOLDERS, attempts_in, build_id_of_key, discard
+from penstock.records.requeue import awaiting_message, send_for
+from penstock.records.work_files import FOLDERS, build_id_of_key
 from penstock.services import Services
 
 log = logging.getLogger(__name__)
@@ -97,11 +99,7 @@ def _update_and_send(
     before, after = update_record(services, tenant, document, decide)
     assert after is not None, "a removal leaves a tombstone"
     if after.status is Status.DELETING and before is not None and before.status is not Status.DELETING:
-        try:
-            services.queue.send(Message(Stage.DELETE, tenant, document, after.generation), after.lane)
-        except Transient:
-            # The record alone hides the document from readers; the sweep sends the message when it falls due (I6).
-            log.warning("no message sent; the sweep will", extra={"tenant": tenant, "document": document})
+        send_for(services, after, Stage.DELETE)  # the record alone hides the document from readers already
     return after
 
 
@@ -109,17 +107,16 @@ def _deleting(services: Services, record: Document, original: Original) -> Docum
     """The record, to be deleted."""
     if record.status is Status.DELETING:
         return record if original == record.original else replace(record, original=original)
-    return replace(
+    deleting = replace(
         record,
         status=Status.DELETING,
         original=original,
-        sweep_at=services.clock() + services.limits.resend_after,
-        resend_wait=int(services.limits.resend_after.total_seconds()),
         lease=replace(record.lease, attempts=0, not_before=None),
         failure=None,
         history=(),
         cancel=False,
     )
+    return awaiting_message(deleting, services.clock(), services.limits)
 
 
 def _new_tombstone(
@@ -151,13 +148,7 @@ def remove(services: Services, claim: DocumentLease) -> None:
     services.index.clear(tenant, record.id, older_than=end_of_generation(record))
     for original in originals(record):
         services.objects.remove(tenant, original.key, original.version)
-    for folder in FOLDERS:
-        for build_id, place in attempts_in(services, record, folder):
-            if build_id < end_of_generation(record):
-                discard(services, tenant, place)
-    build = services.documents.read_build(tenant, record.id, record.build_id)
-    if build is not None:
-        delete_build(services, build)
+    remove_files(services, record, older_than=end_of_generation(record))
     remaining = _count(services, record)
     if remaining != Removal():
         raise LeftBehind(chunks=remaining.chunks, objects=remaining.objects)

@@ -9,9 +9,9 @@ from penstock.domain.document import Document
 from penstock.domain.errors import NothingToRetry
 from penstock.domain.ids import DocumentId, TenantId
 from penstock.domain.status import Status
-from penstock.domain.task import Operation, TaskId
+from penstock.domain.task import Operation, Stage, TaskId
 from penstock.records.compare_and_set import existing_record, update_record
-from penstock.records.requeue import requeued, send_extract
+from penstock.records.requeue import requeued, send_for
 from penstock.services import Services
 
 RETRYABLE = frozenset({Status.FAILED, Status.CANCELLED})
@@ -54,5 +54,5 @@ def request_retry(
     before, after = update_record(services, tenant, document, decide)
     assert after is not None, "a retry deletes nothing"
     if after is not before:
-        send_extract(services, after)
+        send_for(services, after, Stage.EXTRACT)
     return TaskId(Operation.INGEST, after.generation, after.id)

@@ -79,7 +79,7 @@ def _read_and_cut(services: Services, claim: DocumentLease, path: Path, sha256: 
         declared=original.content_type,
         first_page=after.page if after else 1,
         tenant=claim.tenant,
-        take=receive,
+        on_member=receive,
     ) as reading:
         tally = Tally(reading, ProgressReporter(services, claim), known=before.draft if before else None)
         found = cuts(

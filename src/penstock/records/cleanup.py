@@ -29,12 +29,24 @@ def clear_files(services: Services, record: Document) -> None:
     Raises:
         Conflict: the build item was changed meanwhile.
     """
-    tenant, shown = record.tenant, record.active.build_id if record.active else None
+    end = BuildId(record.generation, record.build + 1)
+    remove_files(services, record, older_than=end, keep_receipt=record.active.build_id if record.active else None)
+
+
+def remove_files(
+    services: Services, record: Document, *, older_than: BuildId, keep_receipt: BuildId | None = None
+) -> None:
+    """Remove the work files and receipts of the builds of a document that are older than this one, and the newest build
+    item.
+
+    Raises:
+        Conflict: the build item was changed meanwhile.
+    """
     for folder in FOLDERS:
         for build_id, location in attempts_in(services, record, folder):
-            if build_id <= record.build_id and (folder, build_id) != ("receipts", shown):
-                discard(services, tenant, location)
-    build = services.documents.read_build(tenant, record.id, record.build_id)
+            if build_id < older_than and (folder, build_id) != ("receipts", keep_receipt):
+                discard(services, record.tenant, location)
+    build = services.documents.read_build(record.tenant, record.id, record.build_id)
     if build is not None:
         delete_build(services, build)
 

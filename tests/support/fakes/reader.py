@@ -38,17 +38,17 @@ class FakeReader:
         declared: str | None,
         first_page: int = 1,
         tenant: TenantId | None = None,
-        take: OnMember | None = None,
+        on_member: OnMember | None = None,
     ) -> Iterator[FakeReading]:
         self.read_files.append((name, declared))
         if first_page > 1:
             assert self.seeks, "this file cannot be read from a later page"
-        yield FakeReading(self, path, first_page, take)
+        yield FakeReading(self, path, first_page, on_member)
 
 
 class FakeReading:
-    def __init__(self, reader: FakeReader, path: Path, first_page: int, take: OnMember | None = None) -> None:
-        self._reader, self._path, self._first_page, self._take = reader, path, first_page, take
+    def __init__(self, reader: FakeReader, path: Path, first_page: int, on_member: OnMember | None = None) -> None:
+        self._reader, self._path, self._first_page, self._on_member = reader, path, first_page, on_member
         self.kind = self.engine = ""
         self.paged = False
         self.pages = 0
@@ -60,8 +60,8 @@ class FakeReading:
         content = self._path.read_bytes()
         if not content:
             raise EmptyFile
-        if self._take is not None and content.startswith(b"PK"):
-            yield from self._members(self._take)
+        if self._on_member is not None and content.startswith(b"PK"):
+            yield from self._members(self._on_member)
             return
         pages = reader.pages
         if pages is None:
@@ -73,7 +73,7 @@ class FakeReading:
         yield from pages[self._first_page - 1 :]
         self.warnings = reader.warnings
 
-    def _members(self, take: OnMember) -> Iterator[Page]:
+    def _members(self, on_member: OnMember) -> Iterator[Page]:
         """Hand the files of a ZIP archive to `take`. An empty file is a page without text instead."""
         with zipfile.ZipFile(self._path) as archive:
             names = archive.namelist()
@@ -81,6 +81,6 @@ class FakeReading:
             for number, name in enumerate(names, 1):
                 content = archive.read(name)
                 if content:
-                    take(Member(number, (name,), "text/plain", len(content), iter([content])))
+                    on_member(Member(number, (name,), "text/plain", len(content), iter([content])))
                 else:
                     yield Page(number, "")

@@ -191,7 +191,7 @@ def test_a_file_that_takes_long_to_read_reports_its_progress():
 
     class Slow(type(world.reader)):
         @contextmanager
-        def read(self, path, *, name, declared, first_page=1, tenant=None, take=None):
+        def read(self, path, *, name, declared, first_page=1, tenant=None, on_member=None):
             with super().read(path, name=name, declared=declared, first_page=first_page) as reading:
                 yield SlowReading(reading)
 

@@ -30,8 +30,10 @@ _WARNINGS = 100
 class ChildReading:
     """A file that a child process is reading. The properties are those of `ports.Reading`."""
 
-    def __init__(self, child: ChildProcess, recognizer: Recognizer | None = None, take: OnMember | None = None) -> None:
-        self._child, self._recognizer, self._take = child, recognizer, take
+    def __init__(
+        self, child: ChildProcess, recognizer: Recognizer | None = None, on_member: OnMember | None = None
+    ) -> None:
+        self._child, self._recognizer, self._on_member = child, recognizer, on_member
         self._opened = Opened("", "", paged=False)
         self._warnings: list[str] = []
 
@@ -85,10 +87,10 @@ class ChildReading:
 
     def _deliver(self, file: Contained) -> None:
         """Pass a file of an archive to the caller, and skip whatever the caller leaves unread."""
-        if self._take is None or not file.path or file.size < 0:
+        if self._on_member is None or not file.path or file.size < 0:
             raise ReaderDied(why="its answer made no sense")
         content = self._pieces(file.size)
-        self._take(Member(file.number, file.path, file.media_type, file.size, content))
+        self._on_member(Member(file.number, file.path, file.media_type, file.size, content))
         for _ in content:
             pass
 

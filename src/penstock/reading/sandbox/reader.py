@@ -46,7 +46,7 @@ class ChildReader:
         declared: str | None,
         first_page: int = 1,
         tenant: TenantId | None = None,
-        take: OnMember | None = None,
+        on_member: OnMember | None = None,
     ) -> Iterator[ChildReading]:
         """Read a file. If the context is left before all was read, the child is ended, whatever it is doing."""
         child = self._child_for(tenant)
@@ -59,10 +59,10 @@ class ChildReader:
                     "first_page": first_page,
                     "limits": asdict(self._limits),
                     "pictures": self._recognizer is not None,
-                    "apart": take is not None,
+                    "apart": on_member is not None,
                 }
             )
-            yield ChildReading(child, self._recognizer, take)
+            yield ChildReading(child, self._recognizer, on_member)
         finally:
             self._keep_or_end(child)
 

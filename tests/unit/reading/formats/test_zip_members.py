@@ -39,7 +39,7 @@ def apart(folder: Path, content: bytes, name: str = "box.zip", **limits: int) ->
     path.write_bytes(content)
     taken = Taken()
     reader = ChildReader(ReadLimits(**({"seconds": 60} | limits)))  # type: ignore[arg-type]
-    with reader.read(path, name=name, declared=None, take=taken.take) as reading:
+    with reader.read(path, name=name, declared=None, on_member=taken.take) as reading:
         for page in reading:
             assert page.text == ""
             taken.problems[page.number] = page.problem
@@ -119,7 +119,7 @@ def test_of_an_archive_beyond_a_limit_no_file_is_taken(
     reader = ChildReader(ReadLimits(**({"seconds": 60} | limits)))  # type: ignore[arg-type]
     with (
         pytest.raises(error, match=named),
-        reader.read(path, name="a.zip", declared=None, take=taken.take) as reading,
+        reader.read(path, name="a.zip", declared=None, on_member=taken.take) as reading,
     ):
         list(reading)
     assert taken.files == {}
@@ -147,7 +147,7 @@ def test_overlapping_files_are_refused_one_by_one_or_together(tmp_path: Path) ->
     path = tmp_path / "original"
     path.write_bytes(overlapping_zip(500))
     reader, taken = ChildReader(ReadLimits(seconds=60)), Taken()
-    with reader.read(path, name="a.zip", declared=None, take=taken.take) as reading:
+    with reader.read(path, name="a.zip", declared=None, on_member=taken.take) as reading:
         pages = list(reading)
     assert len(taken.files) + len(pages) == 500
     assert len(taken.files) <= 1
@@ -158,7 +158,7 @@ def test_what_is_not_wanted_of_a_file_is_passed_over(tmp_path: Path) -> None:
     path.write_bytes(zip_of({"a.txt": "x" * 1_000_000, "b.txt": "The second."}))
     seen: list[bytes] = []
     with ChildReader(ReadLimits(seconds=60)).read(
-        path, name="a.zip", declared=None, take=lambda member: seen.append(next(member.content))
+        path, name="a.zip", declared=None, on_member=lambda member: seen.append(next(member.content))
     ) as reading:
         assert list(reading) == []
     assert [each[:10] for each in seen] == [b"x" * 10, b"The second"]
