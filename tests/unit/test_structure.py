@@ -110,6 +110,13 @@ def test_the_package_imports_nothing_that_is_not_shipped_with_it() -> None:
     assert imports().modules & {"tools", "tests", "benchmarks", "samples"} == set()
 
 
+@pytest.mark.invariant("I2")
+def test_every_record_is_written_in_one_place() -> None:
+    """I2: a reader of changes can rely on it that nothing is written past compare-and-set."""
+    writing = {str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.py") if "documents.write(" in path.read_text()}
+    assert writing == {"records/compare_and_set.py"}
+
+
 # The claims of the table of changes: a new format, stage, endpoint, setting or adapter has one place.
 
 
