@@ -18,8 +18,7 @@ from pathlib import Path
 import httpx
 
 from penstock.adapters.aws.budget import PROVIDER_BUDGET
-from penstock.adapters.aws.form import WHOLE
-from penstock.domain.provider_budget import SILENT_AFTER, ProviderBudget
+from penstock.domain.provider_budget import FULL_LEVEL, SILENT_AFTER, ProviderBudget
 from penstock.domain.status import FINAL, Status
 from tests.e2e.stack import descendants
 from tests.faults.case import Run
@@ -400,7 +399,7 @@ def refusals(run: Run) -> None:
     """Each of the document's first requests is refused, and all processes slow down."""
     run.trap_all()
     run.upload()
-    until("they are slowed down", lambda: run.stack.provider_budget().level < WHOLE)
+    until("they are slowed down", lambda: run.stack.provider_budget().level < FULL_LEVEL)
 
 
 # The index is a file: its faults are done to the file and to the processes that write it.
