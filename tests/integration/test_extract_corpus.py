@@ -24,7 +24,7 @@ SECONDS = 60
 def test_every_file_of_the_corpus_ends_with_text_or_a_named_reason(
     record_testsuite_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of the files in which either library finds text, at most one is lost."""
+    """At most one file is lost of those in which either library finds text."""
     files = sorted((CORPUS / "pdf").glob("*.pdf"))
     if not files:
         pytest.skip(f"the public test PDFs are not at {CORPUS}; PENSTOCK_CORPUS names the folder that holds pdf/")

@@ -129,11 +129,6 @@ def existing_record(record: Document | None, document: DocumentId) -> Document:
     return record
 
 
-def next_revision(before: Document | Build | None) -> int:
-    """The revision that the table stores with the write that follows this reading."""
-    return 1 if before is None else before.revision + 1
-
-
 def _write(services: Services, tenant: TenantId, *changes: Change) -> bool:
     """Write all of these changes or none, and return whether they were written. They are not if an item is no longer as
     it was read."""
@@ -145,4 +140,5 @@ def _write(services: Services, tenant: TenantId, *changes: Change) -> bool:
 
 
 def _as_written(before: T | None, after: T) -> T:
-    return after if after is before else replace(after, revision=next_revision(before))
+    """The item as the table stores it, where it was changed: its revision is the one after the reading's."""
+    return after if after is before else replace(after, revision=1 if before is None else before.revision + 1)

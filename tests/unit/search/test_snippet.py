@@ -16,7 +16,7 @@ FILLER = "The keeper of the lower gate wrote nothing in his book that day. " * 2
 
 
 def test_a_snippet_and_the_page_cited_for_it_are_of_one_page() -> None:
-    """Of equally good pages the first is cited."""
+    """The first page is cited if several are equally good."""
     pages = [(3, "The gate was left open."), (4, "The gate valve stands by the gate."), (6, "Nothing of the kind.")]
     assert Highlighter("gate valve").best_of(pages) == (
         4,

@@ -204,7 +204,7 @@ class OpenSearchIndex:
         return self._server.ask("GET", f"/{self._alias}/_mapping", ignore_unavailable=True)
 
     def _make_index(self) -> None:
-        """Of several processes that do this at once one makes the index, and the others find it."""
+        """Make the index, unless it exists. If several processes do so at once, one makes it and the others find it."""
         try:
             self._server.ask("PUT", f"/{self._name}", self._body)
         except Refused as error:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from penstock.reading.text.xml_stream import number_in
 
 _LITERAL = re.compile(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]')
-"""Those pieces of a number format that are no codes."""
+"""The pieces of a number format that are not codes match this."""
 _BUILTIN = {
     **dict.fromkeys((9, 10), "percent"),
     **dict.fromkeys((14, 15, 16, 17, 27, 30, 36, 50, 57), "date"),
